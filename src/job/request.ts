@@ -1,0 +1,95 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+
+/** Samplers that every engine must know, by our name; A1111's spellings are read by `sampler.ts`. */
+export const SCHEDULERS = [
+  'dpmpp_2m',
+  'dpmpp_2m_sde',
+  'dpmpp_sde',
+  'euler',
+  'euler_a',
+  'heun',
+  'unipc',
+  'ddim',
+  'lcm',
+  'pndm',
+  'flow_match_euler',
+] as const;
+export type SchedulerName = (typeof SCHEDULERS)[number];
+
+/** How the noise levels are spaced; `normal` is the spacing that the model itself is configured with. */
+export const SCHEDULES = ['normal', 'karras', 'exponential', 'beta', 'sgm_uniform'] as const;
+export type ScheduleName = (typeof SCHEDULES)[number];
+
+export const MAX_SEED = Number.MAX_SAFE_INTEGER;
+
+/**
+ * Everything that determines one image. After the door nothing is random and nothing is a default.
+ * A new field gets a neutral value in {@link NEUTRAL}, so that the keys of older requests stay.
+ */
+export const requestSchema = z.strictObject({
+  /** The name that the user knows the model by; not part of the key. */
+  model: z.string().min(1),
+  /** Content hash of the model's files, `sha256:<hex>`. */
+  modelHash: z.string().regex(/^sha256:[0-9a-f]{64}$/),
+  prompt: z.string(),
+  negativePrompt: z.string(),
+  /** 0 … 2⁵³−1. */
+  seed: z.number().int().min(0).max(MAX_SEED),
+  /** Pixels. */
+  width: z.number().int().positive(),
+  /** Pixels. */
+  height: z.number().int().positive(),
+  steps: z.number().int().positive(),
+  /** Classifier-free guidance; 1 means without. */
+  guidance: z.number().min(0),
+  /** Guidance as an input of a distilled model (Flux dev); null where the model has none. */
+  distilledGuidance: z.number().min(0).nullable(),
+  scheduler: z.enum(SCHEDULERS),
+  schedule: z.enum(SCHEDULES),
+  loras: z.array(z.strictObject({ name: z.string(), hash: z.string(), weight: z.number() })),
+  /** Content hash of a VAE that replaces the model's own. */
+  vae: z.string().nullable(),
+  /** Layers left out at the end of the CLIP text encoder. */
+  clipSkip: z.number().int().min(0),
+  /** Content hash of the picture to start from, and how far to go from it. */
+  initImage: z.string().nullable(),
+  strength: z.number().min(0).max(1).nullable(),
+});
+export type Request = z.infer<typeof requestSchema>;
+
+const KEY_VERSION = 1;
+
+/** Frozen: the value that means "feature not used". A field at its neutral value is left out of the key. */
+const NEUTRAL: Partial<Request> = {
+  negativePrompt: '',
+  distilledGuidance: null,
+  schedule: 'normal',
+  loras: [],
+  vae: null,
+  clipSkip: 0,
+  initImage: null,
+  strength: null,
+};
+
+/** Hash of the canonical request, `<version>:<sha256 hex>`. Equal keys mean the same picture. */
+export function requestKey(request: Request): string {
+  return `${KEY_VERSION}:${sha256(canonical(request, ['model']))}`;
+}
+
+/** As {@link requestKey}, without the seed: what a line of a prompt file is known by. */
+export function lineKey(request: Request): string {
+  return `${KEY_VERSION}:${sha256(canonical(request, ['model', 'seed']))}`;
+}
+
+function canonical(request: Request, leftOut: readonly (keyof Request)[]): string {
+  const fields = (Object.keys(request) as (keyof Request)[])
+    .filter((name) => !leftOut.includes(name))
+    .filter((name) => !(name in NEUTRAL) || JSON.stringify(request[name]) !== JSON.stringify(NEUTRAL[name]))
+    .sort();
+  return JSON.stringify(fields.map((name) => [name, request[name]]));
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}

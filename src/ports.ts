@@ -1,0 +1,397 @@
+/**
+ * Everything the core needs from the outside, on one page. Types only; no SDK type may appear here.
+ * Each port has a real adapter and a fake or in-memory one in the folder of its name, and both pass
+ * the same contract in `test/contracts/`.
+ */
+import type { Request } from './job/request.ts';
+import type { Bytes, EpochMillis, Method, Millijoules, Millis, Seconds } from './units.ts';
+
+// ---------------------------------------------------------------------------------------- time
+
+/** Time is handed in, so that no test sleeps. */
+export interface Clock {
+  now(): EpochMillis;
+  /** Never goes backwards; only differences mean anything. */
+  monotonic(): Millis;
+  /** Calls back once after `delay`; the returned function cancels it. Never keeps the process alive. */
+  after(delay: Millis, callback: () => void): () => void;
+}
+
+// ------------------------------------------------------------------------------------- checks
+
+/** One line of `doctor`. `mend` is the command or the setting that puts it right. */
+export interface Check {
+  readonly name: string;
+  readonly status: 'ok' | 'warn' | 'fail';
+  readonly detail: string;
+  readonly mend?: string;
+}
+
+export interface Checked {
+  /** Never throws and never changes anything. */
+  check(): Promise<readonly Check[]>;
+}
+
+// -------------------------------------------------------------------------------------- model
+
+/** What the door must know about a model before it accepts a request. */
+export interface Model {
+  /** As the user names it: a folder's name or a hub id. */
+  readonly name: string;
+  /** Absolute path of the pipeline folder. */
+  readonly path: string;
+  /** `sha256:<hex>` over the files that are loaded. */
+  readonly hash: string;
+  readonly family: 'sd' | 'sdxl' | 'flux' | 'other';
+  /** Pixels. */
+  readonly nativeSize: { readonly width: number; readonly height: number };
+  /** Width and height must be divisible by this. */
+  readonly sizeMultiple: number;
+  readonly defaults: Pick<Request, 'steps' | 'guidance' | 'distilledGuidance' | 'scheduler' | 'schedule'>;
+  /** Schedulers that this model can be sampled with. */
+  readonly schedulers: readonly Request['scheduler'][];
+}
+
+export interface ModelRegistry extends Checked {
+  /**
+   * @param name a folder, a name of a model in the models folder, or a hub id (`org/name`)
+   * @throws InputError `model_missing`, `model_unsafe` (pickle weights only), `model_broken`
+   * @throws UnavailableError `model_unreachable` when a hub id is not on disk and cannot be fetched
+   */
+  resolve(name: string): Promise<Model>;
+  /** Names in the models folder. */
+  list(): Promise<readonly string[]>;
+}
+
+// ----------------------------------------------------------------------------------- provider
+
+/** One job as it travels: what the queue carries and the batcher groups. */
+export interface Job {
+  /** `<run id>-<index, 6 digits>` */
+  readonly id: string;
+  readonly runId: string;
+  readonly request: Request;
+  /** Absolute path of the model folder, so that a worker needs no registry. */
+  readonly modelPath: string;
+  /** The preset asked for; `auto` is resolved on the device. */
+  readonly preset: string;
+  /** Where the picture goes: absolute path with extension. */
+  readonly target: string;
+  readonly format: ImageFormat;
+  readonly sidecar: 'txt' | 'json' | null;
+  /** How often it was handed to a provider before. */
+  readonly attempt: number;
+}
+
+/** Jobs that share GPU passes. All have the same {@link batchKey}. */
+export interface Batch {
+  /** `<launch id>-<number>` */
+  readonly id: string;
+  readonly key: string;
+  readonly device: string;
+  /** With the temporary file that its picture is to be written to. */
+  readonly jobs: readonly (Job & { readonly temporary: string })[];
+}
+
+export interface Progress {
+  readonly batch: string;
+  readonly phase: 'load' | 'encode' | 'denoise' | 'decode' | 'save';
+  readonly step: number;
+  readonly steps: number;
+}
+
+/** A figure and how it was obtained. Null if and only if the method is `unknown`. */
+export interface EnergyReading {
+  readonly millijoules: Millijoules | null;
+  readonly method: Method;
+  readonly meter: 'nvml_counter' | 'power_integral' | 'model' | 'none';
+}
+
+/** One answer for each job, in the order of the batch. One bad prompt does not fail its neighbours. */
+export interface BatchResult {
+  readonly answers: readonly (Made | Failure)[];
+  /** What all jobs of the batch shared. */
+  readonly shared: {
+    readonly seconds: Seconds;
+    readonly phases: Readonly<Record<'encode' | 'denoise' | 'decode' | 'save', Seconds>>;
+    readonly peakMemory: Bytes | null;
+    readonly energy: EnergyReading;
+    readonly engine: EngineFacts;
+  };
+  /** Loads that were needed for this batch; booked as overhead. */
+  readonly overhead: readonly { readonly cause: 'load'; readonly seconds: Seconds; readonly energy: EnergyReading }[];
+}
+
+export interface Made {
+  readonly kind: 'made';
+  readonly job: string;
+  /** The temporary file, complete; no metadata in it yet. */
+  readonly temporary: string;
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface Failure {
+  readonly kind: 'failure';
+  readonly job: string;
+  /** Stable: `out_of_memory`, `black_image`, `worker_died`, `bad_request`, `internal` … */
+  readonly code: string;
+  readonly message: string;
+  readonly retryable: boolean;
+}
+
+/** The settings in effect, as the worker found them after loading; not those asked for. */
+export interface EngineFacts {
+  readonly id: string;
+  readonly preset: string;
+  readonly settings: Readonly<Record<string, string | number | boolean | null>>;
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+export interface Device {
+  /** `cpu`, `cpu:1`, `cuda:0` */
+  readonly id: string;
+  readonly kind: 'cpu' | 'cuda';
+  /** GPU UUID; null on a CPU. */
+  readonly uuid: string | null;
+  readonly name: string;
+}
+
+/** What can make an image. */
+export interface Provider extends Checked {
+  readonly name: 'local' | 'fake';
+  readonly devices: readonly Device[];
+  /** How many jobs of this key one batch on this device may hold. */
+  limit(key: string, device: string): number;
+  /** The model hash that a device has loaded now, or null. */
+  resident(device: string): string | null;
+  /**
+   * Works one batch off. Resolves with one answer a job; rejects only with WorkerDied before any
+   * answer, UnavailableError, or the signal's reason. One call a device at a time.
+   */
+  make(batch: Batch, options: { readonly signal?: AbortSignal; onProgress?(progress: Progress): void }): Promise<BatchResult>;
+  /** Stops every child and waits until it is gone. May be called twice. */
+  close(): Promise<void>;
+}
+
+// -------------------------------------------------------------------------------------- queue
+
+export interface Queue extends Checked {
+  /** Adds jobs in order; a job whose id is in the queue already is left as it is. Retries a lost connection with the same ids. */
+  add(jobs: readonly Job[]): Promise<void>;
+  /** Takes jobs out, whatever their state; unknown ids are ignored. */
+  remove(jobIds: readonly string[]): Promise<void>;
+  /**
+   * For the one owner at its start, when no other worker of this queue is alive: every job that a dead
+   * process held is waiting again at its place, and jobs that `keep` refuses are gone.
+   */
+  reclaim(keep: (job: { readonly id: string; readonly runId: string }) => boolean): Promise<{ kept: number; removed: number }>;
+  /** Ids of all jobs that are waiting, delayed or active. */
+  ids(): Promise<readonly string[]>;
+  /** Starts working off. At most one worker an object. */
+  work(handler: JobHandler, options: { readonly window: number }): QueueWorker;
+  close(): Promise<void>;
+}
+
+/**
+ * Resolves when the job is settled in the store. Throws HandedBack to return it to its place unharmed,
+ * a retryable AppError to have it tried again with back-off, any other error to have it removed.
+ */
+export type JobHandler = (job: Job, signal: AbortSignal) => Promise<void>;
+
+export interface QueueWorker {
+  setWindow(window: number): void;
+  /** Takes no further jobs and waits until every handler has settled. May be called twice. */
+  stop(): Promise<void>;
+}
+
+// -------------------------------------------------------------------------------------- store
+
+export type JobState = 'submitting' | 'queued' | 'running' | 'done' | 'failed' | 'cancelled' | 'interrupted';
+
+/** The identity of a line: its request without the seed, its occurrence among equal lines, its k of n. */
+export interface LineIdentity {
+  readonly lineKey: string;
+  readonly occurrence: number;
+  readonly k: number;
+}
+
+export interface NewJob extends LineIdentity {
+  readonly index: number;
+  readonly job: Job;
+}
+
+export interface JobRow extends LineIdentity {
+  readonly id: string;
+  readonly runId: string;
+  readonly index: number;
+  readonly state: JobState;
+  readonly prompt: string;
+  readonly seed: number;
+  /** Where the picture is or will be. After `done` the name that was really taken. */
+  readonly path: string;
+  readonly error: { readonly code: string; readonly message: string } | null;
+  /** Grows with every change of any job in this store; what a follower has seen. */
+  readonly seq: number;
+  /** The active receipt, for a job that is done. */
+  readonly receipt: Receipt | null;
+}
+
+export interface RunRow {
+  readonly id: string;
+  readonly name: string;
+  /** Hash of the content: what an unnamed run is resumed by. */
+  readonly contentKey: string;
+  readonly named: boolean;
+  readonly createdAt: EpochMillis;
+  /** Launch id of the process that last claimed it. */
+  readonly launch: string;
+  readonly outDir: string;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly counts: Readonly<Record<JobState, number>>;
+}
+
+export interface RunWrite {
+  readonly run: Omit<RunRow, 'counts' | 'createdAt'>;
+  /** The launch that the row must still carry (compare and swap); null for a new run. */
+  readonly claimedFrom: string | null;
+  readonly add: readonly NewJob[];
+  /** Existing jobs to be made (again): interrupted ones, failed ones when asked, missing ones when asked. */
+  readonly requeue: readonly { readonly id: string; readonly job: Job }[];
+}
+
+/** An append-only line of the ledger. */
+export interface Entry {
+  /** hash(launch, batch, job, kind): writing it twice is writing it once. */
+  readonly id: string;
+  readonly at: EpochMillis;
+  readonly kind: 'active' | 'overhead';
+  /** Why energy went elsewhere than into a picture; null for `active`. */
+  readonly cause: 'load' | 'failed' | 'redone' | 'lost' | null;
+  readonly runId: string | null;
+  readonly jobId: string | null;
+  readonly batchId: string;
+  readonly receipt: Receipt;
+  readonly tags: Readonly<Record<string, string>>;
+}
+
+/** What one image took. Travels in the picture, in the ledger and on the wire, always in this shape. */
+export interface Receipt {
+  readonly v: 1;
+  readonly provider: string;
+  readonly device: string;
+  readonly engine: string;
+  readonly preset: string;
+  readonly model: string;
+  readonly batch: { readonly id: string; readonly size: number };
+  /** This image's share of the batch's seconds, and the batch's own. */
+  readonly seconds: { readonly share: Seconds; readonly batch: Seconds; readonly method: Method };
+  readonly peak_memory_bytes: { readonly value: Bytes | null; readonly method: Method };
+  readonly energy: { readonly joules: number | null; readonly method: Method; readonly meter: EnergyReading['meter']; readonly flags: readonly string[] };
+  readonly cost: { readonly amount: number | null; readonly currency: string; readonly method: Method };
+  /** Which tariff priced it; past receipts are never priced again. */
+  readonly price: string;
+}
+
+/** What one batch left behind; written in one transaction. */
+export interface Settlement {
+  readonly batchId: string;
+  readonly at: EpochMillis;
+  readonly entries: readonly Entry[];
+  readonly jobs: readonly (
+    | { readonly id: string; readonly state: 'done'; readonly path: string }
+    | { readonly id: string; readonly state: 'failed'; readonly error: { readonly code: string; readonly message: string } }
+    | { readonly id: string; readonly state: 'queued' }
+  )[];
+}
+
+export interface RunTotals {
+  readonly images: number;
+  readonly batches: number;
+  readonly active: EnergyAndMoney;
+  readonly overhead: EnergyAndMoney;
+}
+
+export interface EnergyAndMoney {
+  readonly joules: number | null;
+  readonly energyMethod: Method;
+  /** Nano-units by currency, in the order of ISO codes; null where every part is unknown. */
+  readonly costs: readonly { readonly nano: bigint | null; readonly currency: string; readonly method: Method }[];
+  readonly seconds: Seconds;
+  /** Entries whose energy or money is unknown and therefore not in the sums. */
+  readonly unknowns: number;
+}
+
+export interface Store extends Checked {
+  /** A number that every later change exceeds. */
+  sequence(): Promise<number>;
+  runByName(name: string): Promise<RunRow | undefined>;
+  run(id: string): Promise<RunRow | undefined>;
+  /** The youngest unnamed run of this content that has jobs left to make. */
+  interruptedRun(contentKey: string): Promise<RunRow | undefined>;
+  /** Runs that have jobs in `submitting`, `queued` or `running`. */
+  openRuns(): Promise<readonly RunRow[]>;
+  jobsOf(runId: string): Promise<readonly JobRow[]>;
+  /** Jobs of a run that changed after `seq`, oldest change first, at most `limit` (default 1,000). */
+  changedSince(runId: string, seq: number, limit?: number): Promise<readonly JobRow[]>;
+  /** The travelling form of jobs, in the order of their index. */
+  payloads(runId: string, states: readonly JobState[]): Promise<readonly Job[]>;
+  /**
+   * One transaction: claims the run for a launch, inserts jobs and sets those and the requeued to `submitting`.
+   * @throws InputError `run_busy` when another launch claimed it meanwhile or the name was just taken
+   */
+  writeRun(write: RunWrite): Promise<void>;
+  /** `submitting` → `queued`, after the queue has them. */
+  markQueued(runId: string): Promise<void>;
+  /** `queued` → `running`, before a provider sees them. */
+  markRunning(jobIds: readonly string[], batchId: string): Promise<void>;
+  /**
+   * The one transaction of a batch. A job that has an active entry already keeps it, and the newcomer's
+   * entry is booked as overhead `redone`. Writing the same settlement twice changes nothing.
+   */
+  settle(settlement: Settlement): Promise<void>;
+  /** Everything of the run that is not settled becomes `interrupted`; returns the ids. */
+  interrupt(runId: string): Promise<readonly string[]>;
+  /** Sums over entries of the run written after `seq`. */
+  totals(runId: string, seq: number): Promise<RunTotals>;
+  close(): Promise<void>;
+}
+
+// ------------------------------------------------------------------------------------- images
+
+export type ImageFormat = 'png' | 'jpeg' | 'webp';
+
+/** What a picture says of itself. */
+export interface ImageMetadata {
+  /** AUTOMATIC1111's text; null when configured out. */
+  readonly parameters: string | null;
+  /** Our own chunk. Job id and receipt can never be configured out. */
+  readonly kilnwatt: {
+    readonly v: 1;
+    readonly job: string;
+    readonly run: string;
+    readonly request_key: string;
+    readonly request?: Request;
+    readonly receipt: Receipt;
+    readonly software: string;
+  };
+}
+
+export interface ImageStore extends Checked {
+  /** Makes the folder and names a temporary file beside the target; a leftover of the same job is removed. */
+  prepare(target: string, jobId: string): Promise<string>;
+  /**
+   * Puts the metadata in, syncs, and links it to its final name, which is the target or, where another
+   * picture has that name, the target with `-2`, `-3` … An existing name is never overwritten; a file
+   * there that carries the same job id is returned instead.
+   * @throws StorageError `disk_full`, `not_writable`
+   */
+  finish(made: { readonly temporary: string; readonly target: string; readonly format: ImageFormat; readonly sidecar: 'txt' | 'json' | null }, metadata: ImageMetadata): Promise<string>;
+  /** Syncs the folders, after which the names survive a power cut. */
+  syncFolders(paths: readonly string[]): Promise<void>;
+  /** The final file that carries this job's id, at the target or one of its numbered siblings. */
+  find(target: string, jobId: string): Promise<{ readonly path: string; readonly metadata: ImageMetadata } | undefined>;
+  /** Removes a temporary file; a missing one is fine. */
+  discard(temporary: string): Promise<void>;
+  exists(path: string): Promise<boolean>;
+}
