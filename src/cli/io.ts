@@ -1,0 +1,39 @@
+/** Where a command writes. Data goes to `out`, all else to `err`; a line is given without its end. */
+export interface Io {
+  out(line: string): void;
+  err(line: string): void;
+  /** Of stdout: may a line be rewritten? */
+  readonly isTTY: boolean;
+  readonly color: boolean;
+  /** Width of the terminal now. */
+  readonly columns: number;
+}
+
+const COLUMNS_WITHOUT_TERMINAL = 80;
+
+/** The process's own streams. NO_COLOR, FORCE_COLOR and TERM=dumb are honoured, whatever `noColor` says. */
+export function processIo(options: { readonly noColor?: boolean } = {}): Io {
+  const { stdout, stderr } = process;
+  const isTTY = stdout.isTTY === true;
+  return {
+    out: writerTo(stdout),
+    err: writerTo(stderr),
+    isTTY,
+    color: isTTY && options.noColor !== true && stdout.hasColors(),
+    get columns() {
+      return stdout.columns || COLUMNS_WITHOUT_TERMINAL;
+    },
+  };
+}
+
+/** A reader that left (`kilnwatt config show | head -1`) is no error: what comes after it is dropped. */
+function writerTo(stream: NodeJS.WriteStream): (line: string) => void {
+  let open = true;
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    open = false;
+  });
+  return (line) => {
+    if (open) stream.write(`${line}\n`);
+  };
+}

@@ -1,0 +1,237 @@
+import { z } from 'zod';
+
+const redisUrl = z
+  .string()
+  .refine(
+    (text) => /^rediss?:\/\/[^/]/.test(text) && URL.canParse(text),
+    'expected redis://host:port or rediss://host:port',
+  );
+
+/**
+ * Every setting, as it stands in `kilnwatt.yaml`. `null` means "not set": what is used then is said in
+ * the description. A group is a strict object that may be left out.
+ */
+export const configSchema = z.strictObject({
+  model: z
+    .string()
+    .min(1)
+    .default('kiln-tiny')
+    .describe('Model when none is asked for: a name in models_dir, a folder, or a hub id'),
+  preset: z.string().min(1).default('auto').describe('Load-time settings; auto is resolved on the device'),
+  devices: z
+    .string()
+    .min(1)
+    .default('auto')
+    .describe('auto (all NVIDIA cards, else the CPU), cpu, cpu:2 (two workers), or cards: 0,1 or cuda:0 or UUIDs'),
+  data_dir: z
+    .string()
+    .min(1)
+    .nullable()
+    .default(null)
+    .describe('Database, own Valkey and models; not set: $XDG_DATA_HOME/kilnwatt or ~/.local/share/kilnwatt'),
+  models_dir: z
+    .string()
+    .min(1)
+    .nullable()
+    .default(null)
+    .describe('Folder of pipeline folders; not set: models in data_dir'),
+  runtime_dir: z
+    .string()
+    .min(1)
+    .nullable()
+    .default(null)
+    .describe(
+      'Sockets, on a local file system; not set: $XDG_RUNTIME_DIR/kilnwatt or a folder of this user in the temporary folder',
+    ),
+  redis_url: redisUrl
+    .nullable()
+    .default(null)
+    .describe('A Redis or Valkey to use; not set: kilnwatt runs a Valkey of its own in data_dir'),
+  redis_binary: z
+    .string()
+    .min(1)
+    .nullable()
+    .default(null)
+    .describe('Server program for the own Valkey; not set: the one that the set-up installed'),
+  queue: z
+    .string()
+    .regex(/^[\w.-]+$/, 'expected letters, digits, ".", "_" and "-"')
+    .nullable()
+    .default(null)
+    .describe('Name of the queue; not set: kilnwatt, with a redis_url followed by a hash of host name and data_dir'),
+  out: z.string().min(1).default('./outputs').describe('Folder of the pictures'),
+  pattern: z
+    .string()
+    .min(1)
+    .default('{run}/{index:05}-{seed}')
+    .describe('Name of a picture in out, without extension: {run} {index:05} {seed} {id} {date} {prompt:40} {model}'),
+  format: z.enum(['png', 'jpeg', 'webp']).default('png').describe('Format of the pictures'),
+  sidecar: z.enum(['txt', 'json']).nullable().default(null).describe('A text file beside each picture; not set: none'),
+  metadata: z
+    .strictObject({
+      prompt: z.boolean().default(true).describe('Put prompt and settings into the pictures'),
+      cost: z.boolean().default(true).describe('Put the cost into the text part of the pictures'),
+    })
+    .prefault({})
+    .describe('What pictures say of themselves; job id and receipt are always in them'),
+  python: z
+    .string()
+    .min(1)
+    .nullable()
+    .default(null)
+    .describe('Interpreter of the worker; not set: the one of the checkout (.venv/bin/python), else python3'),
+  batch_limit: z
+    .int()
+    .positive()
+    .nullable()
+    .default(null)
+    .describe('Most jobs in one batch; not set: what the preset and experience allow'),
+  energy: z
+    .strictObject({
+      cpu_watts: z
+        .number()
+        .positive()
+        .default(65)
+        .describe('Power of the CPU at work, in watts, for pictures made without a GPU'),
+      gpu_watts: z
+        .number()
+        .positive()
+        .nullable()
+        .default(null)
+        .describe('Power of a GPU at work, in watts, where no meter answers; not set: 300 is assumed'),
+    })
+    .prefault({})
+    .describe('Assumed power where nothing can be measured'),
+  tariff: z
+    .strictObject({
+      price_per_kwh: z
+        .number()
+        .min(0)
+        .nullable()
+        .default(null)
+        .describe('Price of a kilowatt-hour; not set: 0.30 is assumed and flagged'),
+      currency: z
+        .string()
+        .regex(/^[A-Z]{3}$/, 'expected three capital letters, as in EUR')
+        .default('EUR')
+        .describe('ISO 4217 code'),
+    })
+    .prefault({})
+    .describe('What electricity costs'),
+  limits: z
+    .strictObject({
+      step_seconds: z
+        .number()
+        .positive()
+        .default(300)
+        .describe('Longest time without a finished step before the worker is replaced'),
+      load_seconds: z.number().positive().default(900).describe('Longest time to load a model'),
+      heartbeat_seconds: z.number().positive().default(30).describe('Longest silence of the worker'),
+    })
+    .prefault({})
+    .describe('How long the worker may take'),
+  disk_reserve_mb: z.int().min(0).default(512).describe('Megabytes that stay free on the disk of the pictures'),
+  log: z
+    .strictObject({
+      level: z.enum(['error', 'warn', 'info', 'debug']).default('info').describe('What is written to stderr'),
+    })
+    .prefault({})
+    .describe('Logging'),
+  no_color: z.boolean().default(false).describe('Plain text without colours; NO_COLOR in the environment sets it too'),
+});
+export type Settings = z.output<typeof configSchema>;
+
+/** For tests only and from the environment only: in no file, no schema and no help. */
+export const hiddenSchema = z.strictObject({
+  worker_engine: z.enum(['diffusers', 'fake']).default('diffusers'),
+  /** The fault point at which the process kills itself with SIGKILL. */
+  fault: z
+    .string()
+    .regex(/^[a-z0-9_-]+$/)
+    .nullable()
+    .default(null),
+});
+
+/** One value that can be set; `path` is its YAML path with dots. */
+export interface Setting {
+  readonly path: string;
+  readonly schema: z.ZodType;
+  readonly description: string;
+}
+
+export const SETTINGS: ReadonlyMap<string, Setting> = settingsOf(configSchema.shape);
+export const HIDDEN_SETTINGS: ReadonlyMap<string, Setting> = settingsOf(hiddenSchema.shape);
+
+/** The groups, which hold settings and are none themselves. */
+export const GROUPS: ReadonlySet<string> = new Set(
+  [...SETTINGS.keys()].filter((path) => path.includes('.')).map((path) => path.slice(0, path.lastIndexOf('.'))),
+);
+
+/** For editors: what may stand in `kilnwatt.yaml`. */
+export function configJsonSchema(): Record<string, unknown> {
+  return { title: 'kilnwatt.yaml', ...z.toJSONSchema(configSchema, { io: 'input' }) };
+}
+
+/**
+ * What is wrong with a value, or undefined: `format cannot be "gif": expected one of "png"|"jpeg"|"webp"`.
+ * The value of a setting that may hold a password is not repeated.
+ */
+export function faultOf(setting: Setting, value: unknown): string | undefined {
+  const result = setting.schema.safeParse(value);
+  if (result.success) return undefined;
+  const reason = (result.error.issues[0]?.message ?? 'not valid').replace(/^[^:]*: (?=expected)/, '');
+  const shown = setting.path === 'redis_url' ? 'what it is' : JSON.stringify(value);
+  return `${setting.path} cannot be ${shown}: ${reason}`;
+}
+
+/** The known path that a mistyped one most likely meant, if any is near. */
+export function nearest(path: string, known: Iterable<string>): string | undefined {
+  const scored = [...known].map((candidate) => ({ candidate, distance: distanceOf(path, candidate) }));
+  const best = scored.reduce<(typeof scored)[number] | undefined>(
+    (least, next) => (least === undefined || next.distance < least.distance ? next : least),
+    undefined,
+  );
+  return best !== undefined && best.distance <= Math.max(1, Math.floor(path.length / 4)) ? best.candidate : undefined;
+}
+
+function settingsOf(shape: Readonly<Record<string, z.ZodType>>, prefix = ''): Map<string, Setting> {
+  const found = new Map<string, Setting>();
+  for (const [name, schema] of Object.entries(shape)) {
+    const path = `${prefix}${name}`;
+    const inner = schema instanceof z.ZodPrefault ? schema.unwrap() : schema;
+    if (inner instanceof z.ZodObject) {
+      for (const [below, setting] of settingsOf(inner.shape, `${path}.`)) found.set(below, setting);
+    } else {
+      found.set(path, { path, schema, description: schema.description ?? '' });
+    }
+  }
+  return found;
+}
+
+/** Spelling only: case, `-` and `_` do not count, and a key in the wrong group is near. */
+function distanceOf(path: string, candidate: string): number {
+  const whole = editDistance(plain(path), plain(candidate));
+  const leaf = 1 + editDistance(plain(lastPart(path)), plain(lastPart(candidate)));
+  return Math.min(whole, leaf);
+}
+
+function plain(text: string): string {
+  return text.toLowerCase().replaceAll(/[-_]/g, '');
+}
+
+function lastPart(path: string): string {
+  return path.slice(path.lastIndexOf('.') + 1);
+}
+
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, column) => column);
+  for (const [index, letter] of [...a].entries()) {
+    const next = [index + 1];
+    for (let column = 1; column <= b.length; column++) {
+      const replaced = (row[column - 1] ?? 0) + (letter === b[column - 1] ? 0 : 1);
+      next.push(Math.min(replaced, (row[column] ?? 0) + 1, (next[column - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}

@@ -1,0 +1,265 @@
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { homedir, hostname, userInfo } from 'node:os';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { type ConfigFile, readConfigFile } from './config-file.ts';
+import {
+  configSchema,
+  faultOf,
+  HIDDEN_SETTINGS,
+  hiddenSchema,
+  nearest,
+  SETTINGS,
+  type Setting,
+  type Settings,
+} from './config-schema.ts';
+import { ConfigError, InputError } from './errors.ts';
+
+/** Everything that can be set, resolved: paths are absolute and every default is filled in. */
+export interface Config extends HiddenConfig {
+  readonly model: string;
+  readonly preset: string;
+  readonly devices: string;
+  readonly dataDir: string;
+  readonly modelsDir: string;
+  readonly runtimeDir: string;
+  /** Null: kilnwatt runs a Valkey of its own. May hold a password. */
+  readonly redisUrl: string | null;
+  readonly redisBinary: string | null;
+  readonly queue: string;
+  readonly out: string;
+  readonly pattern: string;
+  readonly format: Settings['format'];
+  readonly sidecar: Settings['sidecar'];
+  readonly metadata: Readonly<Settings['metadata']>;
+  readonly python: string;
+  readonly batchLimit: number | null;
+  /** Watts. */
+  readonly energy: { readonly cpuWatts: number; readonly gpuWatts: number };
+  /** `assumed`: the user did not say what electricity costs. */
+  readonly tariff: { readonly pricePerKwh: number; readonly currency: string; readonly assumed: boolean };
+  readonly limits: { readonly stepSeconds: number; readonly loadSeconds: number; readonly heartbeatSeconds: number };
+  readonly diskReserveMb: number;
+  readonly log: Readonly<Settings['log']>;
+  readonly noColor: boolean;
+}
+
+interface HiddenConfig {
+  readonly workerEngine: 'diffusers' | 'fake';
+  /** The fault point at which the process kills itself; tests only. */
+  readonly fault: string | null;
+}
+
+export interface LoadedConfig {
+  readonly config: Config;
+  /** By the path of the setting: `default`, `<file>:<line>`, `KILNWATT_X` or `--flag`. */
+  readonly origins: Readonly<Record<string, string>>;
+  /** The files that are looked at, first wins. */
+  readonly files: readonly ConfigFile[];
+}
+
+export interface ConfigSources {
+  /** By the path of the setting (`data_dir`, `tariff.currency`); undefined where the flag was not given. */
+  readonly flags?: Readonly<Record<string, string | number | boolean | undefined>>;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly cwd?: string;
+}
+
+const ASSUMED_GPU_WATTS = 300;
+const ASSUMED_PRICE_PER_KWH = 0.3;
+/** Settings that are paths. Of these, a program may also be a bare name that is looked up in PATH. */
+const PATHS = new Set(['data_dir', 'models_dir', 'runtime_dir', 'out']);
+const PROGRAMS = new Set(['redis_binary', 'python']);
+
+/**
+ * The one configuration of this process, frozen. Flags go before `KILNWATT_*`, before `./kilnwatt.yaml`,
+ * before `$XDG_CONFIG_HOME/kilnwatt/config.yaml`, before defaults. A relative path counts from the file that says it.
+ * @throws ConfigError `bad_config` for a bad file or variable
+ * @throws InputError `bad_flag`
+ */
+export function loadConfig(sources: ConfigSources = {}): LoadedConfig {
+  const { flags = {}, env = process.env, cwd = process.cwd() } = sources;
+  const home = env.HOME || homedir();
+  const files = [
+    join(cwd, 'kilnwatt.yaml'),
+    join(xdg(env.XDG_CONFIG_HOME, join(home, '.config')), 'kilnwatt', 'config.yaml'),
+  ].map(readConfigFile);
+  const layers: readonly Layer[] = [
+    { base: cwd, values: flagValues(flags) },
+    { base: cwd, values: envValues(env) },
+    ...files.map((file) => ({ base: dirname(file.path), values: file.values })),
+  ];
+  const said = new Map([...SETTINGS.keys()].flatMap((path) => firstOf(path, layers, home)));
+  const config = configOf(configSchema.parse(nested(said)), { env, cwd, home });
+  const origins = Object.fromEntries([...SETTINGS.keys()].map((path) => [path, said.get(path)?.origin ?? 'default']));
+  return Object.freeze({ config, origins: Object.freeze(origins), files: Object.freeze(files) });
+}
+
+interface Said {
+  readonly value: unknown;
+  readonly origin: string;
+}
+
+interface Layer {
+  /** What a relative path counts from. */
+  readonly base: string;
+  readonly values: ReadonlyMap<string, Said>;
+}
+
+function flagValues(flags: NonNullable<ConfigSources['flags']>): Map<string, Said> {
+  const values = new Map<string, Said>();
+  for (const [path, given] of Object.entries(flags)) {
+    if (given === undefined) continue;
+    const origin = `--${path.replaceAll(/[._]/g, '-')}`;
+    const setting = SETTINGS.get(path);
+    if (setting === undefined) throw new TypeError(`${path} is not a setting that a flag can set`);
+    const read =
+      typeof given === 'string' ? readText(setting, given) : { value: given, fault: faultOf(setting, given) };
+    if (read.fault !== undefined) throw new InputError(read.fault, { code: 'bad_flag', place: origin });
+    values.set(path, { value: read.value, origin });
+  }
+  return values;
+}
+
+function envValues(env: NodeJS.ProcessEnv, settings: ReadonlyMap<string, Setting> = SETTINGS): Map<string, Said> {
+  refuseMistyped(env);
+  const values = new Map<string, Said>();
+  for (const setting of settings.values()) {
+    const origin = variableOf(setting.path);
+    const text = env[origin];
+    if (text === undefined || text === '') continue;
+    const read = readText(setting, text);
+    if (read.fault !== undefined) throw new ConfigError(`${origin}: ${read.fault}`, { code: 'bad_config' });
+    values.set(setting.path, { value: read.value, origin });
+  }
+  if (settings.has('no_color') && !values.has('no_color') && env.NO_COLOR)
+    values.set('no_color', { value: true, origin: 'NO_COLOR' });
+  return values;
+}
+
+/** Scripts have variables of their own that begin alike; so only what is nearly a setting is a mistake. */
+function refuseMistyped(env: NodeJS.ProcessEnv): void {
+  const known = new Set([...SETTINGS.keys(), ...HIDDEN_SETTINGS.keys()].map(variableOf));
+  for (const name of Object.keys(env)) {
+    if (!name.startsWith('KILNWATT_') || known.has(name)) continue;
+    const meant = [...known].find((candidate) => nearest(name.slice(9), [candidate.slice(9)]) !== undefined);
+    if (meant !== undefined)
+      throw new ConfigError(`${name} is not a setting; did you mean ${meant}?`, { code: 'bad_config' });
+  }
+}
+
+function variableOf(path: string): string {
+  return `KILNWATT_${path.replaceAll('.', '_').toUpperCase()}`;
+}
+
+/** A text means the first reading that its setting admits: nothing (`none`), the text itself, a number, yes or no. */
+function readText(setting: Setting, text: string): { readonly value: unknown; readonly fault: string | undefined } {
+  const readings: unknown[] = [text];
+  if (/^(none|null)$/i.test(text)) readings.unshift(null);
+  if (text.trim() !== '' && Number.isFinite(Number(text))) readings.push(Number(text));
+  if (/^(true|yes|on|1)$/i.test(text)) readings.push(true);
+  if (/^(false|no|off|0)$/i.test(text)) readings.push(false);
+  const faults = readings.map((value) => faultOf(setting, value));
+  const fitting = faults.indexOf(undefined);
+  return fitting >= 0
+    ? { value: readings[fitting], fault: undefined }
+    : { value: undefined, fault: faults[faults.length > 1 ? 1 : 0] };
+}
+
+function firstOf(path: string, layers: readonly Layer[], home: string): [string, Said][] {
+  for (const { base, values } of layers) {
+    const said = values.get(path);
+    if (said === undefined) continue;
+    return [[path, typeof said.value === 'string' ? { ...said, value: expanded(path, said.value, base, home) } : said]];
+  }
+  return [];
+}
+
+function expanded(path: string, text: string, base: string, home: string): string {
+  if (!PATHS.has(path) && !(PROGRAMS.has(path) && /[/~]/.test(text))) return text;
+  return resolve(base, text.replace(/^~(?=\/|$)/, home));
+}
+
+function nested(said: ReadonlyMap<string, Said>): Record<string, unknown> {
+  const whole: Record<string, unknown> = {};
+  const groups = new Map<string, Record<string, unknown>>();
+  for (const [path, { value }] of said) {
+    const dot = path.lastIndexOf('.');
+    const name = path.slice(0, Math.max(dot, 0));
+    const group = name === '' ? whole : (groups.get(name) ?? {});
+    if (name !== '') whole[name] = group;
+    groups.set(name, group);
+    group[path.slice(dot + 1)] = value;
+  }
+  return whole;
+}
+
+function configOf(
+  settings: Settings,
+  place: { readonly env: NodeJS.ProcessEnv; readonly cwd: string; readonly home: string },
+): Config {
+  const { env, cwd, home } = place;
+  const dataDir = settings.data_dir ?? join(xdg(env.XDG_DATA_HOME, join(home, '.local', 'share')), 'kilnwatt');
+  const { energy, tariff, limits } = settings;
+  return Object.freeze({
+    ...hiddenOf(env),
+    model: settings.model,
+    preset: settings.preset,
+    devices: settings.devices,
+    dataDir,
+    modelsDir: settings.models_dir ?? join(dataDir, 'models'),
+    runtimeDir: settings.runtime_dir ?? runtimeDir(env),
+    redisUrl: settings.redis_url,
+    redisBinary: settings.redis_binary,
+    queue: settings.queue ?? queueName(settings.redis_url, dataDir),
+    out: resolve(cwd, settings.out),
+    pattern: settings.pattern,
+    format: settings.format,
+    sidecar: settings.sidecar,
+    metadata: Object.freeze(settings.metadata),
+    python: settings.python ?? defaultPython(),
+    batchLimit: settings.batch_limit,
+    energy: Object.freeze({ cpuWatts: energy.cpu_watts, gpuWatts: energy.gpu_watts ?? ASSUMED_GPU_WATTS }),
+    tariff: Object.freeze({
+      pricePerKwh: tariff.price_per_kwh ?? ASSUMED_PRICE_PER_KWH,
+      currency: tariff.currency,
+      assumed: tariff.price_per_kwh === null,
+    }),
+    limits: Object.freeze({
+      stepSeconds: limits.step_seconds,
+      loadSeconds: limits.load_seconds,
+      heartbeatSeconds: limits.heartbeat_seconds,
+    }),
+    diskReserveMb: settings.disk_reserve_mb,
+    log: Object.freeze(settings.log),
+    noColor: settings.no_color,
+  });
+}
+
+function hiddenOf(env: NodeJS.ProcessEnv): HiddenConfig {
+  const hidden = hiddenSchema.parse(nested(envValues(env, HIDDEN_SETTINGS)));
+  return { workerEngine: hidden.worker_engine, fault: hidden.fault };
+}
+
+/** The specification has relative values ignored. */
+function xdg(value: string | undefined, otherwise: string): string {
+  return value !== undefined && isAbsolute(value) ? value : otherwise;
+}
+
+/** A runtime folder that was never made (`su`, cron, containers) is none. */
+function runtimeDir(env: NodeJS.ProcessEnv): string {
+  const given = env.XDG_RUNTIME_DIR;
+  if (given !== undefined && isAbsolute(given) && existsSync(given)) return join(given, 'kilnwatt');
+  return join(env.TMPDIR || '/tmp', `kilnwatt-${userInfo().uid}`);
+}
+
+/** On a shared server, two data folders must not take each other's jobs. */
+function queueName(redisUrl: string | null, dataDir: string): string {
+  if (redisUrl === null) return 'kilnwatt';
+  return `kilnwatt-${createHash('sha256').update(`${hostname()}\n${dataDir}`).digest('hex').slice(0, 8)}`;
+}
+
+function defaultPython(): string {
+  const own = join(import.meta.dirname, '..', '.venv', 'bin', 'python');
+  return existsSync(own) ? own : 'python3';
+}
