@@ -1,0 +1,209 @@
+import { access, constants, mkdir, open, readFile, rm, stat, statfs } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { sentenceOf } from '../errors.ts';
+import type { Check, ImageMetadata, ImageStore } from '../ports.ts';
+import type { Bytes } from '../units.ts';
+import { brokenImage, diskFull, errnoOf, storageFailure } from './failure.ts';
+import { embedMetadata, readMetadata } from './metadata.ts';
+import { type Link, numbered, placeFile, syncFolder } from './place.ts';
+import { placeSidecar } from './sidecar.ts';
+
+/** Where a test may kill the process; in this order. */
+export type FaultPoint = 'metadata_written' | 'image_synced' | 'image_linked' | 'folder_synced';
+
+export interface DiskImagesOptions {
+  at?(point: FaultPoint): void;
+  /** With less free space than this no new picture is begun. */
+  readonly reserveBytes?: Bytes;
+  /** The folder that `check` looks at. */
+  readonly outDir?: string;
+  /** How a file gets its second name; tests hand in a file system without links. */
+  readonly link?: Link;
+}
+
+type Made = Parameters<ImageStore['finish']>[0];
+
+const RESERVE: Bytes = 200 * 1024 * 1024;
+/** No picture of ours is larger; a larger file at a picture's name is somebody else's. */
+const LARGEST: Bytes = 512 * 1024 * 1024;
+/** How many names are remembered; a run whose pictures all have one name needs them, others none. */
+const MOST_OWNERS = 20_000;
+
+/**
+ * Pictures in folders of this machine. A picture appears under its final name complete, with its metadata and
+ * synced, or not at all; a kill at any point leaves at most hidden temporary files that name their job, which
+ * the next `prepare` or `find` of that job removes. A sidecar follows its picture, so a kill between the two loses it.
+ */
+export class DiskImages implements ImageStore {
+  readonly #options: DiskImagesOptions;
+  /** Which job the file at a taken name belongs to; null for a file that is not ours. */
+  readonly #owners = new Map<string, string | null>();
+
+  constructor(options: DiskImagesOptions = {}) {
+    this.#options = options;
+  }
+
+  async prepare(target: string, jobId: string): Promise<string> {
+    const folder = dirname(target);
+    return orFailure(folder, async () => {
+      await makeFolder(folder);
+      const { bavail, bsize } = await statfs(folder);
+      if (bavail * bsize < (this.#options.reserveBytes ?? RESERVE)) throw diskFull(folder);
+      const temporary = temporaryOf(target, jobId);
+      await this.discard(temporary);
+      return temporary;
+    });
+  }
+
+  async finish(made: Made, metadata: ImageMetadata): Promise<string> {
+    const staged = stagedOf(made.temporary);
+    return orFailure(made.target, async () => {
+      try {
+        await this.#stage(made, metadata, staged);
+        const path = await this.#place(staged, made.target, metadata.kilnwatt.job);
+        this.#options.at?.('image_linked');
+        await this.discard(made.temporary);
+        if (made.sidecar !== null) await placeSidecar(path, made.sidecar, metadata, staged, this.#options.link);
+        return path;
+      } finally {
+        await rm(staged, { force: true });
+      }
+    });
+  }
+
+  async syncFolders(paths: readonly string[]): Promise<void> {
+    const folders = new Set(await Promise.all(paths.map(folderOf)));
+    await Promise.all([...folders].map((folder) => orFailure(folder, () => syncFolder(folder))));
+    this.#options.at?.('folder_synced');
+  }
+
+  async find(target: string, jobId: string): ReturnType<ImageStore['find']> {
+    return orFailure(target, async () => {
+      // A gap of one is a picture that the user threw away; two free names in a row end the row.
+      for (let number = 1, free = 0; free < 2; number += 1) {
+        const path = numbered(target, number);
+        const owner = this.#owners.get(path);
+        const metadata = owner === undefined || owner === jobId ? await this.#read(path) : null;
+        free = metadata === undefined ? free + 1 : 0;
+        if (metadata?.kilnwatt.job !== jobId) continue;
+        await this.discard(temporaryOf(target, jobId));
+        return { path, metadata };
+      }
+      return undefined;
+    });
+  }
+
+  async discard(temporary: string): Promise<void> {
+    await orFailure(temporary, async () => {
+      await rm(temporary, { force: true });
+      await rm(stagedOf(temporary), { force: true });
+    });
+  }
+
+  async exists(path: string): Promise<boolean> {
+    return orFailure(path, async () => (await orMissing(stat(path))) !== undefined);
+  }
+
+  async check(): Promise<readonly Check[]> {
+    const folder = resolve(this.#options.outDir ?? 'outputs');
+    try {
+      return [await this.#checkFolder(folder)];
+    } catch (error) {
+      const mend = `make ${folder} writable or choose another folder with --out`;
+      return [{ name: 'pictures', status: 'fail', detail: sentenceOf(error), mend }];
+    }
+  }
+
+  /** The picture with its metadata, complete and synced, under a second temporary name. */
+  async #stage(made: Made, metadata: ImageMetadata, staged: string): Promise<void> {
+    const pixels = await orMissing(readFile(made.temporary));
+    if (pixels === undefined) throw brokenImage(made.temporary, 'it is missing');
+    const pieces = embedMetadata(pixels, made.format, metadata, made.temporary);
+    await rm(staged, { force: true });
+    const handle = await open(staged, 'wx');
+    try {
+      await handle.writeFile(Buffer.concat(pieces));
+      this.#options.at?.('metadata_written');
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    this.#options.at?.('image_synced');
+  }
+
+  async #place(staged: string, target: string, jobId: string): Promise<string> {
+    for (let number = 1; ; number += 1) {
+      const path = numbered(target, number);
+      const owner = this.#owners.get(path);
+      if (owner !== undefined && owner !== jobId) continue;
+      if (await placeFile(staged, path, jobId, this.#options.link)) return path;
+      if ((await this.#read(path))?.kilnwatt.job === jobId) return path;
+    }
+  }
+
+  /** The metadata of a picture of ours, null for another file, undefined where there is none. */
+  async #read(path: string): Promise<ImageMetadata | null | undefined> {
+    const found = await orMissing(stat(path));
+    if (found === undefined) return undefined;
+    const readable = found.isFile() && found.size <= LARGEST;
+    const file = readable ? await orMissing(readFile(path)) : undefined;
+    const metadata = file === undefined ? null : (readMetadata(file, path) ?? null);
+    if (this.#owners.size >= MOST_OWNERS) this.#owners.clear();
+    this.#owners.set(path, metadata?.kilnwatt.job ?? null);
+    return metadata;
+  }
+
+  async #checkFolder(folder: string): Promise<Check> {
+    const present = await nearest(folder);
+    await access(present, constants.W_OK);
+    const { bavail, bsize } = await statfs(present);
+    const free = bavail * bsize;
+    const detail = `${folder}, ${(free / 1e9).toFixed(1)} GB free`;
+    if (free >= (this.#options.reserveBytes ?? RESERVE)) return { name: 'pictures', status: 'ok', detail };
+    return { name: 'pictures', status: 'fail', detail, mend: 'free some space or choose another folder with --out' };
+  }
+}
+
+/** Hidden and named after the job, so that nobody else's is ever removed. */
+function temporaryOf(target: string, jobId: string): string {
+  return join(dirname(target), `.${jobId.replaceAll(/[^\w-]/g, '_')}.part`);
+}
+
+function stagedOf(temporary: string): string {
+  return `${temporary}.staged`;
+}
+
+async function orFailure<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw storageFailure(error, path);
+  }
+}
+
+async function orMissing<T>(work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    const code = errnoOf(error);
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw error;
+  }
+}
+
+/** Makes a folder with those above it, and syncs every folder that got a new name in it. */
+async function makeFolder(folder: string): Promise<void> {
+  const first = await mkdir(folder, { recursive: true });
+  if (first === undefined) return;
+  for (let made = folder; made !== dirname(first); made = dirname(made)) await syncFolder(dirname(made));
+}
+
+async function folderOf(path: string): Promise<string> {
+  const found = await orMissing(stat(path));
+  return found?.isDirectory() === true ? path : dirname(path);
+}
+
+async function nearest(folder: string): Promise<string> {
+  const found = await orMissing(stat(folder));
+  return found === undefined && basename(folder) !== '' ? nearest(dirname(folder)) : folder;
+}
