@@ -1,0 +1,176 @@
+import { createHash } from 'node:crypto';
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { Entry, Receipt, RunTotals, Settlement } from '../ports.ts';
+import { decimalOf, METHODS, nanoOf } from '../units.ts';
+import type { Changes } from './changes.ts';
+import { integerOf, numberOf, numberOrNull, oneOf, type Row, stringsOf, textOf, textOrNull } from './row.ts';
+import { type EntryGroup, totalsOf } from './totals.ts';
+
+/** The rows of `entries`: the ledger. Only ever added to. */
+export class EntryTable {
+  readonly #changes: Changes;
+  readonly #remember: StatementSync;
+  readonly #known: StatementSync;
+  readonly #active: StatementSync;
+  readonly #insert: StatementSync;
+  readonly #groups: StatementSync;
+  readonly #batches: StatementSync;
+
+  constructor(db: DatabaseSync, changes: Changes) {
+    this.#changes = changes;
+    this.#remember = db.prepare('INSERT INTO settlements VALUES (?, ?, ?) ON CONFLICT DO NOTHING');
+    this.#known = db.prepare('SELECT 1 FROM entries WHERE id = ?');
+    this.#active = db.prepare("SELECT 1 FROM entries WHERE job_id = ? AND kind = 'active'");
+    this.#insert = db.prepare(
+      `INSERT INTO entries (${COLUMNS.join(', ')}) VALUES (${COLUMNS.map((name) => `:${name}`).join(', ')})`,
+    );
+    this.#groups = db.prepare(
+      `SELECT kind, currency, energy_method, cost_method, count(*) AS entries, sum(energy_mj) AS energy_mj,
+         CAST(sum(cost_nano) AS TEXT) AS cost_nano, sum(seconds_share) AS seconds
+       FROM entries WHERE run_id = ? AND seq > ? GROUP BY kind, currency, energy_method, cost_method`,
+    );
+    this.#batches = db.prepare(
+      "SELECT count(DISTINCT batch_id) AS n FROM entries WHERE run_id = ? AND seq > ? AND kind = 'active'",
+    );
+  }
+
+  /** False where the very same settlement was written before. */
+  remember(settlement: Settlement): boolean {
+    const digest = createHash('sha256').update(JSON.stringify(settlement)).digest('hex');
+    return this.#remember.run(digest, settlement.batchId, settlement.at).changes === 1;
+  }
+
+  /** Adds the entry unless it is there; the second picture of a job is booked as `redone`. */
+  book(entry: Entry): void {
+    if (this.#known.get(entry.id) !== undefined) return;
+    const redone = entry.kind === 'active' && this.#active.get(entry.jobId) !== undefined;
+    const booked: Entry = redone ? { ...entry, kind: 'overhead', cause: 'redone' } : entry;
+    this.#insert.run({ ...columnsOf(booked), seq: this.#changes.take(1) + 1 });
+  }
+
+  totals(runId: string, seq: number): RunTotals {
+    const groups = this.#groups.all(runId, seq).map(groupOf);
+    return totalsOf(groups, integerOf(this.#batches.get(runId, seq) ?? {}, 'n'));
+  }
+}
+
+const METERS = ['nvml_counter', 'power_integral', 'model', 'none'] as const;
+
+function columnsOf(entry: Entry) {
+  const { receipt } = entry;
+  return {
+    id: entry.id,
+    at: entry.at,
+    kind: entry.kind,
+    cause: entry.cause,
+    run_id: entry.runId,
+    job_id: entry.jobId,
+    batch_id: receipt.batch.id,
+    batch_size: receipt.batch.size,
+    provider: receipt.provider,
+    device: receipt.device,
+    engine: receipt.engine,
+    preset: receipt.preset,
+    model: receipt.model,
+    seconds_share: receipt.seconds.share,
+    seconds_batch: receipt.seconds.batch,
+    seconds_method: receipt.seconds.method,
+    peak_memory_bytes: receipt.peak_memory_bytes.value,
+    peak_memory_method: receipt.peak_memory_bytes.method,
+    energy_mj: receipt.energy.joules === null ? null : Math.round(receipt.energy.joules * 1000),
+    energy_method: receipt.energy.method,
+    meter: receipt.energy.meter,
+    flags: JSON.stringify(receipt.energy.flags),
+    cost_nano: receipt.cost.amount === null ? null : nanoOf(receipt.cost.amount),
+    currency: receipt.cost.currency,
+    cost_method: receipt.cost.method,
+    price: receipt.price,
+    tags: JSON.stringify(entry.tags),
+  };
+}
+
+const COLUMNS = [
+  'seq',
+  'id',
+  'at',
+  'kind',
+  'cause',
+  'run_id',
+  'job_id',
+  'batch_id',
+  'batch_size',
+  'provider',
+  'device',
+  'engine',
+  'preset',
+  'model',
+  'seconds_share',
+  'seconds_batch',
+  'seconds_method',
+  'peak_memory_bytes',
+  'peak_memory_method',
+  'energy_mj',
+  'energy_method',
+  'meter',
+  'flags',
+  'cost_nano',
+  'currency',
+  'cost_method',
+  'price',
+  'tags',
+] as const satisfies readonly ('seq' | keyof ReturnType<typeof columnsOf>)[];
+
+/** What {@link receiptOf} reads from a row of `entries AS e`. Money leaves as text, because it may exceed 2^53. */
+export const RECEIPT_COLUMNS = `
+  e.batch_id, e.batch_size, e.provider, e.device, e.engine, e.preset, e.model, e.seconds_share, e.seconds_batch,
+  e.seconds_method, e.peak_memory_bytes, e.peak_memory_method, e.energy_mj, e.energy_method, e.meter, e.flags,
+  CAST(e.cost_nano AS TEXT) AS cost_nano, e.currency, e.cost_method, e.price`;
+
+export function receiptOf(row: Row): Receipt {
+  const millijoules = numberOrNull(row, 'energy_mj');
+  const nano = textOrNull(row, 'cost_nano');
+  return {
+    v: 1,
+    provider: textOf(row, 'provider'),
+    device: textOf(row, 'device'),
+    engine: textOf(row, 'engine'),
+    preset: textOf(row, 'preset'),
+    model: textOf(row, 'model'),
+    batch: { id: textOf(row, 'batch_id'), size: integerOf(row, 'batch_size') },
+    seconds: {
+      share: numberOf(row, 'seconds_share'),
+      batch: numberOf(row, 'seconds_batch'),
+      method: oneOf(row, 'seconds_method', METHODS),
+    },
+    peak_memory_bytes: {
+      value: numberOrNull(row, 'peak_memory_bytes'),
+      method: oneOf(row, 'peak_memory_method', METHODS),
+    },
+    energy: {
+      joules: millijoules === null ? null : millijoules / 1000,
+      method: oneOf(row, 'energy_method', METHODS),
+      meter: oneOf(row, 'meter', METERS),
+      flags: stringsOf(row, 'flags'),
+    },
+    cost: {
+      amount: nano === null ? null : decimalOf(BigInt(nano)),
+      currency: textOf(row, 'currency'),
+      method: oneOf(row, 'cost_method', METHODS),
+    },
+    price: textOf(row, 'price'),
+  };
+}
+
+function groupOf(row: Row): EntryGroup {
+  const nano = textOrNull(row, 'cost_nano');
+  return {
+    kind: oneOf(row, 'kind', ['active', 'overhead']),
+    currency: textOf(row, 'currency'),
+    energyMethod: oneOf(row, 'energy_method', METHODS),
+    costMethod: oneOf(row, 'cost_method', METHODS),
+    entries: integerOf(row, 'entries'),
+    millijoules: numberOrNull(row, 'energy_mj'),
+    nano: nano === null ? null : BigInt(nano),
+    seconds: numberOf(row, 'seconds'),
+  };
+}

@@ -1,0 +1,159 @@
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { StorageError } from '../errors.ts';
+import type { Job, JobRow, JobState, Settlement } from '../ports.ts';
+import type { Changes } from './changes.ts';
+import { RECEIPT_COLUMNS, receiptOf } from './entry-table.ts';
+import type { JobInsert, JobPayload, PayloadPage } from './protocol.ts';
+import { integerOf, oneOf, type Row, textOf, textOrNull } from './row.ts';
+import { JOB_STATES, maySettle, OPEN_STATES } from './states.ts';
+
+/** The rows of `jobs`. Writes must be called inside a transaction; each gives every row it changes a number of its own. */
+export class JobTable {
+  readonly #changes: Changes;
+  readonly #page: StatementSync;
+  readonly #changed: StatementSync;
+  readonly #payloads: StatementSync;
+  readonly #insert: StatementSync;
+  readonly #requeue: StatementSync;
+  readonly #idsIn: StatementSync;
+  readonly #moveAll: StatementSync;
+  readonly #start: StatementSync;
+  readonly #state: StatementSync;
+  readonly #settle: StatementSync;
+
+  constructor(db: DatabaseSync, changes: Changes) {
+    this.#changes = changes;
+    this.#page = db.prepare(`${SELECT} WHERE j.run_id = ? AND j.idx > ? ORDER BY j.idx LIMIT ?`);
+    this.#changed = db.prepare(`${SELECT} WHERE j.run_id = ? AND j.seq > ? ORDER BY j.seq LIMIT ?`);
+    this.#payloads = db.prepare(
+      `SELECT idx, payload FROM jobs WHERE run_id = ? AND state IN ${EACH} AND idx > ? ORDER BY idx LIMIT ?`,
+    );
+    this.#insert = db.prepare(
+      `INSERT INTO jobs VALUES
+       (:id, :runId, :index, :lineKey, :occurrence, :k, 'submitting', :path, NULL, NULL, NULL, :seq, :payload)`,
+    );
+    this.#requeue = db.prepare(
+      `UPDATE jobs SET state = 'submitting', path = :path, error_code = NULL, error_message = NULL, batch_id = NULL,
+         seq = :seq, payload = :payload
+       WHERE id = :id AND run_id = :runId`,
+    );
+    this.#idsIn = db.prepare(`SELECT id FROM jobs WHERE run_id = ? AND state IN ${EACH} ORDER BY idx`);
+    this.#moveAll = db.prepare(
+      `UPDATE jobs SET state = :to, seq = :base + ranked.n
+       FROM (SELECT id, row_number() OVER (ORDER BY idx) AS n FROM jobs
+             WHERE run_id = :runId AND state IN (SELECT value FROM json_each(:from))) AS ranked
+       WHERE jobs.id = ranked.id`,
+    );
+    this.#start = db.prepare(
+      `UPDATE jobs SET state = 'running', batch_id = :batchId, seq = :seq
+       WHERE id = :id AND (state <> 'running' OR batch_id IS NOT :batchId)`,
+    );
+    this.#state = db.prepare('SELECT state FROM jobs WHERE id = ?');
+    this.#settle = db.prepare(
+      `UPDATE jobs SET state = :state, path = coalesce(:path, path), error_code = :code, error_message = :message, seq = :seq
+       WHERE id = :id`,
+    );
+  }
+
+  page(runId: string, after: number, limit: number): readonly JobRow[] {
+    return this.#page.all(runId, after, limit).map(jobRowOf);
+  }
+
+  changedSince(runId: string, seq: number, limit: number): readonly JobRow[] {
+    return this.#changed.all(runId, seq, limit).map(jobRowOf);
+  }
+
+  payloads(runId: string, states: readonly JobState[], after: number, limit: number): PayloadPage {
+    const rows = this.#payloads.all(runId, JSON.stringify(states), after, limit);
+    const last = rows.at(-1);
+    return { jobs: rows.map(travellingJobOf), last: last === undefined ? after : integerOf(last, 'idx') };
+  }
+
+  add(runId: string, jobs: readonly JobInsert[]): void {
+    let seq = this.#changes.take(jobs.length);
+    for (const job of jobs) this.#insert.run({ ...job, runId, seq: ++seq });
+  }
+
+  requeue(runId: string, jobs: readonly JobPayload[]): void {
+    let seq = this.#changes.take(jobs.length);
+    for (const job of jobs) {
+      if (this.#requeue.run({ ...job, runId, seq: ++seq }).changes === 1) continue;
+      throw new StorageError(`run ${runId} has no job ${job.id} to be made again; please report this`, {
+        code: 'internal',
+      });
+    }
+  }
+
+  markQueued(runId: string): void {
+    this.#move(runId, ['submitting'], 'queued');
+  }
+
+  /** A queue may hand a job out before `markQueued` was written, hence from `submitting` too. */
+  markRunning(jobIds: readonly string[], batchId: string): readonly string[] {
+    const open = jobIds.filter((id) => OPEN_STATES.some((state) => state === this.#stateOf(id)));
+    let seq = this.#changes.take(open.length);
+    for (const id of open) this.#start.run({ id, batchId, seq: ++seq });
+    return open;
+  }
+
+  settle(job: Settlement['jobs'][number]): void {
+    const state = this.#stateOf(job.id);
+    if (state === undefined || !maySettle(state, job.state)) return;
+    this.#settle.run({
+      id: job.id,
+      state: job.state,
+      path: job.state === 'done' ? job.path : null,
+      code: job.state === 'failed' ? job.error.code : null,
+      message: job.state === 'failed' ? job.error.message : null,
+      seq: this.#changes.take(1) + 1,
+    });
+  }
+
+  interrupt(runId: string): readonly string[] {
+    return this.#move(runId, OPEN_STATES, 'interrupted');
+  }
+
+  #stateOf(id: string): JobState | undefined {
+    const row = this.#state.get(id);
+    return row === undefined ? undefined : oneOf(row, 'state', JOB_STATES);
+  }
+
+  #move(runId: string, states: readonly JobState[], to: JobState): readonly string[] {
+    const from = JSON.stringify(states);
+    const ids = this.#idsIn.all(runId, from).map((row) => textOf(row, 'id'));
+    if (ids.length > 0) this.#moveAll.run({ runId, from, to, base: this.#changes.take(ids.length) });
+    return ids;
+  }
+}
+
+const EACH = '(SELECT value FROM json_each(?))';
+
+const SELECT = `
+  SELECT j.id, j.run_id, j.idx, j.line_key, j.occurrence, j.k, j.state, j.path, j.error_code, j.error_message,
+    j.seq, j.payload, e.id AS entry_id, ${RECEIPT_COLUMNS}
+  FROM jobs AS j LEFT JOIN entries AS e ON e.job_id = j.id AND e.kind = 'active' AND j.state = 'done'`;
+
+function jobRowOf(row: Row): JobRow {
+  const code = textOrNull(row, 'error_code');
+  const { request } = travellingJobOf(row);
+  return {
+    id: textOf(row, 'id'),
+    runId: textOf(row, 'run_id'),
+    index: integerOf(row, 'idx'),
+    lineKey: textOf(row, 'line_key'),
+    occurrence: integerOf(row, 'occurrence'),
+    k: integerOf(row, 'k'),
+    state: oneOf(row, 'state', JOB_STATES),
+    prompt: request.prompt,
+    seed: request.seed,
+    path: textOf(row, 'path'),
+    error: code === null ? null : { code, message: textOf(row, 'error_message') },
+    seq: integerOf(row, 'seq'),
+    receipt: row.entry_id === null ? null : receiptOf(row),
+  };
+}
+
+/** The text is what this store itself wrote from a Job, so it is not checked again. */
+function travellingJobOf(row: Row): Job {
+  return JSON.parse(textOf(row, 'payload')) as Job;
+}

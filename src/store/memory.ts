@@ -1,0 +1,229 @@
+import { StorageError } from '../errors.ts';
+import type {
+  Check,
+  Clock,
+  Entry,
+  Job,
+  JobRow,
+  JobState,
+  LineIdentity,
+  RunRow,
+  RunTotals,
+  RunWrite,
+  Settlement,
+  Store,
+} from '../ports.ts';
+import { nanoOf } from '../units.ts';
+import { busy } from './run-table.ts';
+import { countsOf, LEFT_STATES, maySettle, OPEN_STATES } from './states.ts';
+import { type EntryGroup, totalsOf } from './totals.ts';
+
+interface KeptJob extends LineIdentity {
+  readonly index: number;
+  job: Job;
+  state: JobState;
+  path: string;
+  error: JobRow['error'];
+  batchId: string | null;
+  seq: number;
+}
+
+type KeptRun = Omit<RunRow, 'counts'>;
+
+/** The store without a file: for tests, and for whoever needs nothing afterwards. Each method is one transaction. */
+export class MemoryStore implements Store {
+  readonly #clock: Pick<Clock, 'now'>;
+  readonly #runs = new Map<string, KeptRun>();
+  readonly #jobs = new Map<string, KeptJob>();
+  readonly #entries = new Map<string, Entry & { readonly seq: number }>();
+  readonly #settlements = new Set<string>();
+  #latest = 0;
+  #closed = false;
+
+  constructor(clock: Pick<Clock, 'now'> = Date) {
+    this.#clock = clock;
+  }
+
+  async sequence(): Promise<number> {
+    this.#mustBeOpen();
+    return this.#latest;
+  }
+
+  async runByName(name: string): Promise<RunRow | undefined> {
+    this.#mustBeOpen();
+    const run = [...this.#runs.values()].find((candidate) => candidate.name === name);
+    return run === undefined ? undefined : this.#rowOf(run);
+  }
+
+  async run(id: string): Promise<RunRow | undefined> {
+    this.#mustBeOpen();
+    const run = this.#runs.get(id);
+    return run === undefined ? undefined : this.#rowOf(run);
+  }
+
+  async interruptedRun(contentKey: string): Promise<RunRow | undefined> {
+    return this.#runsWith(LEFT_STATES).findLast((run) => run.contentKey === contentKey && !run.named);
+  }
+
+  async openRuns(): Promise<readonly RunRow[]> {
+    return this.#runsWith(OPEN_STATES);
+  }
+
+  async jobsOf(runId: string): Promise<readonly JobRow[]> {
+    return this.#jobsOf(runId).map((kept) => this.#jobRowOf(kept));
+  }
+
+  async changedSince(runId: string, seq: number, limit = 1000): Promise<readonly JobRow[]> {
+    const changed = this.#jobsOf(runId).filter((kept) => kept.seq > seq);
+    return changed
+      .sort((a, b) => a.seq - b.seq)
+      .slice(0, limit)
+      .map((kept) => this.#jobRowOf(kept));
+  }
+
+  async payloads(runId: string, states: readonly JobState[]): Promise<readonly Job[]> {
+    return this.#jobsOf(runId)
+      .filter((kept) => states.includes(kept.state))
+      .map((kept) => kept.job);
+  }
+
+  async writeRun({ run, claimedFrom, add, requeue }: RunWrite): Promise<void> {
+    this.#mustBeOpen();
+    const known = this.#runs.get(run.id);
+    const namesake = [...this.#runs.values()].some((other) => other.name === run.name && other.id !== run.id);
+    if (namesake || (known?.launch ?? null) !== claimedFrom) throw busy(run.name);
+    this.#mustFit(run.id, add, requeue);
+    this.#runs.set(run.id, { ...run, createdAt: known?.createdAt ?? this.#clock.now() });
+    for (const { job, index, lineKey, occurrence, k } of add) {
+      this.#jobs.set(job.id, { index, lineKey, occurrence, k, ...this.#submitting(job) });
+    }
+    for (const { id, job } of requeue) Object.assign(this.#jobs.get(id) ?? {}, this.#submitting(job));
+  }
+
+  async markQueued(runId: string): Promise<void> {
+    this.#move(runId, ['submitting'], 'queued');
+  }
+
+  async markRunning(jobIds: readonly string[], batchId: string): Promise<readonly string[]> {
+    this.#mustBeOpen();
+    const open = jobIds.filter((id) => OPEN_STATES.some((state) => state === this.#jobs.get(id)?.state));
+    for (const id of open) {
+      const kept = this.#jobs.get(id);
+      if (kept === undefined || (kept.state === 'running' && kept.batchId === batchId)) continue;
+      Object.assign(kept, { state: 'running', batchId, seq: ++this.#latest });
+    }
+    return open;
+  }
+
+  async settle(settlement: Settlement): Promise<void> {
+    this.#mustBeOpen();
+    const written = JSON.stringify(settlement);
+    if (this.#settlements.has(written)) return;
+    this.#settlements.add(written);
+    for (const entry of settlement.entries) this.#book(entry);
+    for (const job of settlement.jobs) this.#settleJob(job);
+  }
+
+  async interrupt(runId: string): Promise<readonly string[]> {
+    return this.#move(runId, OPEN_STATES, 'interrupted');
+  }
+
+  async totals(runId: string, seq: number): Promise<RunTotals> {
+    this.#mustBeOpen();
+    const entries = [...this.#entries.values()].filter((entry) => entry.runId === runId && entry.seq > seq);
+    const batches = new Set(entries.filter(({ kind }) => kind === 'active').map(({ batchId }) => batchId));
+    return totalsOf(entries.map(groupOf), batches.size);
+  }
+
+  async check(): Promise<readonly Check[]> {
+    return [{ name: 'store', status: 'warn', detail: 'in memory: nothing is kept when the program ends' }];
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+  }
+
+  #book(entry: Entry): void {
+    if (this.#entries.has(entry.id)) return;
+    const redone = entry.kind === 'active' && this.#active(entry.jobId) !== undefined;
+    const booked: Entry = redone ? { ...entry, kind: 'overhead', cause: 'redone' } : entry;
+    this.#entries.set(entry.id, { ...booked, seq: ++this.#latest });
+  }
+
+  #settleJob(job: Settlement['jobs'][number]): void {
+    const kept = this.#jobs.get(job.id);
+    if (kept === undefined || !maySettle(kept.state, job.state)) return;
+    kept.state = job.state;
+    if (job.state === 'done') kept.path = job.path;
+    kept.error = job.state === 'failed' ? job.error : null;
+    kept.seq = ++this.#latest;
+  }
+
+  #move(runId: string, from: readonly JobState[], to: JobState): readonly string[] {
+    const moved = this.#jobsOf(runId).filter((kept) => from.includes(kept.state));
+    for (const kept of moved) Object.assign(kept, { state: to, seq: ++this.#latest });
+    return moved.map((kept) => kept.job.id);
+  }
+
+  #submitting(job: Job): Omit<KeptJob, 'index' | keyof LineIdentity> {
+    return { job, state: 'submitting', path: job.target, error: null, batchId: null, seq: ++this.#latest };
+  }
+
+  #mustFit(runId: string, add: RunWrite['add'], requeue: RunWrite['requeue']): void {
+    const indexes = new Set(this.#jobsOf(runId).map((kept) => kept.index));
+    for (const { job, index } of add) {
+      if (!this.#jobs.has(job.id) && !indexes.has(index)) indexes.add(index);
+      else throw new StorageError(`job ${job.id} is there already; please report this`, { code: 'internal' });
+    }
+    const stranger = requeue.find(({ id }) => this.#jobs.get(id)?.job.runId !== runId);
+    if (stranger === undefined) return;
+    const message = `run ${runId} has no job ${stranger.id} to be made again; please report this`;
+    throw new StorageError(message, { code: 'internal' });
+  }
+
+  #jobsOf(runId: string): KeptJob[] {
+    this.#mustBeOpen();
+    return [...this.#jobs.values()].filter((kept) => kept.job.runId === runId).sort((a, b) => a.index - b.index);
+  }
+
+  #runsWith(states: readonly JobState[]): RunRow[] {
+    this.#mustBeOpen();
+    const rows = [...this.#runs.values()].map((run) => this.#rowOf(run));
+    return rows
+      .filter((row) => states.some((state) => row.counts[state] > 0))
+      .sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
+  }
+
+  #rowOf(run: KeptRun): RunRow {
+    const found: Record<string, number> = {};
+    for (const { state } of this.#jobsOf(run.id)) found[state] = (found[state] ?? 0) + 1;
+    return { ...run, counts: countsOf(found) };
+  }
+
+  #jobRowOf({ job, batchId: _, ...kept }: KeptJob): JobRow {
+    const { prompt, seed } = job.request;
+    const receipt = kept.state === 'done' ? (this.#active(job.id)?.receipt ?? null) : null;
+    return { id: job.id, runId: job.runId, prompt, seed, ...kept, receipt };
+  }
+
+  #active(jobId: string | null): Entry | undefined {
+    return [...this.#entries.values()].find((entry) => entry.jobId === jobId && entry.kind === 'active');
+  }
+
+  #mustBeOpen(): void {
+    if (this.#closed) throw new StorageError('the store is closed already', { code: 'store_closed' });
+  }
+}
+
+function groupOf({ kind, receipt: { energy, cost, seconds } }: Entry): EntryGroup {
+  return {
+    kind,
+    currency: cost.currency,
+    energyMethod: energy.method,
+    costMethod: cost.method,
+    entries: 1,
+    millijoules: energy.joules === null ? null : Math.round(energy.joules * 1000),
+    nano: cost.amount === null ? null : nanoOf(cost.amount),
+    seconds: seconds.share,
+  };
+}

@@ -1,0 +1,90 @@
+/**
+ * What the main thread and the database thread say to each other: each call has an id and gets exactly
+ * one answer. Only plain values cross; an error crosses as its code and sentence.
+ */
+import { AppError, InputError, StorageError } from '../errors.ts';
+import type { Check, Job, JobRow, JobState, RunRow, RunTotals, RunWrite, Settlement } from '../ports.ts';
+import type { EpochMillis } from '../units.ts';
+
+/** Everything that the thread can do, one after another. */
+export interface Calls {
+  open(path: string): void;
+  sequence(): number;
+  runByName(name: string): RunRow | undefined;
+  run(id: string): RunRow | undefined;
+  interruptedRun(contentKey: string): RunRow | undefined;
+  openRuns(): readonly RunRow[];
+  /** Jobs with a larger index than `after`, in the order of their index. */
+  jobsPage(runId: string, after: number, limit: number): readonly JobRow[];
+  changedSince(runId: string, seq: number, limit: number): readonly JobRow[];
+  /** As {@link jobsPage}, in their travelling form; `last` is the index of the last one. */
+  payloadsPage(runId: string, states: readonly JobState[], after: number, limit: number): PayloadPage;
+  /** Opens the transaction of `writeRun`; until `commitRun` or `abandonRun` no other call may come. */
+  beginRun(run: RunWrite['run'], claimedFrom: string | null, createdAt: EpochMillis): void;
+  addJobs(runId: string, jobs: readonly JobInsert[]): void;
+  requeueJobs(runId: string, jobs: readonly JobPayload[]): void;
+  commitRun(): void;
+  abandonRun(): void;
+  markQueued(runId: string): void;
+  markRunning(jobIds: readonly string[], batchId: string): readonly string[];
+  settle(settlement: Settlement): void;
+  interrupt(runId: string): readonly string[];
+  totals(runId: string, seq: number): RunTotals;
+  check(): readonly Check[];
+  close(): void;
+}
+
+export interface PayloadPage {
+  readonly jobs: readonly Job[];
+  readonly last: number;
+}
+
+/** The travelling job as JSON text: what a row keeps, and cheaper to pass than the object. */
+export interface JobPayload {
+  readonly id: string;
+  readonly path: string;
+  readonly payload: string;
+}
+
+export interface JobInsert extends JobPayload {
+  readonly index: number;
+  readonly lineKey: string;
+  readonly occurrence: number;
+  readonly k: number;
+}
+
+export interface Call<Name extends keyof Calls = keyof Calls> {
+  readonly id: number;
+  readonly name: Name;
+  readonly args: Parameters<Calls[Name]>;
+}
+
+export type Answer =
+  | { readonly id: number; readonly ok: true; readonly value: ReturnType<Calls[keyof Calls]> }
+  | { readonly id: number; readonly ok: false; readonly error: SentError };
+
+export interface SentError {
+  readonly kind: 'input' | 'storage';
+  readonly code: string;
+  readonly message: string;
+  readonly retryable: boolean;
+  readonly stack: string | undefined;
+}
+
+export function sentErrorOf(error: Error): SentError {
+  return {
+    kind: error instanceof InputError ? 'input' : 'storage',
+    code: error instanceof AppError ? error.code : 'internal',
+    message: error.message,
+    retryable: error instanceof AppError && error.retryable,
+    stack: error.stack,
+  };
+}
+
+/** The error as it was in the thread; its `cause` carries the stack from there. */
+export function receivedError(sent: SentError): AppError {
+  const cause = new Error(`in the database thread: ${sent.message}`);
+  if (sent.stack !== undefined) cause.stack = sent.stack;
+  const options = { code: sent.code, retryable: sent.retryable, cause };
+  return sent.kind === 'input' ? new InputError(sent.message, options) : new StorageError(sent.message, options);
+}

@@ -1,0 +1,142 @@
+import { statSync } from 'node:fs';
+import type { DatabaseSync } from 'node:sqlite';
+import { StorageError } from '../errors.ts';
+import type { Check, JobRow, JobState, RunRow, RunTotals, RunWrite, Settlement } from '../ports.ts';
+import type { EpochMillis } from '../units.ts';
+import { Changes } from './changes.ts';
+import { inTransaction, openDatabase, rollBack } from './database.ts';
+import { EntryTable } from './entry-table.ts';
+import { JobTable } from './job-table.ts';
+import type { Calls, JobInsert, JobPayload, PayloadPage } from './protocol.ts';
+import { integerOf, textOf } from './row.ts';
+import { RunTable } from './run-table.ts';
+
+/** One open database file and everything that may be done with it. Blocks; lives in the database thread. */
+export class Session implements Omit<Calls, 'open'> {
+  readonly #path: string;
+  readonly #db: DatabaseSync;
+  readonly #changes: Changes;
+  readonly #runs: RunTable;
+  readonly #jobs: JobTable;
+  readonly #entries: EntryTable;
+
+  constructor(path: string) {
+    this.#path = path;
+    this.#db = openDatabase(path);
+    this.#changes = new Changes(this.#db);
+    this.#runs = new RunTable(this.#db);
+    this.#jobs = new JobTable(this.#db, this.#changes);
+    this.#entries = new EntryTable(this.#db, this.#changes);
+  }
+
+  sequence(): number {
+    return this.#changes.latest();
+  }
+
+  runByName(name: string): RunRow | undefined {
+    return this.#runs.byName(name);
+  }
+
+  run(id: string): RunRow | undefined {
+    return this.#runs.byId(id);
+  }
+
+  interruptedRun(contentKey: string): RunRow | undefined {
+    return this.#runs.interrupted(contentKey);
+  }
+
+  openRuns(): readonly RunRow[] {
+    return this.#runs.open();
+  }
+
+  jobsPage(runId: string, after: number, limit: number): readonly JobRow[] {
+    return this.#jobs.page(runId, after, limit);
+  }
+
+  changedSince(runId: string, seq: number, limit: number): readonly JobRow[] {
+    return this.#jobs.changedSince(runId, seq, limit);
+  }
+
+  payloadsPage(runId: string, states: readonly JobState[], after: number, limit: number): PayloadPage {
+    return this.#jobs.payloads(runId, states, after, limit);
+  }
+
+  beginRun(run: RunWrite['run'], claimedFrom: string | null, createdAt: EpochMillis): void {
+    this.#db.exec('BEGIN IMMEDIATE');
+    this.#orRollBack(() => this.#runs.claim(run, claimedFrom, createdAt));
+  }
+
+  addJobs(runId: string, jobs: readonly JobInsert[]): void {
+    this.#mustBeOpen();
+    this.#orRollBack(() => this.#jobs.add(runId, jobs));
+  }
+
+  requeueJobs(runId: string, jobs: readonly JobPayload[]): void {
+    this.#mustBeOpen();
+    this.#orRollBack(() => this.#jobs.requeue(runId, jobs));
+  }
+
+  commitRun(): void {
+    this.#mustBeOpen();
+    this.#orRollBack(() => this.#db.exec('COMMIT'));
+  }
+
+  abandonRun(): void {
+    rollBack(this.#db);
+  }
+
+  markQueued(runId: string): void {
+    inTransaction(this.#db, () => this.#jobs.markQueued(runId));
+  }
+
+  markRunning(jobIds: readonly string[], batchId: string): readonly string[] {
+    return inTransaction(this.#db, () => this.#jobs.markRunning(jobIds, batchId));
+  }
+
+  settle(settlement: Settlement): void {
+    inTransaction(this.#db, () => {
+      if (!this.#entries.remember(settlement)) return;
+      for (const entry of settlement.entries) this.#entries.book(entry);
+      for (const job of settlement.jobs) this.#jobs.settle(job);
+    });
+  }
+
+  interrupt(runId: string): readonly string[] {
+    return inTransaction(this.#db, () => this.#jobs.interrupt(runId));
+  }
+
+  totals(runId: string, seq: number): RunTotals {
+    return this.#entries.totals(runId, seq);
+  }
+
+  check(): readonly Check[] {
+    const verdict = textOf(this.#db.prepare('PRAGMA quick_check(1)').get() ?? {}, 'quick_check');
+    if (verdict !== 'ok') {
+      const detail = `${this.#path} is damaged: ${verdict}`;
+      return [{ name: 'store', status: 'fail', detail, mend: `restore a copy of ${this.#path}, or move it away` }];
+    }
+    const runs = integerOf(this.#db.prepare('SELECT count(*) AS n FROM runs').get() ?? {}, 'n');
+    const megabytes = (statSync(this.#path).size / 1e6).toFixed(1);
+    return [{ name: 'store', status: 'ok', detail: `${this.#path}: ${runs} runs, ${megabytes} MB` }];
+  }
+
+  close(): void {
+    rollBack(this.#db);
+    this.#db.close();
+  }
+
+  #orRollBack(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      rollBack(this.#db);
+      throw error;
+    }
+  }
+
+  /** Without it, rows that follow a failed chunk would be written outside of any transaction. */
+  #mustBeOpen(): void {
+    if (this.#db.isTransaction) return;
+    throw new StorageError('the transaction of this run was rolled back; please report this', { code: 'internal' });
+  }
+}

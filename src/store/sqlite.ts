@@ -1,0 +1,177 @@
+import { StorageError, sentenceOf } from '../errors.ts';
+import type { Check, Clock, Job, JobRow, JobState, RunRow, RunTotals, RunWrite, Settlement, Store } from '../ports.ts';
+import type { Calls, JobPayload } from './protocol.ts';
+import { StoreThread } from './store-thread.ts';
+
+/** Rows that cross the channel at once: small enough that neither thread is held up. */
+const PAGE = 500;
+
+export interface SqliteOptions {
+  readonly path: string;
+  /** Dates new runs. */
+  readonly clock: Pick<Clock, 'now'>;
+}
+
+/**
+ * The store in one SQLite file, worked on by a thread of its own, so that the caller's event loop never
+ * waits for the disk. Several processes may have the same file open.
+ * @throws StorageError `not_writable`, `disk_full`, `store_broken`, `store_newer`, `store_busy`
+ */
+export async function openSqliteStore({ path, clock }: SqliteOptions): Promise<Store> {
+  const thread = new StoreThread();
+  try {
+    await thread.call('open', path);
+  } catch (error) {
+    await thread.terminate();
+    throw error;
+  }
+  return new SqliteStore(path, clock, thread);
+}
+
+class SqliteStore implements Store {
+  readonly #path: string;
+  readonly #clock: Pick<Clock, 'now'>;
+  readonly #thread: StoreThread;
+  #turn: Promise<void> = Promise.resolve();
+  #closed: Promise<void> | undefined;
+
+  constructor(path: string, clock: Pick<Clock, 'now'>, thread: StoreThread) {
+    this.#path = path;
+    this.#clock = clock;
+    this.#thread = thread;
+  }
+
+  sequence(): Promise<number> {
+    return this.#call('sequence');
+  }
+
+  runByName(name: string): Promise<RunRow | undefined> {
+    return this.#call('runByName', name);
+  }
+
+  run(id: string): Promise<RunRow | undefined> {
+    return this.#call('run', id);
+  }
+
+  interruptedRun(contentKey: string): Promise<RunRow | undefined> {
+    return this.#call('interruptedRun', contentKey);
+  }
+
+  openRuns(): Promise<readonly RunRow[]> {
+    return this.#call('openRuns');
+  }
+
+  async jobsOf(runId: string): Promise<readonly JobRow[]> {
+    const rows: JobRow[] = [];
+    for (;;) {
+      const page = await this.#call('jobsPage', runId, rows.at(-1)?.index ?? -1, PAGE);
+      rows.push(...page);
+      if (page.length < PAGE) return rows;
+    }
+  }
+
+  changedSince(runId: string, seq: number, limit = 1000): Promise<readonly JobRow[]> {
+    return this.#call('changedSince', runId, seq, limit);
+  }
+
+  async payloads(runId: string, states: readonly JobState[]): Promise<readonly Job[]> {
+    const jobs: Job[] = [];
+    for (let last = -1; ; ) {
+      const page = await this.#call('payloadsPage', runId, states, last, PAGE);
+      jobs.push(...page.jobs);
+      if (page.jobs.length < PAGE) return jobs;
+      last = page.last;
+    }
+  }
+
+  /** Jobs cross in pieces, so that ten thousand are never in memory twice; the transaction is one. */
+  writeRun({ run, claimedFrom, add, requeue }: RunWrite): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#thread.call('beginRun', run, claimedFrom, this.#clock.now());
+      try {
+        for (const piece of pieces(add)) {
+          const jobs = piece.map(({ job, index, lineKey, occurrence, k }) => {
+            return { ...payloadOf(job.id, job), index, lineKey, occurrence, k };
+          });
+          await this.#thread.call('addJobs', run.id, jobs);
+        }
+        for (const piece of pieces(requeue)) {
+          await this.#thread.call(
+            'requeueJobs',
+            run.id,
+            piece.map(({ id, job }) => payloadOf(id, job)),
+          );
+        }
+        await this.#thread.call('commitRun');
+      } catch (error) {
+        await this.#thread.call('abandonRun');
+        throw error;
+      }
+    });
+  }
+
+  markQueued(runId: string): Promise<void> {
+    return this.#call('markQueued', runId);
+  }
+
+  markRunning(jobIds: readonly string[], batchId: string): Promise<readonly string[]> {
+    return this.#call('markRunning', jobIds, batchId);
+  }
+
+  settle(settlement: Settlement): Promise<void> {
+    return this.#call('settle', settlement);
+  }
+
+  interrupt(runId: string): Promise<readonly string[]> {
+    return this.#call('interrupt', runId);
+  }
+
+  totals(runId: string, seq: number): Promise<RunTotals> {
+    return this.#call('totals', runId, seq);
+  }
+
+  async check(): Promise<readonly Check[]> {
+    try {
+      return await this.#call('check');
+    } catch (error) {
+      return [{ name: 'store', status: 'fail', detail: sentenceOf(error), mend: `look at ${this.#path}` }];
+    }
+  }
+
+  /** Waits for the calls that were made before. May be called twice. */
+  close(): Promise<void> {
+    this.#closed ??= this.#inTurn(async () => {
+      if (!this.#thread.gone()) await this.#thread.call('close');
+      await this.#thread.ended();
+    });
+    return this.#closed;
+  }
+
+  #call<Name extends keyof Calls>(name: Name, ...args: Parameters<Calls[Name]>): Promise<ReturnType<Calls[Name]>> {
+    if (this.#closed !== undefined) {
+      return Promise.reject(new StorageError(`${this.#path} is closed already`, { code: 'store_closed' }));
+    }
+    return this.#inTurn(() => this.#thread.call(name, ...args));
+  }
+
+  /** One after another, so that no other call gets into the transaction of a `writeRun`. */
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const before = this.#turn;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#turn = promise;
+    await before;
+    try {
+      return await work();
+    } finally {
+      resolve();
+    }
+  }
+}
+
+function payloadOf(id: string, job: Job): JobPayload {
+  return { id, path: job.target, payload: JSON.stringify(job) };
+}
+
+function* pieces<T>(all: readonly T[]): Generator<readonly T[]> {
+  for (let from = 0; from < all.length; from += PAGE) yield all.slice(from, from + PAGE);
+}
