@@ -1,0 +1,43 @@
+import { InputError, sentenceOf } from '../errors.ts';
+
+/** A model folder or a file in it that cannot be loaded as it is. */
+export function modelBroken(
+  path: string,
+  what: string,
+  options: { readonly mend?: string; readonly cause?: unknown } = {},
+): InputError {
+  const { mend = 'download the model again or repair the folder', cause } = options;
+  return new InputError(`the model at ${path} cannot be used (${what}): ${mend}`, { code: 'model_broken', cause });
+}
+
+/** A file of the model could not be read at all. */
+export function modelUnreadable(path: string, cause: unknown): InputError {
+  return modelBroken(path, sentenceOf(cause), { cause });
+}
+
+/** Loading a pickle runs whatever program its maker put in. */
+export function modelUnsafe(folder: string, file: string): InputError {
+  const mend = 'take the safetensors version of this model, or convert it';
+  return new InputError(
+    `${folder} has its weights only as a pickle (${file}), which may run any program when it is loaded: ${mend}`,
+    {
+      code: 'model_unsafe',
+    },
+  );
+}
+
+/** A name that is neither in the models folder nor a hub id. */
+export function modelMissing(name: string, place: string, known: readonly string[]): InputError {
+  const there = known.length === 0 ? 'which holds no model' : `which holds ${known.join(', ')}`;
+  return new InputError(
+    `there is no model ${name} in ${place}, ${there}: give one of these names, a folder, or a hub id like org/name`,
+    {
+      code: 'model_missing',
+    },
+  );
+}
+
+/** Whether a file system call failed because there is nothing of that name. */
+export function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
+}

@@ -1,0 +1,127 @@
+import { readdir, stat } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { basename, join, resolve } from 'node:path';
+import { AppError, InputError, sentenceOf, UnavailableError } from '../errors.ts';
+import type { Check, Model, ModelRegistry } from '../ports.ts';
+import { checkModelsFolder } from './check.ts';
+import { isMissing, modelBroken, modelMissing } from './failure.ts';
+import { FileHashes } from './hashes.ts';
+import { readPipelineFolder } from './pipeline-folder.ts';
+
+export interface DiskRegistryOptions {
+  readonly modelsDir: string;
+  /** Where digests of files are remembered. */
+  readonly cacheFile: string;
+  /** Brings a hub id onto this disk, or finds it there, and returns its folder. */
+  fetch?(hubId: string): Promise<string>;
+  log?(line: string): void;
+  /** The kernel's release, by which WSL2 is known. */
+  readonly release?: string;
+}
+
+/** Models as diffusers pipeline folders on this machine, and hub ids by way of `fetch`. Reads, never writes, a model. */
+export class DiskRegistry implements ModelRegistry {
+  readonly #options: DiskRegistryOptions;
+  readonly #hashes: FileHashes;
+  /** A model that is being read: two who ask at once wait for one reading of its gigabytes. */
+  readonly #reading = new Map<string, Promise<Model>>();
+
+  constructor(options: DiskRegistryOptions) {
+    this.#options = { ...options, modelsDir: resolve(options.modelsDir) };
+    this.#hashes = new FileHashes(options.cacheFile, (line) => options.log?.(line));
+  }
+
+  async resolve(name: string): Promise<Model> {
+    const under = this.#reading.get(name);
+    if (under !== undefined) return under;
+    const reading = this.#locate(name)
+      .then((found) => readPipelineFolder(found.name, found.path, this.#hashes))
+      .finally(() => this.#reading.delete(name));
+    this.#reading.set(name, reading);
+    return reading;
+  }
+
+  async list(): Promise<readonly string[]> {
+    const names = await foldersIn(this.#options.modelsDir);
+    const lists = await Promise.all(names.map((name) => this.#pipelinesAt(name)));
+    return lists.flat().sort();
+  }
+
+  check(): Promise<readonly Check[]> {
+    return checkModelsFolder(this.#options.modelsDir, () => this.list(), this.#options.release);
+  }
+
+  /** The first of: a path, a name in the models folder, a folder below the current one, a hub id. */
+  async #locate(name: string): Promise<{ readonly name: string; readonly path: string }> {
+    if (PATH.test(name)) return pathOf(name);
+    const inModels = join(this.#options.modelsDir, name);
+    if (NAME.test(name) && (await kindAt(inModels)) === 'folder') return { name, path: inModels };
+    if ((await kindAt(join(name, INDEX))) === 'file') return { name: basename(resolve(name)), path: resolve(name) };
+    if (HUB_ID.test(name)) return { name, path: await this.#fetch(name) };
+    if ((await kindAt(name)) === 'file') return pathOf(name);
+    throw modelMissing(name, this.#options.modelsDir, await this.list());
+  }
+
+  async #fetch(hubId: string): Promise<string> {
+    const unreachable = (reason: string, cause?: unknown): UnavailableError =>
+      new UnavailableError(
+        `the model ${hubId} is not in ${this.#options.modelsDir} and could not be fetched (${reason}): look at the network, or put its folder there`,
+        { code: 'model_unreachable', cause },
+      );
+    if (this.#options.fetch === undefined) throw unreachable('fetching is switched off');
+    try {
+      return resolve(await this.#options.fetch(hubId));
+    } catch (error) {
+      throw error instanceof AppError ? error : unreachable(sentenceOf(error), error);
+    }
+  }
+
+  /** A pipeline, or the pipelines one level down (`org/name`). */
+  async #pipelinesAt(name: string): Promise<readonly string[]> {
+    const { modelsDir } = this.#options;
+    if ((await kindAt(join(modelsDir, name, INDEX))) === 'file') return [name];
+    const below = await foldersIn(join(modelsDir, name));
+    const found = await Promise.all(below.map((part) => kindAt(join(modelsDir, name, part, INDEX))));
+    return below.filter((_, index) => found[index] === 'file').map((part) => `${name}/${part}`);
+  }
+}
+
+const INDEX = 'model_index.json';
+/** What a user can only mean as a path. */
+const PATH = /^(\/|~$|~\/|\.{1,2}$|\.{1,2}\/)/;
+/** One name, or `org/name`; never out of the models folder. */
+const NAME = /^[^/\\.][^/\\]*(\/[^/\\.][^/\\]*)?$/;
+const HUB_ID = /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*$/;
+
+async function pathOf(name: string): Promise<{ readonly name: string; readonly path: string }> {
+  const path = resolve(name.startsWith('~') ? join(homedir(), name.slice(1)) : name);
+  const kind = await kindAt(path);
+  if (kind === 'folder') return { name: basename(path), path };
+  if (kind === 'file')
+    throw modelBroken(path, 'it is a single file', { mend: 'give the folder of a diffusers pipeline' });
+  throw new InputError(`there is no model folder at ${path}: give the folder of a diffusers pipeline`, {
+    code: 'model_missing',
+  });
+}
+
+async function kindAt(path: string): Promise<'folder' | 'file' | undefined> {
+  try {
+    const found = await stat(path);
+    return found.isDirectory() ? 'folder' : 'file';
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw modelBroken(path, sentenceOf(error), { cause: error, mend: 'give yourself the right to read it' });
+  }
+}
+
+/** Visible folders and links; none where there is no such folder. */
+async function foldersIn(path: string): Promise<readonly string[]> {
+  try {
+    const entries = await readdir(path, { withFileTypes: true });
+    const folders = entries.filter((entry) => entry.isDirectory() || entry.isSymbolicLink());
+    return folders.map((entry) => entry.name).filter((name) => !name.startsWith('.'));
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw modelBroken(path, sentenceOf(error), { cause: error, mend: 'give yourself the right to read it' });
+  }
+}
