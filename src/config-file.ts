@@ -1,14 +1,8 @@
 import { readFileSync, statSync } from 'node:fs';
 import { isAlias, isMap, isNode, isScalar, LineCounter, type Node, parseDocument, type YAMLMap } from 'yaml';
+import type { Said } from './config-given.ts';
 import { faultOf, GROUPS, nearest, SETTINGS } from './config-schema.ts';
 import { ConfigError, sentenceOf } from './errors.ts';
-
-/** A value and the line of the file that says it. */
-export interface FileValue {
-  readonly value: unknown;
-  /** `<file>:<line>` */
-  readonly origin: string;
-}
 
 export interface ConfigFile {
   readonly path: string;
@@ -16,7 +10,7 @@ export interface ConfigFile {
   /** Others than the owner may read it. */
   readonly shared: boolean;
   /** By the path of the setting. */
-  readonly values: ReadonlyMap<string, FileValue>;
+  readonly values: ReadonlyMap<string, Said>;
 }
 
 /**
@@ -48,14 +42,14 @@ class Reader {
   readonly #path: string;
   readonly #lines = new LineCounter();
   readonly #document;
-  readonly #values = new Map<string, FileValue>();
+  readonly #values = new Map<string, Said>();
 
   constructor(path: string, text: string) {
     this.#path = path;
     this.#document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false });
   }
 
-  values(): ReadonlyMap<string, FileValue> {
+  values(): ReadonlyMap<string, Said> {
     const fault = this.#document.errors[0] ?? this.#document.warnings[0];
     if (fault !== undefined) throw this.#complaint(fault.pos[0], `is not valid YAML: ${fault.message}`);
     this.#group(this.#document.contents, '', 0);

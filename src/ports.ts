@@ -4,7 +4,7 @@
  * the same contract in `test/contracts/`.
  */
 import type { Request } from './job/request.ts';
-import type { Bytes, EpochMillis, Method, Millijoules, Millis, Seconds } from './units.ts';
+import type { Bytes, EpochMillis, Method, Millijoules, Millis, Seconds, Watts } from './units.ts';
 
 // ---------------------------------------------------------------------------------------- time
 
@@ -343,8 +343,11 @@ export interface Store extends Checked {
   writeRun(write: RunWrite): Promise<void>;
   /** `submitting` → `queued`, after the queue has them. */
   markQueued(runId: string): Promise<void>;
-  /** `queued` → `running`, before a provider sees them. */
-  markRunning(jobIds: readonly string[], batchId: string): Promise<void>;
+  /**
+   * `queued` or `submitting` → `running`, before a provider sees them. Returns the ids that are to be made: one that
+   * was done, cancelled or interrupted meanwhile is not among them.
+   */
+  markRunning(jobIds: readonly string[], batchId: string): Promise<readonly string[]>;
   /**
    * The one transaction of a batch. A job that has an active entry already keeps it, and the newcomer's
    * entry is booked as overhead `redone`. Writing the same settlement twice changes nothing.
@@ -394,4 +397,42 @@ export interface ImageStore extends Checked {
   /** Removes a temporary file; a missing one is fine. */
   discard(temporary: string): Promise<void>;
   exists(path: string): Promise<boolean>;
+}
+
+// ---------------------------------------------------------------------------------- telemetry
+
+/** A graphics card as the host sees it. A figure that could not be read is null; a real 0 stays 0. */
+export interface Gpu {
+  readonly vendor: 'nvidia' | 'amd' | 'intel' | 'other';
+  readonly name: string;
+  /** Its number in nvidia-smi; a label only, because CUDA may count in another order. Null where nvidia-smi does not list it. */
+  readonly index: number | null;
+  /** What addresses it. Null where nvidia-smi does not list it. */
+  readonly uuid: string | null;
+  readonly driver: string | null;
+  readonly memory: Bytes | null;
+  readonly memoryUsed: Bytes | null;
+  /** Draw now, and the limit in force. */
+  readonly power: Watts | null;
+  readonly powerLimit: Watts | null;
+}
+
+/** A one-off record of the host. */
+export interface Inventory {
+  readonly host: { readonly os: string; readonly kernel: string; readonly virtual: boolean | null };
+  readonly cpu: { readonly name: string; readonly cores: number; readonly threads: number };
+  readonly memory: Bytes;
+  readonly gpus: readonly Gpu[];
+  /** What could not be found out: a sentence each. */
+  readonly problems: readonly string[];
+}
+
+export interface Telemetry extends Checked {
+  /**
+   * The NVIDIA cards, read now, in the order of nvidia-smi; none where there is no nvidia-smi.
+   * @throws UnavailableError `nvidia_smi_failed` when it is there and does not answer
+   */
+  gpus(): Promise<readonly Gpu[]>;
+  /** Read once; every call gives the same record. Never throws. */
+  inventory(): Promise<Inventory>;
 }

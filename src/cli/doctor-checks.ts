@@ -1,0 +1,65 @@
+import { totalmem } from 'node:os';
+import type { LoadedConfig } from '../config.ts';
+import type { Check } from '../ports.ts';
+import { hostChecks } from '../telemetry/host.ts';
+import { programRunner } from '../telemetry/program.ts';
+import { wslChecks } from '../telemetry/wsl.ts';
+import type { Part } from './doctor.ts';
+
+/** What `doctor` asks beside the adapters: the configuration, this host, and what surrounds it. */
+export function hostParts(loaded: LoadedConfig): readonly Part[] {
+  const { dataDir, modelsDir, out, diskReserveMb } = loaded.config;
+  return [
+    { name: 'config', check: async () => configChecks(loaded) },
+    {
+      name: 'host',
+      check: () =>
+        hostChecks({
+          nodeVersion: process.versions.node,
+          availableMemory: process.availableMemory(),
+          folders: { data: dataDir, models: modelsDir, pictures: out },
+          reserve: diskReserveMb * 1_000_000,
+        }),
+    },
+    { name: 'wsl', check: () => wslChecks({ run: programRunner(), memory: totalmem(), dataDir, modelsDir }) },
+  ];
+}
+
+export function configChecks(loaded: LoadedConfig): readonly Check[] {
+  return [filesCheck(loaded), ...secretChecks(loaded), tariffCheck(loaded)];
+}
+
+function filesCheck({ files }: LoadedConfig): Check {
+  const found = files.filter((file) => file.found).map(({ path }) => path);
+  const detail =
+    found.length > 0 ? found.join(', ') : `no file, defaults only (${files.map(({ path }) => path).join(' or ')})`;
+  return { name: 'config', status: 'ok', detail };
+}
+
+/** A password in a file that others may read. */
+function secretChecks({ files }: LoadedConfig): Check[] {
+  return files
+    .filter(({ shared, values }) => shared && hasPassword(values.get('redis_url')?.value))
+    .map(({ path }) => ({
+      name: 'config',
+      status: 'warn',
+      detail: `${path} holds a password and can be read by others`,
+      mend: `chmod 600 ${path}`,
+    }));
+}
+
+function hasPassword(url: unknown): boolean {
+  return typeof url === 'string' && URL.canParse(url) && new URL(url).password !== '';
+}
+
+function tariffCheck({ config, files }: LoadedConfig): Check {
+  const { pricePerKwh, currency, assumed } = config.tariff;
+  const detail = `${pricePerKwh.toFixed(2)} ${currency} per kWh`;
+  if (!assumed) return { name: 'tariff', status: 'ok', detail: `${pricePerKwh} ${currency} per kWh` };
+  return {
+    name: 'tariff',
+    status: 'warn',
+    detail: `not set; ${detail} is assumed`,
+    mend: `put "tariff: { price_per_kwh: ${pricePerKwh.toFixed(2)}, currency: ${currency} }" with your own price into ${files.at(-1)?.path ?? 'kilnwatt.yaml'}`,
+  };
+}

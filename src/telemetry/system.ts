@@ -1,0 +1,81 @@
+import { sentenceOf } from '../errors.ts';
+import type { Check, Gpu, Inventory, Telemetry } from '../ports.ts';
+import { readInventory } from './inventory.ts';
+import { type NvidiaReading, readNvidia } from './nvidia.ts';
+import { programRunner, type Run } from './program.ts';
+
+/** This host: nvidia-smi for NVIDIA cards, systeminformation for all else. */
+export function systemTelemetry({ run = programRunner() }: { readonly run?: Run } = {}): Telemetry {
+  let inventory: Promise<Inventory> | undefined;
+  const once = () => {
+    inventory ??= readInventory({ run });
+    return inventory;
+  };
+  return {
+    inventory: once,
+    gpus: async () => (await readNvidia({ run })).gpus,
+    check: async () => [...machineChecks(await once()), ...(await nvidiaChecks(run, await once()))],
+  };
+}
+
+function machineChecks({ host, cpu, memory, problems }: Inventory): Check[] {
+  const where = `${host.os}${host.virtual === true ? ' (virtual)' : ''}`;
+  const detail = `${where}; ${cpu.name}, ${cpu.cores} cores; ${gibibytes(memory)}`;
+  const unread = problems.filter((problem) => problem.startsWith('the host'));
+  return [
+    { name: 'machine', status: 'ok', detail },
+    ...unread.map((problem) => ({ name: 'machine', status: 'warn', detail: problem }) as const),
+  ];
+}
+
+async function nvidiaChecks(run: Run, inventory: Inventory): Promise<Check[]> {
+  try {
+    const reading = await readNvidia({ run });
+    const strange = reading.problems.map((detail) => ({ name: 'nvidia-smi', status: 'warn', detail }) as const);
+    if (reading.gpus.length === 0) return [...withoutCards(reading, inventory), ...strange];
+    return [...reading.gpus.map(cardCheck), powerCheck(reading), ...others(inventory), ...strange];
+  } catch (error) {
+    return [
+      { name: 'nvidia-smi', status: 'fail', detail: sentenceOf(error), mend: 'run nvidia-smi and follow what it says' },
+    ];
+  }
+}
+
+function withoutCards({ installed }: NvidiaReading, inventory: Inventory): Check[] {
+  const unspoken = inventory.gpus.find((gpu) => gpu.vendor === 'nvidia');
+  if (unspoken !== undefined) {
+    const detail = `${unspoken.name} is in this machine, but ${installed ? 'nvidia-smi does not list it' : 'there is no nvidia-smi'}`;
+    return [{ name: 'gpu', status: 'warn', detail, mend: 'install the NVIDIA driver' }];
+  }
+  const detail = 'no NVIDIA card; pictures are made on the CPU, and their energy is assumed from energy.cpu_watts';
+  return [{ name: 'gpu', status: 'ok', detail }, ...others(inventory)];
+}
+
+function cardCheck({ index, name, memory, uuid, driver }: Gpu): Check {
+  const size = memory === null ? 'memory unknown' : gibibytes(memory);
+  return { name: 'gpu', status: 'ok', detail: `${index}: ${name}, ${size}, driver ${driver ?? 'unknown'}, ${uuid}` };
+}
+
+function powerCheck({ gpus, powerField }: NvidiaReading): Check {
+  const blind = gpus.filter((gpu) => gpu.power === null).map((gpu) => gpu.index);
+  if (blind.length === 0) return { name: 'nvidia-smi', status: 'ok', detail: `power is read from ${powerField}` };
+  return {
+    name: 'nvidia-smi',
+    status: 'warn',
+    detail: `card ${blind.join(', ')} gives no power reading`,
+    mend: 'set energy.gpu_watts, so that its energy can be assumed',
+  };
+}
+
+function others({ gpus }: Inventory): Check[] {
+  return gpus
+    .filter((gpu) => gpu.vendor !== 'nvidia')
+    .map(({ name, vendor }) => {
+      const status = vendor === 'amd' ? 'warn' : 'ok';
+      return { name: 'gpu', status, detail: `${name} is not used; kilnwatt speaks to NVIDIA cards only` } as const;
+    });
+}
+
+function gibibytes(bytes: number): string {
+  return `${(bytes / 1024 ** 3).toFixed(1)} GiB`;
+}
