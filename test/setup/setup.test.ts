@@ -1,0 +1,201 @@
+import { once } from 'node:events';
+import { existsSync, globSync, readFileSync, rmSync, statSync, watch, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { Checkout } from './checkout.ts';
+
+const PYTHONS = ['python3', 'python3.11', 'python3.12', 'python3.13', 'python3.14'];
+/** A port on which nothing listens. */
+const NO_NETWORK = {
+  PIP_NO_INDEX: '0',
+  PIP_FIND_LINKS: '',
+  PIP_INDEX_URL: 'http://127.0.0.1:9/simple',
+  PIP_RETRIES: '1',
+  KILNWATT_TORCH_INDEX: 'http://127.0.0.1:9/simple',
+};
+
+let checkout: Checkout;
+beforeAll(async () => {
+  checkout = await Checkout.make();
+});
+afterAll(() => checkout.remove());
+afterEach(() => checkout.removeShims());
+
+describe('a set-up that cannot be', () => {
+  it.each([
+    ['no Python', 'exit 127', /no Python was found: install it with 'apt install python3 python3-venv'/],
+    ['an old Python', pretending('sys.version_info = (3, 9, 2)'), /python3 is 3\.9, and 3\.11 to 3\.14 are needed/],
+    [
+      'a Python too new',
+      pretending('sys.version_info = (3, 15, 0)'),
+      /python3 is 3\.15, and 3\.11 to 3\.14 are needed/,
+    ],
+    [
+      'a Debian without python3-venv',
+      pretending('sys.modules["ensurepip"] = None'),
+      /has no venv: install it with 'apt install python3-venv'/,
+    ],
+  ])('says in one line what to do about %s', async (_, script, sentence) => {
+    for (const name of PYTHONS) checkout.shim(name, script);
+    const { code, said } = await checkout.setup();
+    expect(said).toMatch(sentence);
+    expect(said.split('\n')).toHaveLength(1);
+    expect(code).toBe(6);
+    expect(existsSync(join(checkout.root, '.venv'))).toBe(false);
+  });
+
+  it('looks for room on the disk before it fetches anything', async () => {
+    checkout.shim(
+      'df',
+      'printf "Filesystem 1024-blocks Used Available Capacity Mounted\\n/dev/x 9 9 1500000 99%% /\\n"',
+    );
+    const { code, said } = await checkout.setup();
+    expect(said).toMatch(/the disk has 1 GB left under .*a check out and about 3 GB are needed: free some space/);
+    expect(code).toBe(1);
+  });
+
+  it('uses another Python of the host where python3 itself is too old', async () => {
+    checkout.shim('python3', pretending('sys.version_info = (3, 9, 2)'));
+    checkout.shim('python3.14', `exec ${realPython()} "$@"`);
+    const { said } = await checkout.setup({ env: NO_NETWORK });
+    expect(said).toContain('a Python environment in .venv');
+  });
+});
+
+describe('a set-up', () => {
+  it('says that the network cannot be reached, and where the log is', async () => {
+    const { code, said } = await checkout.setup({ env: NO_NETWORK });
+    expect(said).toMatch(
+      /the network cannot be reached for 'PyTorch .*': check the connection or the proxy, then start again \(log: .*setup\.log\)/,
+    );
+    expect(code).toBe(6);
+  });
+
+  it('takes up what failed before, also when two start at once', async () => {
+    const [one, other] = await Promise.all([checkout.setup(), checkout.setup()]);
+    expect([one.code, other.code]).toEqual([0, 0]);
+    expect([one.said, other.said].sort()).toEqual(
+      [
+        expect.stringMatching(/PyTorch 2\.13\.0 .*\n.*the Python packages.*\n.*the npm packages\n.*ready/),
+        'set-up: another set-up is at work in this folder; waiting for it',
+      ].sort(),
+    );
+  });
+
+  it('says nothing and does nothing when all is there', async () => {
+    const log = join(checkout.root, '.scratch/setup.log');
+    const before = statSync(log).mtimeMs;
+    expect(await checkout.setup()).toEqual({ code: 0, said: '' });
+    expect(statSync(log).mtimeMs).toBe(before);
+  });
+
+  it('installs a package again that was cut off in the middle', async () => {
+    const [info = ''] = globSync(join(checkout.root, '.venv/lib/python3*/site-packages/diffusers-*.dist-info'));
+    rmSync(join(info, 'INSTALLER'));
+    rmSync(join(info, '../diffusers/half.py'));
+    rmSync(join(checkout.root, '.venv/.kilnwatt-base'));
+    expect((await checkout.setup()).code).toBe(0);
+    expect(readFileSync(join(info, '../diffusers/half.py'), 'utf8')).toContain('whole');
+  });
+
+  it('can be interrupted and started again', async () => {
+    rmSync(join(checkout.root, 'node_modules'), { recursive: true });
+    writeFileSync(join(checkout.root, '.hang'), '');
+    const watcher = watch(checkout.root);
+    const running = checkout.start();
+    while (!existsSync(join(checkout.root, '.hanging'))) await once(watcher, 'change');
+    watcher.close();
+    running.interrupt();
+    const { code, said } = await running.ended;
+    expect(said).toMatch(/interrupted; the next start takes it up again$/);
+    expect(code).toBe(130);
+    rmSync(join(checkout.root, '.hang'));
+    expect((await checkout.setup()).code).toBe(0);
+  });
+
+  it('says that the disk is full when it fills on the way', async () => {
+    rmSync(join(checkout.root, 'node_modules'), { recursive: true });
+    writeFileSync(join(checkout.root, '.full'), '');
+    const { code, said } = await checkout.setup();
+    expect(said).toMatch(/the disk is full: free some space/);
+    expect(code).toBe(1);
+    rmSync(join(checkout.root, '.full'));
+  });
+
+  it('adds the tools of the tests when asked, and keeps them', async () => {
+    expect((await checkout.setup()).code).toBe(0);
+    expect(packages()).not.toContain('pytest');
+    expect(npmArguments()).toContain('--omit=dev');
+    expect((await checkout.setup({ arguments: ['--dev'] })).code).toBe(0);
+    expect(packages()).toContain('pytest');
+    expect(npmArguments()).toContain('--include=dev');
+    expect(await checkout.setup()).toEqual({ code: 0, said: '' });
+  });
+
+  it('follows a change of the pinned packages', async () => {
+    writeFileSync(join(checkout.root, 'package-lock.json'), '{}');
+    expect((await checkout.setup()).said).toMatch(/the npm packages\n.*ready/);
+  });
+
+  it('is made anew where the checkout was moved', async () => {
+    checkout.move('moved');
+    expect((await checkout.setup()).said).toMatch(/a Python environment in \.venv/);
+  });
+});
+
+describe('the index of PyTorch for the CPU', () => {
+  const asked: string[] = [];
+  const server = createServer((request, response) => {
+    asked.push(request.url ?? '');
+    response.writeHead(404).end();
+  });
+  beforeAll(async () => {
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+  });
+  afterAll(() => server.close());
+
+  const again = async (): Promise<string> => {
+    asked.length = 0;
+    for (const info of globSync(join(checkout.root, '.venv/lib/python3*/site-packages/torch-*')))
+      rmSync(info, { recursive: true });
+    rmSync(join(checkout.root, 'node_modules'), { recursive: true });
+    const { port } = server.address() as AddressInfo;
+    const index = `http://127.0.0.1:${port}`;
+    const { said } = await checkout.setup({
+      env: { PIP_NO_INDEX: '0', PIP_INDEX_URL: `${index}/main`, KILNWATT_TORCH_INDEX: `${index}/cpu` },
+    });
+    return said;
+  };
+
+  it('is asked for PyTorch and for nothing else', async () => {
+    expect(await again()).toContain('PyTorch 2.13.0 for cpu');
+    expect(asked.filter((url) => url.startsWith('/cpu/'))).toEqual(['/cpu/torch/']);
+  });
+
+  it('says NVIDIA where nvidia-smi lists a card', async () => {
+    checkout.shim('nvidia-smi', 'echo "GPU 0: NVIDIA GeForce RTX 4090 (UUID: GPU-1)"');
+    expect(await again()).toContain('PyTorch 2.13.0 for NVIDIA');
+  });
+});
+
+function packages(): string[] {
+  return globSync(join(checkout.root, '.venv/lib/python3*/site-packages/*.dist-info')).map((path) =>
+    path.replace(/^.*\/([^/-]+)-[^/]*$/, '$1'),
+  );
+}
+
+function npmArguments(): string {
+  return readFileSync(join(checkout.root, 'node_modules/.package-lock.json'), 'utf8');
+}
+
+/** A Python that runs a script after something was changed in it. */
+function pretending(change: string): string {
+  return `exec ${realPython()} -c 'import sys, runpy; ${change}; runpy.run_path(sys.argv[1])' "$@"`;
+}
+
+function realPython(): string {
+  return join(import.meta.dirname, '../../.venv/bin/python');
+}
