@@ -16,13 +16,8 @@ const LEVELS: readonly (readonly string[])[] = [
   ['main'],
 ];
 
-/** Files beside a room's own that belong to it: `config-file.ts` is part of `config`. */
-const PARTS: Readonly<Record<string, string>> = {
-  'config-file': 'config',
-  'config-schema': 'config',
-  submission: 'pipeline',
-  recovery: 'pipeline',
-};
+/** Files beside a room's own that belong to it; `config-file.ts` belongs to `config` by its name. */
+const PARTS: Readonly<Record<string, string>> = { submission: 'pipeline', recovery: 'pipeline' };
 
 /** What may be named in one room only. */
 const OUTSIDE: Readonly<Record<string, readonly string[]>> = {
@@ -128,7 +123,7 @@ function codeOf(text: string): string {
 
 function roomOf(file: string): string {
   const [first = ''] = file.replace(/\.ts$/, '').split('/');
-  return PARTS[first] ?? first;
+  return PARTS[first] ?? first.replace(/-.*/, '');
 }
 
 function isAllowed(one: Import): boolean {

