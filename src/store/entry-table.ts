@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { type EntryGroup, totalsOf } from '../cost/totals.ts';
 import type { Entry, Receipt, RunTotals, Settlement } from '../ports.ts';
 import { decimalOf, METHODS, nanoOf } from '../units.ts';
 import type { Changes } from './changes.ts';
-import { integerOf, numberOf, numberOrNull, oneOf, type Row, stringsOf, textOf, textOrNull } from './row.ts';
-import { type EntryGroup, totalsOf } from './totals.ts';
+import { integerOf, numberOf, numberOrNull, oneOf, type Row, recordOf, stringsOf, textOf, textOrNull } from './row.ts';
 
 /** The rows of `entries`: the ledger. Only ever added to. */
 export class EntryTable {
@@ -13,6 +13,7 @@ export class EntryTable {
   readonly #known: StatementSync;
   readonly #active: StatementSync;
   readonly #insert: StatementSync;
+  readonly #tags: StatementSync;
   readonly #groups: StatementSync;
   readonly #batches: StatementSync;
 
@@ -24,6 +25,7 @@ export class EntryTable {
     this.#insert = db.prepare(
       `INSERT INTO entries (${COLUMNS.join(', ')}) VALUES (${COLUMNS.map((name) => `:${name}`).join(', ')})`,
     );
+    this.#tags = db.prepare('SELECT tags FROM runs WHERE id = ?');
     this.#groups = db.prepare(
       `SELECT kind, currency, energy_method, cost_method, count(*) AS entries, sum(energy_mj) AS energy_mj,
          CAST(sum(cost_nano) AS TEXT) AS cost_nano, sum(seconds_share) AS seconds
@@ -34,8 +36,9 @@ export class EntryTable {
     );
   }
 
-  /** False where the very same settlement was written before. */
+  /** False where the very same settlement was written before. Without entries there is nothing to book twice. */
   remember(settlement: Settlement): boolean {
+    if (settlement.entries.length === 0) return true;
     const digest = createHash('sha256').update(JSON.stringify(settlement)).digest('hex');
     return this.#remember.run(digest, settlement.batchId, settlement.at).changes === 1;
   }
@@ -43,14 +46,20 @@ export class EntryTable {
   /** Adds the entry unless it is there; the second picture of a job is booked as `redone`. */
   book(entry: Entry): void {
     if (this.#known.get(entry.id) !== undefined) return;
+    const tags = { ...this.#tagsOf(entry.runId), ...entry.tags };
     const redone = entry.kind === 'active' && this.#active.get(entry.jobId) !== undefined;
-    const booked: Entry = redone ? { ...entry, kind: 'overhead', cause: 'redone' } : entry;
+    const booked: Entry = redone ? { ...entry, tags, kind: 'overhead', cause: 'redone' } : { ...entry, tags };
     this.#insert.run({ ...columnsOf(booked), seq: this.#changes.take(1) + 1 });
   }
 
   totals(runId: string, seq: number): RunTotals {
     const groups = this.#groups.all(runId, seq).map(groupOf);
     return totalsOf(groups, integerOf(this.#batches.get(runId, seq) ?? {}, 'n'));
+  }
+
+  #tagsOf(runId: string | null): Entry['tags'] {
+    const row = this.#tags.get(runId);
+    return row === undefined ? {} : recordOf<string>(row, 'tags', 'string');
   }
 }
 

@@ -1,3 +1,4 @@
+import { type EntryGroup, totalsOf } from '../cost/totals.ts';
 import { StorageError } from '../errors.ts';
 import type {
   Check,
@@ -7,6 +8,7 @@ import type {
   JobRow,
   JobState,
   LineIdentity,
+  NewJob,
   RunRow,
   RunTotals,
   RunWrite,
@@ -16,7 +18,6 @@ import type {
 import { nanoOf } from '../units.ts';
 import { busy } from './run-table.ts';
 import { countsOf, LEFT_STATES, maySettle, OPEN_STATES } from './states.ts';
-import { type EntryGroup, totalsOf } from './totals.ts';
 
 interface KeptJob extends LineIdentity {
   readonly index: number;
@@ -36,6 +37,7 @@ export class MemoryStore implements Store {
   readonly #runs = new Map<string, KeptRun>();
   readonly #jobs = new Map<string, KeptJob>();
   readonly #entries = new Map<string, Entry & { readonly seq: number }>();
+  readonly #activeByJob = new Map<string, Entry>();
   readonly #settlements = new Set<string>();
   #latest = 0;
   #closed = false;
@@ -94,10 +96,11 @@ export class MemoryStore implements Store {
     if (namesake || (known?.launch ?? null) !== claimedFrom) throw busy(run.name);
     this.#mustFit(run.id, add, requeue);
     this.#runs.set(run.id, { ...run, createdAt: known?.createdAt ?? this.#clock.now() });
-    for (const { job, index, lineKey, occurrence, k } of add) {
-      this.#jobs.set(job.id, { index, lineKey, occurrence, k, ...this.#submitting(job) });
+    for (const { job, ...line } of add) this.#submit(job, line);
+    for (const { id, job } of requeue) {
+      const kept = this.#jobs.get(id);
+      if (kept !== undefined) this.#submit(job, kept);
     }
-    for (const { id, job } of requeue) Object.assign(this.#jobs.get(id) ?? {}, this.#submitting(job));
   }
 
   async markQueued(runId: string): Promise<void> {
@@ -106,11 +109,14 @@ export class MemoryStore implements Store {
 
   async markRunning(jobIds: readonly string[], batchId: string): Promise<readonly string[]> {
     this.#mustBeOpen();
-    const open = jobIds.filter((id) => OPEN_STATES.some((state) => state === this.#jobs.get(id)?.state));
-    for (const id of open) {
+    const open: string[] = [];
+    for (const id of jobIds) {
       const kept = this.#jobs.get(id);
-      if (kept === undefined || (kept.state === 'running' && kept.batchId === batchId)) continue;
-      Object.assign(kept, { state: 'running', batchId, seq: ++this.#latest });
+      if (kept === undefined || !OPEN_STATES.includes(kept.state)) continue;
+      open.push(id);
+      if (kept.state === 'running' && kept.batchId === batchId) continue;
+      kept.batchId = batchId;
+      this.#become(kept, 'running');
     }
     return open;
   }
@@ -119,7 +125,7 @@ export class MemoryStore implements Store {
     this.#mustBeOpen();
     const written = JSON.stringify(settlement);
     if (this.#settlements.has(written)) return;
-    this.#settlements.add(written);
+    if (settlement.entries.length > 0) this.#settlements.add(written);
     for (const entry of settlement.entries) this.#book(entry);
     for (const job of settlement.jobs) this.#settleJob(job);
   }
@@ -131,7 +137,7 @@ export class MemoryStore implements Store {
   async totals(runId: string, seq: number): Promise<RunTotals> {
     this.#mustBeOpen();
     const entries = [...this.#entries.values()].filter((entry) => entry.runId === runId && entry.seq > seq);
-    const batches = new Set(entries.filter(({ kind }) => kind === 'active').map(({ batchId }) => batchId));
+    const batches = new Set(entries.filter(({ kind }) => kind === 'active').map(({ receipt }) => receipt.batch.id));
     return totalsOf(entries.map(groupOf), batches.size);
   }
 
@@ -145,28 +151,35 @@ export class MemoryStore implements Store {
 
   #book(entry: Entry): void {
     if (this.#entries.has(entry.id)) return;
-    const redone = entry.kind === 'active' && this.#active(entry.jobId) !== undefined;
-    const booked: Entry = redone ? { ...entry, kind: 'overhead', cause: 'redone' } : entry;
+    const isFirst = entry.jobId === null || !this.#activeByJob.has(entry.jobId);
+    const booked: Entry = entry.kind === 'active' && !isFirst ? { ...entry, kind: 'overhead', cause: 'redone' } : entry;
     this.#entries.set(entry.id, { ...booked, seq: ++this.#latest });
+    if (booked.kind === 'active' && booked.jobId !== null) this.#activeByJob.set(booked.jobId, booked);
   }
 
   #settleJob(job: Settlement['jobs'][number]): void {
     const kept = this.#jobs.get(job.id);
     if (kept === undefined || !maySettle(kept.state, job.state)) return;
-    kept.state = job.state;
     if (job.state === 'done') kept.path = job.path;
     kept.error = job.state === 'failed' ? job.error : null;
-    kept.seq = ++this.#latest;
+    this.#become(kept, job.state);
   }
 
   #move(runId: string, from: readonly JobState[], to: JobState): readonly string[] {
     const moved = this.#jobsOf(runId).filter((kept) => from.includes(kept.state));
-    for (const kept of moved) Object.assign(kept, { state: to, seq: ++this.#latest });
+    for (const kept of moved) this.#become(kept, to);
     return moved.map((kept) => kept.job.id);
   }
 
-  #submitting(job: Job): Omit<KeptJob, 'index' | keyof LineIdentity> {
-    return { job, state: 'submitting', path: job.target, error: null, batchId: null, seq: ++this.#latest };
+  #become(kept: KeptJob, state: JobState): void {
+    kept.state = state;
+    kept.seq = ++this.#latest;
+  }
+
+  #submit(job: Job, { index, lineKey, occurrence, k }: Omit<NewJob, 'job'>): void {
+    const line = { index, lineKey, occurrence, k };
+    const fresh = { state: 'submitting', path: job.target, error: null, batchId: null } as const;
+    this.#jobs.set(job.id, { ...line, ...fresh, job, seq: ++this.#latest });
   }
 
   #mustFit(runId: string, add: RunWrite['add'], requeue: RunWrite['requeue']): void {
@@ -202,12 +215,8 @@ export class MemoryStore implements Store {
 
   #jobRowOf({ job, batchId: _, ...kept }: KeptJob): JobRow {
     const { prompt, seed } = job.request;
-    const receipt = kept.state === 'done' ? (this.#active(job.id)?.receipt ?? null) : null;
+    const receipt = kept.state === 'done' ? (this.#activeByJob.get(job.id)?.receipt ?? null) : null;
     return { id: job.id, runId: job.runId, prompt, seed, ...kept, receipt };
-  }
-
-  #active(jobId: string | null): Entry | undefined {
-    return [...this.#entries.values()].find((entry) => entry.jobId === jobId && entry.kind === 'active');
   }
 
   #mustBeOpen(): void {

@@ -1,0 +1,103 @@
+import type { Batch, BatchResult, EnergyReading, Job, Receipt } from '../ports.ts';
+import { decimalOf, type Seconds, type Watts, weakest } from '../units.ts';
+import { share } from './share.ts';
+import { priceOf, type Tariff } from './tariff.ts';
+
+/** What energy is priced with, and what is assumed where no meter answered. */
+export interface Prices {
+  readonly tariff: Tariff;
+  /** Draw under load by kind of device, from the configuration. */
+  readonly watts: { readonly cpu: Watts; readonly gpu: Watts };
+}
+
+/**
+ * One receipt for each job of the batch, failed ones included: a bad prompt keeps its share, and its
+ * neighbours do not pay for it. Energy is divided in whole millijoules and time in whole microseconds by
+ * pixels × steps × passes, so that both add up to the batch exactly.
+ */
+export function receiptsFor(
+  batch: Batch,
+  result: Pick<BatchResult, 'shared'>,
+  prices: Prices,
+  provider: string,
+): ReadonlyMap<string, Receipt> {
+  const { shared } = result;
+  const weights = batch.jobs.map(workOf);
+  const energy = withEstimate(shared.energy, shared.seconds, batch.device, prices);
+  const millijoules = energy.millijoules === null ? null : share(energy.millijoules, weights);
+  const micros = share(microsOf(shared.seconds), weights);
+  return new Map(
+    batch.jobs.map((job, place): [string, Receipt] => {
+      const engine = { engine: shared.engine.id, preset: shared.engine.preset, model: job.request.model };
+      return [
+        job.id,
+        {
+          v: 1,
+          provider,
+          device: batch.device,
+          ...engine,
+          batch: { id: batch.id, size: batch.jobs.length },
+          seconds: { share: (micros[place] ?? 0) / 1e6, batch: microsOf(shared.seconds) / 1e6, method: 'measured' },
+          peak_memory_bytes: { value: shared.peakMemory, method: shared.peakMemory === null ? 'unknown' : 'measured' },
+          ...pricedEnergy({ ...energy, millijoules: millijoules?.[place] ?? null }, prices.tariff),
+        },
+      ];
+    }),
+  );
+}
+
+/** As a job's receipt, for what a whole batch took beside its pictures: a load, or work that was lost. */
+export function overheadReceipt(
+  like: Receipt,
+  spent: { readonly seconds: Seconds; readonly energy: EnergyReading },
+  prices: Prices,
+): Receipt {
+  const seconds = microsOf(spent.seconds) / 1e6;
+  const energy = withEstimate(spent.energy, spent.seconds, like.device, prices);
+  return {
+    ...like,
+    seconds: { share: seconds, batch: seconds, method: 'measured' },
+    peak_memory_bytes: { value: null, method: 'unknown' },
+    ...pricedEnergy(energy, prices.tariff),
+  };
+}
+
+/** How much of a batch one job is. Guidance above 1 takes a second pass at every step. */
+function workOf({ request }: Job): number {
+  return request.width * request.height * request.steps * (request.guidance > 1 ? 2 : 1);
+}
+
+type Energy = EnergyReading & { readonly flags: readonly string[] };
+
+/** Where no meter answered, configured watts × time. Without a time there is nothing to estimate from. */
+function withEstimate(reading: EnergyReading, seconds: Seconds, device: string, prices: Prices): Energy {
+  if (reading.millijoules !== null) return { ...reading, millijoules: Math.round(reading.millijoules), flags: [] };
+  if (!(seconds > 0)) return { millijoules: null, method: 'unknown', meter: 'none', flags: [] };
+  const watts = device.startsWith('cpu') ? prices.watts.cpu : prices.watts.gpu;
+  return {
+    millijoules: Math.round(watts * seconds * 1000),
+    method: 'assumed',
+    meter: 'model',
+    flags: ['configured_watts'],
+  };
+}
+
+function pricedEnergy(
+  { millijoules, method, meter, flags }: Energy,
+  tariff: Tariff,
+): Pick<Receipt, 'energy' | 'cost' | 'price'> {
+  const cost = millijoules === null ? null : priceOf(millijoules, tariff);
+  return {
+    energy: { joules: millijoules === null ? null : millijoules / 1000, method, meter, flags },
+    cost: {
+      amount: cost === null ? null : decimalOf(cost.nano),
+      currency: tariff.price.currency,
+      method: weakest([method, tariff.method]),
+    },
+    price: tariff.id,
+  };
+}
+
+function microsOf(seconds: Seconds): number {
+  return Math.round(seconds * 1e6);
+}
