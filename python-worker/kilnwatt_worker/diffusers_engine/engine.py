@@ -1,0 +1,126 @@
+"""The real engine: three stages with a seam between them (encode, denoise, decode), and what they took."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from kilnwatt_worker import pictures
+from kilnwatt_worker.diffusers_engine.decode import decode, to_picture
+from kilnwatt_worker.diffusers_engine.denoise import check, denoise
+from kilnwatt_worker.diffusers_engine.encode import encode, warn_of_long_prompts
+from kilnwatt_worker.diffusers_engine.energy import Counter, EnergyWindow, counter_of
+from kilnwatt_worker.diffusers_engine.load import device_of, load_pipeline, versions
+from kilnwatt_worker.diffusers_engine.memory import free_unused, read_memory, reset_peaks
+from kilnwatt_worker.diffusers_engine.pipeline import LoadedPipeline
+from kilnwatt_worker.engine import EngineFacts, LogTo, Report, Usage
+from kilnwatt_worker.errors import OutOfMemory, Stopped, WorkerError, internal
+from kilnwatt_worker.messages import Generate, Item, Load
+
+
+class DiffusersWindow:
+    """Both ends wait for the device, so that the work inside is all of the work."""
+
+    def __init__(self, device: torch.device, counter: Counter) -> None:
+        self._device = device
+        synchronise(device)
+        reset_peaks(device)
+        self._energy = EnergyWindow(counter)
+
+    def close(self) -> Usage:
+        synchronise(self._device)
+        return Usage(read_memory(self._device), self._energy.close())
+
+
+class DiffusersEngine:
+    kind = "diffusers"
+
+    def __init__(self) -> None:
+        self._loaded: LoadedPipeline | None = None
+        self._counters: dict[torch.device, Counter] = {}
+
+    def window(self, device: str) -> DiffusersWindow:
+        place = device_of(device)
+        if place not in self._counters:
+            self._counters[place] = counter_of(place)
+        return DiffusersWindow(place, self._counters[place])
+
+    def load(self, load: Load, log: LogTo) -> EngineFacts:
+        self.unload()
+        with memory_told("loading the model"):
+            self._loaded = load_pipeline(load, log)
+        return EngineFacts(self._loaded.settings, versions())
+
+    def unload(self) -> None:
+        self._loaded = None
+        free_unused()
+
+    def generate(self, generate: Generate, report: Report) -> None:
+        loaded = self._loaded
+        if loaded is None:
+            raise WorkerError("not_loaded", "no model is loaded", retryable=True)
+        wanted = report.wanted()
+        items = [item for item in generate.items if item.job in wanted]
+        latents = _latents(loaded, generate, items, report)
+        for item, row in zip(items, latents, strict=True):
+            if item.job in report.wanted():
+                _finish(loaded, generate, item, row, report)
+
+
+def _latents(loaded: LoadedPipeline, generate: Generate, items: list[Item], report: Report) -> torch.Tensor:
+    def on_step(step: int, steps: int) -> None:
+        report.progress(step, steps)
+        if not report.wanted():
+            raise Stopped
+
+    if not items:
+        raise Stopped
+    params = generate.params
+    report.phase("encode")
+    check(loaded, params)
+    warn_of_long_prompts(loaded, items, params, report.log)
+    with memory_told("encoding the prompts"):
+        conditioning = encode(loaded, items, params)
+        synchronise(loaded.device)
+    report.phase("denoise")
+    with memory_told(f"denoising a batch of {len(items)}"):
+        latents = denoise(loaded, conditioning, params, [item.seed for item in items], on_step)
+        synchronise(loaded.device)
+    return latents
+
+
+def _finish(loaded: LoadedPipeline, generate: Generate, item: Item, row: torch.Tensor, report: Report) -> None:
+    """Decodes and saves one picture. Its failure is its own, unless the device is out of memory."""
+    params = generate.params
+    report.phase("decode")
+    try:
+        with memory_told("decoding a picture"):
+            picture = to_picture(decode(loaded, row, params))
+        if picture.size != (params.width, params.height):
+            raise WorkerError("internal", f"the model made {picture.size[0]}x{picture.size[1]} pixels")
+        report.phase("save")
+        pictures.save(picture, item.out, params.format)
+    except OutOfMemory:
+        raise
+    except Exception as error:  # told apart from its neighbours, which go on
+        report.failure(item, internal(error))
+    else:
+        report.image(item, *picture.size)
+
+
+def synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+@contextmanager
+def memory_told(what: str) -> Iterator[None]:
+    """Both allocators' ways of giving up, as one error with a code."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise OutOfMemory(f"the GPU, while {what},") from error
+    except RuntimeError as error:
+        if "DefaultCPUAllocator" in str(error):
+            raise OutOfMemory(f"the host, while {what},") from error
+        raise

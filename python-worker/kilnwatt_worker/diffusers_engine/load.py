@@ -1,0 +1,130 @@
+"""From a folder to a pipeline on its device. No network, no pickles, no safety checker."""
+
+from typing import cast
+
+import diffusers
+import torch
+import transformers
+from diffusers import AutoencoderKL, AutoPipelineForText2Image
+from diffusers.utils import logging as diffusers_logging
+from safetensors import SafetensorError
+
+from kilnwatt_worker.diffusers_engine.denoise import unsupported_call
+from kilnwatt_worker.diffusers_engine.optimise import apply, settings_in_effect
+from kilnwatt_worker.diffusers_engine.pipeline import FAMILIES, Family, LoadedPipeline, Pipeline
+from kilnwatt_worker.engine import LogTo
+from kilnwatt_worker.errors import WorkerError
+from kilnwatt_worker.messages import Load, Preset
+from kilnwatt_worker.model_folder import LEFT_OUT, ModelFolder, inspect
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def load_pipeline(load: Load, log: LogTo) -> LoadedPipeline:
+    """Raises WorkerError `model_missing`, `model_unsafe`, `model_broken`, `model_unsupported`, `device_missing`."""
+    _quiet()
+    folder = inspect(load.model.path)
+    family = FAMILIES.get(folder.pipeline_class, "other")
+    if family != load.model.family:
+        log("warning", f"{load.model.path} was taken for {load.model.family} but is {family} ({folder.pipeline_class})")
+    device = device_of(load.device)
+    pipe = _from_folder(folder, dtype_of(load.preset, family, device))
+    _check_supported(pipe, folder, family)
+    pipe.set_progress_bar_config(disable=True)
+    apply(pipe, family, load.preset, device, log)
+    return LoadedPipeline(
+        pipe=pipe,
+        family=family,
+        device=device,
+        scheduler_config=pipe.scheduler.config,
+        flow_matching=is_flow_matching(pipe),
+        settings=settings_in_effect(pipe, load.device),
+    )
+
+
+def versions() -> dict[str, str]:
+    """Of what decides how a picture looks."""
+    return {
+        "torch": str(torch.__version__),
+        "diffusers": diffusers.__version__,
+        "transformers": transformers.__version__,
+    }
+
+
+def device_of(name: str) -> torch.device:
+    """`cpu:1` is one more worker on the same processor, not another device."""
+    if name.startswith("cpu"):
+        return torch.device("cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise WorkerError("device_missing", f"{name} is no device that torch knows") from error
+    if device.type != "cuda" or not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count():
+        raise WorkerError("device_missing", f"torch {torch.__version__} does not see {name}; run `kilnwatt doctor`")
+    return device
+
+
+def dtype_of(preset: Preset, family: Family, device: torch.device) -> torch.dtype:
+    """`auto`: half precision where the device is fast at it; Flux overflows float16, so bfloat16 there."""
+    if preset.dtype != "auto":
+        return DTYPES[preset.dtype]
+    if device.type != "cuda":
+        return torch.float32
+    return torch.bfloat16 if family == "flux" else torch.float16
+
+
+def is_flow_matching(pipe: Pipeline) -> bool:
+    config = pipe.scheduler.config
+    return type(pipe.scheduler).__name__.startswith("FlowMatch") or config.get("prediction_type") == "flow_prediction"
+
+
+def _from_folder(folder: ModelFolder, dtype: torch.dtype) -> Pipeline:
+    left_out = {name: None for name in LEFT_OUT if name in _expected(folder)}
+    checker = {"requires_safety_checker": False} if "safety_checker" in left_out else {}
+    try:
+        return AutoPipelineForText2Image.from_pretrained(
+            str(folder.path),
+            dtype=dtype,
+            use_safetensors=True,
+            local_files_only=True,
+            variant=folder.variant,
+            **left_out,
+            **checker,
+        )
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        if "can't find a pipeline" in str(error):
+            raise _unsupported(folder, "it has no text-to-image pipeline in diffusers") from error
+        raise WorkerError("model_broken", f"{folder.path} cannot be loaded: {_first_line(error)}") from error
+
+
+def _expected(folder: ModelFolder) -> tuple[str, ...]:
+    """Parameters of the pipeline class; it warns about names that it does not have."""
+    found = getattr(diffusers, folder.pipeline_class, None)
+    return tuple(cast(dict[str, object], found._get_signature_types())) if found is not None else ()
+
+
+def _check_supported(pipe: Pipeline, folder: ModelFolder, family: Family) -> None:
+    if not isinstance(getattr(pipe, "vae", None), AutoencoderKL):
+        raise _unsupported(folder, "its pictures are not decoded by an AutoencoderKL")
+    if family != "flux" and hasattr(pipe, "_unpack_latents"):
+        raise _unsupported(folder, "its latents are packed in a way that is not known here")
+    if (lacking := unsupported_call(pipe)) is not None:
+        raise _unsupported(folder, f"its call has no {lacking}")
+
+
+def _unsupported(folder: ModelFolder, reason: str) -> WorkerError:
+    return WorkerError("model_unsupported", f"{folder.path} is a {folder.pipeline_class}: {reason}")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _quiet() -> None:
+    """Their warnings repeat what `log` messages say, and progress bars fill logs."""
+    diffusers_logging.set_verbosity_error()
+    diffusers_logging.disable_progress_bar()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()

@@ -1,0 +1,32 @@
+"""Peaks of the device's memory and of this process's, over a stretch of work."""
+
+import gc
+
+import torch
+
+from kilnwatt_worker import resident
+from kilnwatt_worker.messages import Memory
+
+
+def reset_peaks(device: torch.device) -> None:
+    resident.reset_peak()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def read_memory(device: torch.device) -> Memory:
+    host = resident.host_memory()
+    if device.type != "cuda":
+        return host
+    return Memory(
+        peak_allocated_bytes=torch.cuda.max_memory_allocated(device),
+        peak_reserved_bytes=torch.cuda.max_memory_reserved(device),
+        rss_bytes=host.rss_bytes,
+        peak_rss_bytes=host.peak_rss_bytes,
+    )
+
+
+def free_unused() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

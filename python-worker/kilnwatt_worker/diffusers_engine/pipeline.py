@@ -1,0 +1,46 @@
+"""What a loaded model is to the stages: the pipeline and the few facts they decide by."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import torch
+
+from kilnwatt_worker.messages import Settings
+
+# diffusers has no types: the one Any of this adapter. Stages read attributes of it and hand on tensors.
+Pipeline: TypeAlias = Any
+
+Family: TypeAlias = Literal["sd", "sdxl", "flux", "other"]
+
+FAMILIES: dict[str, Family] = {
+    "StableDiffusionPipeline": "sd",
+    "StableDiffusionXLPipeline": "sdxl",
+    "FluxPipeline": "flux",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPipeline:
+    pipe: Pipeline
+    family: Family
+    device: torch.device
+    scheduler_config: Mapping[str, object]
+    """The model's own, from which each request's scheduler is built."""
+    flow_matching: bool
+    settings: Settings
+
+    @property
+    def size_multiple(self) -> int:
+        """Flux packs its latents two by two."""
+        factor = int(self.pipe.vae_scale_factor)
+        return factor * 2 if self.family == "flux" else factor
+
+    @property
+    def takes_distilled_guidance(self) -> bool:
+        return self.family == "flux" and bool(self.pipe.transformer.config.guidance_embeds)
+
+
+def denoiser_of(pipe: Pipeline) -> Pipeline:
+    unet = getattr(pipe, "unet", None)
+    return unet if unet is not None else pipe.transformer

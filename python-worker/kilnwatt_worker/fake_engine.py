@@ -1,0 +1,154 @@
+"""
+An engine without a model, for tests of whoever supervises this process. Users cannot choose it by accident.
+
+It draws gradients keyed by the seed (flat pictures count as failures) and misbehaves as its script says.
+The script is a JSON object in the environment variable `KW_FAKE`; see `Script`.
+"""
+
+import ctypes
+import dataclasses
+import os
+import signal
+import time
+from typing import NoReturn
+
+from PIL import Image
+
+from kilnwatt_worker import pictures, resident
+from kilnwatt_worker.engine import EngineFacts, LogTo, Report, Usage
+from kilnwatt_worker.errors import BadRequest, OutOfMemory, Stopped, WorkerError
+from kilnwatt_worker.messages import Generate, Item, Load, Memory
+from kilnwatt_worker.strict import build, read_json
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Script:
+    """Texts are looked for in prompts; an empty one never matches."""
+
+    load_seconds: float = 0.0
+    load_failure: str = ""
+    """Code that every load fails with."""
+    step_seconds: float = 0.0
+    """Of one denoise step of a batch, whatever its size."""
+    fail_on: str = ""
+    """Fails the item with this prompt, code `black_image`."""
+    crash_on: str = ""
+    """Dies of SIGSEGV at the first denoise step."""
+    exit_on: str = ""
+    """Ends with code 70 at the first denoise step."""
+    hang_on: str = ""
+    """Stops making progress; the heartbeat goes on."""
+    freeze_on: str = ""
+    """Holds the interpreter, so that the heartbeat stops too."""
+    memory_batch: int = 0
+    """Batches larger than this run out of memory; 0 means none does."""
+    chatter: bool = False
+    """Prints noise to standard output and standard error at every step."""
+
+
+def read_script(text: str) -> Script:
+    """Raises Refused for a misspelt or mistyped field."""
+    raw = read_json(text)
+    asked = raw if isinstance(raw, dict) else {"KW_FAKE": raw}
+    return build(Script, {**dataclasses.asdict(Script()), **asked}, "KW_FAKE")
+
+
+class FakeWindow:
+    def __init__(self) -> None:
+        resident.reset_peak()
+
+    def close(self) -> Usage:
+        return Usage(fake_memory(), resident.NO_ENERGY)
+
+
+def fake_memory() -> Memory:
+    return resident.host_memory()
+
+
+class FakeEngine:
+    kind = "fake"
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    def window(self, device: str) -> FakeWindow:
+        return FakeWindow()
+
+    def load(self, load: Load, log: LogTo) -> EngineFacts:
+        if self._script.load_failure:
+            code = self._script.load_failure
+            raise WorkerError(code, f"the fake engine was told to fail the load with {code}")
+        time.sleep(self._script.load_seconds)
+        log("info", f"the fake engine stands in for {load.model.path}")
+        settings = {"device": load.device, "dtype": "none", "attention": "none", "scheduler": "none"}
+        return EngineFacts({**settings, "offload": "none"}, {"fake": "1"})
+
+    def unload(self) -> None:
+        return
+
+    def generate(self, generate: Generate, report: Report) -> None:
+        report.phase("encode")
+        if generate.params.scheduler == "unknown":
+            raise BadRequest("the fake engine does not know the scheduler unknown")
+        report.phase("denoise")
+        self._denoise(generate, report)
+        for item in generate.items:
+            if item.job in report.wanted():
+                self._finish(item, generate, report)
+
+    def _denoise(self, generate: Generate, report: Report) -> None:
+        if 0 < self._script.memory_batch < len(generate.items):
+            raise OutOfMemory(f"the fake device, with {len(generate.items)} items,")
+        for step in range(generate.params.steps):
+            if not report.wanted():
+                raise Stopped
+            for item in generate.items:
+                self._misbehave(item.prompt)
+            if self._script.chatter:
+                self._chatter(step)
+            time.sleep(self._script.step_seconds)
+            report.progress(step + 1, generate.params.steps)
+
+    def _misbehave(self, prompt: str) -> None:
+        script = self._script
+        if script.crash_on and script.crash_on in prompt:
+            die(signal.SIGSEGV)
+        if script.exit_on and script.exit_on in prompt:
+            os._exit(70)
+        if script.freeze_on and script.freeze_on in prompt:
+            ctypes.PyDLL(None).pause()  # PyDLL keeps the interpreter's lock during the call
+        while script.hang_on and script.hang_on in prompt:
+            time.sleep(60)
+
+    def _chatter(self, step: int) -> None:
+        print(f'{{"v":1,"type":"done"}} step {step}\rnoise', flush=True)
+        os.write(1, b"raw bytes \xff without an end")
+        os.system("echo a grandchild prints too")
+
+    def _finish(self, item: Item, generate: Generate, report: Report) -> None:
+        if self._script.fail_on and self._script.fail_on in item.prompt:
+            report.failure(item, WorkerError("black_image", "the fake engine was told to fail this picture"))
+            return
+        report.phase("decode")
+        picture = gradient(item.seed, generate.params.width, generate.params.height)
+        report.phase("save")
+        try:
+            pictures.save(picture, item.out, generate.params.format)
+        except WorkerError as error:
+            report.failure(item, error)
+        else:
+            report.image(item, picture.width, picture.height)
+
+
+def gradient(seed: int, width: int, height: int) -> Image.Image:
+    """Never flat, the same for the same seed, different for another one."""
+    ramp = Image.linear_gradient("L").resize((width, height))
+    bands = [ramp.point([(level * factor + seed // 251**place) % 256 for level in range(256)])
+             for place, factor in enumerate((1, 2, 3))]
+    return Image.merge("RGB", bands)
+
+
+def die(how: signal.Signals) -> NoReturn:
+    signal.signal(how, signal.SIG_DFL)
+    os.kill(os.getpid(), how)
+    raise SystemExit(f"{how.name} did not end the process")

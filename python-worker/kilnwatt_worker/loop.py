@@ -1,0 +1,191 @@
+"""
+The life of the process after its channel is claimed: one thread reads, one beats, this one works.
+
+Requests are worked off in order, one at a time; only `cancel` overtakes. A bad line is answered or
+logged and never ends the process. End of input does: the orchestrator is gone.
+"""
+
+import os
+import platform
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import BinaryIO
+
+from kilnwatt_worker import __version__, resident
+from kilnwatt_worker.batch_report import BatchReport
+from kilnwatt_worker.cancellations import Cancellations
+from kilnwatt_worker.channel import Channel, lines
+from kilnwatt_worker.engine import Engine, Usage
+from kilnwatt_worker.errors import Stopped, WorkerError, internal
+from kilnwatt_worker.messages import (
+    Cancel,
+    Done,
+    Failure,
+    Generate,
+    Heartbeat,
+    Hello,
+    Level,
+    Load,
+    Loaded,
+    Log,
+    Phase,
+    PhaseSeconds,
+    Request,
+    Shutdown,
+    Unload,
+    Unloaded,
+    parse,
+)
+from kilnwatt_worker.salvage import salvage
+from kilnwatt_worker.strict import Refused, read_json
+
+HEARTBEAT_SECONDS = 0.5
+EXIT_ORPHANED = 4
+
+
+class Loop:
+    def __init__(
+        self,
+        channel: Channel,
+        requests: BinaryIO,
+        launch: str,
+        kind: str,
+        make_engine: Callable[[], Engine],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._channel = channel
+        self._requests = requests
+        self._launch = launch
+        self._kind = kind
+        self._make_engine = make_engine
+        self._clock = clock
+        self._inbox: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        self._cancellations = Cancellations()
+        self._phase: Phase = "idle"
+        self._engine: Engine | None = None
+        self._loaded: Load | None = None
+
+    def run(self) -> None:
+        """Returns after `shutdown`."""
+        versions = {"python": platform.python_version(), "kilnwatt_worker": __version__}
+        self._channel.send(Hello(os.getpid(), self._kind, versions))
+        threading.Thread(target=self._read, name="reader", daemon=True).start()
+        threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
+        while not isinstance(request := self._inbox.get(), Shutdown):
+            self._work(request)
+
+    def _work(self, request: Request) -> None:
+        if isinstance(request, Load):
+            self._load(request)
+        elif isinstance(request, Generate):
+            self._generate(request)
+        elif isinstance(request, Unload):
+            self._unload()
+
+    def _load(self, load: Load) -> None:
+        self._enter("load")
+        started = self._clock()
+        self._loaded = None
+        try:
+            engine = self._engine_now()
+            window = engine.window(load.device)
+            facts = engine.load(load, self.log)
+            usage = window.close()
+        except Exception as error:
+            known = internal(error)
+            self._channel.send(Failure(None, None, known.code, known.message, known.retryable))
+        else:
+            self._loaded = load
+            seconds = self._clock() - started
+            self._channel.send(
+                Loaded(load.engine, facts.settings, facts.versions, seconds, usage.memory, usage.energy)
+            )
+        finally:
+            self._enter("idle")
+
+    def _generate(self, generate: Generate) -> None:
+        started = self._clock()
+        report = BatchReport(generate, self._channel, self._cancellations, self._enter, self._clock)
+        usage = Usage(resident.host_memory(), resident.NO_ENERGY)
+        failed: WorkerError | None = None
+        try:
+            engine, load = self._engine_now(), self._loaded
+            if load is None or load.engine != generate.engine:
+                raise WorkerError("not_loaded", f"the engine {generate.engine} is not loaded", retryable=True)
+            window = engine.window(load.device)
+            try:
+                engine.generate(generate, report)
+            finally:
+                usage = window.close()
+        except Stopped:
+            self.log("debug", f"batch {generate.batch} was stopped between two steps")
+        except Exception as error:
+            failed = internal(error)
+        phases = report.settle(failed)
+        self._finish(generate.batch, self._clock() - started, phases, usage)
+
+    def _finish(self, batch: str, seconds: float, phases: PhaseSeconds, usage: Usage) -> None:
+        self._cancellations.closed(batch)
+        self._channel.send(Done(batch, seconds, phases, usage.memory, usage.energy))
+
+    def _unload(self) -> None:
+        self._loaded = None
+        if self._engine is not None:
+            self._engine.unload()
+        self._channel.send(Unloaded(resident.host_memory()))
+
+    def _engine_now(self) -> Engine:
+        if self._engine is None:
+            self._engine = self._make_engine()
+        return self._engine
+
+    def _enter(self, phase: Phase) -> None:
+        self._phase = phase
+
+    def log(self, level: Level, message: str) -> None:
+        self._channel.send(Log(level, message))
+
+    def _beat(self) -> None:
+        while True:
+            time.sleep(HEARTBEAT_SECONDS)
+            try:
+                self._channel.send(Heartbeat(self._phase, resident.rss_bytes()))
+            except OSError:  # nobody reads the channel any more
+                os._exit(EXIT_ORPHANED)
+
+    def _read(self) -> None:
+        for line in lines(self._requests, lambda refused: self.log("error", f"a request was refused: {refused}")):
+            self._take(line)
+        os._exit(EXIT_ORPHANED)
+
+    def _take(self, line: bytes) -> None:
+        raw: object = None
+        try:
+            raw = read_json(line)
+            envelope = parse(raw)
+            if envelope.launch != self._launch:
+                raise Refused(f"message.launch is {envelope.launch}, this process is {self._launch}")
+        except Refused as refused:
+            self._refuse(raw, refused)
+            return
+        body = envelope.body
+        if isinstance(body, Cancel):
+            self._cancel(body)
+        elif isinstance(body, Load | Generate | Unload | Shutdown):
+            if isinstance(body, Generate):
+                self._cancellations.opened(body.batch)
+            self._inbox.put(body)
+        else:
+            self.log("error", f"a request was refused: {body.type} is a message of the worker's own")
+
+    def _cancel(self, cancel: Cancel) -> None:
+        if not self._cancellations.cancel(cancel.batch, cancel.jobs):
+            self.log("debug", f"batch {cancel.batch} is not open; nothing to cancel")
+
+    def _refuse(self, raw: object, refused: Refused) -> None:
+        """Whoever waits for an answer gets one, as far as the broken line says who that is."""
+        self.log("error", f"a request was refused: {refused}")
+        for answer in salvage(raw, str(refused)):
+            self._channel.send(answer)

@@ -1,0 +1,36 @@
+"""Writes a picture to exactly the path given; the format comes from the request, never from a name."""
+
+import errno
+from typing import TYPE_CHECKING
+
+from kilnwatt_worker.errors import WorkerError
+from kilnwatt_worker.messages import Format
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# zlib level 4 writes a photographic 1024 x 1024 picture in about half the time of Pillow's default 6
+# and 1 to 2 % larger; the pixels are the same.
+PNG_COMPRESS_LEVEL = 4
+JPEG_QUALITY = 95
+WEBP_QUALITY = 95
+
+
+def save(picture: "Image", path: str, form: Format) -> None:
+    """Raises WorkerError `disk_full` or `not_writable`. The orchestrator syncs the file, after adding metadata."""
+    try:
+        with open(path, "wb") as file:
+            if form == "png":
+                picture.save(file, "PNG", compress_level=PNG_COMPRESS_LEVEL)
+            elif form == "jpeg":
+                picture.save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+            else:
+                picture.save(file, "WEBP", quality=WEBP_QUALITY)
+    except OSError as error:
+        raise _told(path, error) from error
+
+
+def _told(path: str, error: OSError) -> WorkerError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return WorkerError("disk_full", f"no space is left for the picture {path}; free some and run again")
+    return WorkerError("not_writable", f"the picture {path} cannot be written: {error.strerror or error}")

@@ -1,0 +1,45 @@
+"""This process's memory, read from the kernel."""
+
+from pathlib import Path
+
+from kilnwatt_worker.messages import Energy, Memory
+
+NO_ENERGY = Energy(millijoules=None, meter="none", method="unknown")
+
+_STATUS = Path("/proc/self/status")
+_CLEAR = Path("/proc/self/clear_refs")
+
+
+def rss_bytes() -> int:
+    return _status_bytes("VmRSS")
+
+
+def peak_rss_bytes() -> int:
+    """Since `reset_peak`, where the kernel permits that; else since the process began."""
+    return _status_bytes("VmHWM")
+
+
+def reset_peak() -> bool:
+    """False in a sandbox that forbids it; then peaks only grow, which is the safe side."""
+    try:
+        _CLEAR.write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def host_memory() -> Memory:
+    return Memory(
+        peak_allocated_bytes=None,
+        peak_reserved_bytes=None,
+        rss_bytes=rss_bytes(),
+        peak_rss_bytes=peak_rss_bytes(),
+    )
+
+
+def _status_bytes(name: str) -> int:
+    for line in _STATUS.read_text().splitlines():
+        key, _, value = line.partition(":")
+        if key == name:
+            return int(value.split()[0]) * 1024
+    raise OSError(f"{_STATUS} has no line {name}")

@@ -1,0 +1,24 @@
+"""Answers for a request that could not be read, so that nobody waits for it in vain."""
+
+from kilnwatt_worker import resident
+from kilnwatt_worker.messages import Answer, Done, Failure, Generate, Load, PhaseSeconds
+
+
+def salvage(raw: object, sentence: str) -> list[Answer]:
+    """A failure for each job that the broken line still names, then its `done`; nothing where it names none."""
+    if not isinstance(raw, dict):
+        return []
+    if raw.get("type") == Load.type:
+        return [Failure(None, None, "bad_request", sentence, retryable=False)]
+    batch = raw.get("batch")
+    if raw.get("type") != Generate.type or not isinstance(batch, str):
+        return []
+    failures = [Failure(batch, job, "bad_request", sentence, retryable=False) for job in _jobs(raw.get("items"))]
+    return [*failures, Done(batch, 0.0, PhaseSeconds(0.0, 0.0, 0.0, 0.0), resident.host_memory(), resident.NO_ENERGY)]
+
+
+def _jobs(items: object) -> list[str]:
+    if not isinstance(items, list):
+        return []
+    jobs = (item.get("job") for item in items if isinstance(item, dict))
+    return list(dict.fromkeys(job for job in jobs if isinstance(job, str)))
