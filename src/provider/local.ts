@@ -1,0 +1,113 @@
+import { UnavailableError } from '../errors.ts';
+import type { Batch, BatchResult, Check, Clock, Device, Provider } from '../ports.ts';
+import { PRESETS } from '../preset/catalogue.ts';
+import { type WorkerLimits, workerLimits } from '../worker/limits.ts';
+import { Supervisor } from '../worker/supervisor.ts';
+import { makeBatch, type Place } from './local-batch.ts';
+import { checkPython } from './python-check.ts';
+
+export interface LocalProviderOptions {
+  readonly devices: readonly Device[];
+  /** The interpreter of the environment that the worker's packages are in. */
+  readonly python: string;
+  /** The folder that holds the package `kilnwatt_worker`. */
+  readonly workerDir: string;
+  /** `fake` is for tests and for measuring ourselves. */
+  readonly engine: 'diffusers' | 'fake';
+  /** Id of this process's launch; those of the workers begin with it. */
+  readonly launch: string;
+  readonly clock: Clock;
+  /** Lines of the workers' logs, each with its device. */
+  log(line: string): void;
+  readonly limits?: Partial<WorkerLimits>;
+  /** Overrides how many jobs a batch may hold. */
+  readonly limit?: number;
+  /** For the workers, besides our own. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** 0 … 1, for the jitter of restarts. */
+  readonly rng?: () => number;
+}
+
+/** The cards and processors of this machine: one supervised Python worker a device. */
+export class LocalProvider implements Provider {
+  readonly name = 'local';
+  readonly devices: readonly Device[];
+  readonly #options: LocalProviderOptions;
+  readonly #places: ReadonlyMap<string, Place>;
+  readonly #running = new Set<AbortController>();
+  #closed = false;
+
+  constructor(options: LocalProviderOptions) {
+    this.devices = options.devices;
+    this.#options = options;
+    this.#places = new Map(options.devices.map((device) => [device.id, placeFor(device, options)]));
+  }
+
+  /** The preset decides, whose name the key begins with; a preset that nobody knows fails at `make`. */
+  limit(key: string, _device: string): number {
+    const preset = PRESETS.find((candidate) => key.startsWith(`${candidate.name}:`));
+    return this.#options.limit ?? preset?.batchLimit ?? 1;
+  }
+
+  resident(device: string): string | null {
+    return this.#placeOf(device).supervisor.engine?.spec.modelHash ?? null;
+  }
+
+  async make(batch: Batch, options: Parameters<Provider['make']>[1]): Promise<BatchResult> {
+    if (this.#closed) throw closedError();
+    const running = new AbortController();
+    const onAbort = () => running.abort(options.signal?.reason);
+    if (options.signal?.aborted) onAbort();
+    options.signal?.addEventListener('abort', onAbort, { once: true });
+    this.#running.add(running);
+    try {
+      return await makeBatch(this.#placeOf(batch.device), batch, {
+        clock: this.#options.clock,
+        signal: running.signal,
+        onProgress: (progress) => options.onProgress?.(progress),
+      });
+    } finally {
+      this.#running.delete(running);
+      options.signal?.removeEventListener('abort', onAbort);
+    }
+  }
+
+  check(): Promise<readonly Check[]> {
+    return checkPython(this.#options);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const running of this.#running) running.abort(closedError());
+    await Promise.all([...this.#places.values()].map(({ supervisor }) => supervisor.stop()));
+  }
+
+  #placeOf(device: string): Place {
+    const place = this.#places.get(device);
+    if (place !== undefined) return place;
+    const known = this.devices.map(({ id }) => id).join(', ');
+    throw new UnavailableError(`there is no device ${device} here; use one of ${known}`, { code: 'device_missing' });
+  }
+}
+
+function placeFor(device: Device, options: LocalProviderOptions): Place {
+  const { python, workerDir, engine, env, clock, launch, limits, rng, log } = options;
+  const supervisor = new Supervisor({
+    device: device.id,
+    worker: {
+      command: python,
+      args: ['-u', '-m', 'kilnwatt_worker', '--engine', engine],
+      env: { ...env, PYTHONPATH: workerDir },
+    },
+    launch,
+    clock,
+    limits: { ...workerLimits(device.kind), ...limits },
+    rng: rng ?? Math.random,
+    onLog: (line) => log(`${device.id}: ${line}`),
+  });
+  return { device, supervisor };
+}
+
+function closedError(): UnavailableError {
+  return new UnavailableError('the local provider is closed and makes no more pictures', { code: 'provider_closed' });
+}

@@ -1,0 +1,28 @@
+import type { StopLimits } from '../process/child.ts';
+import type { Millis } from '../units.ts';
+import type { WatchLimits } from './watchdog.ts';
+
+/** Every wait on a worker. */
+export interface WorkerLimits extends WatchLimits {
+  /** From a cancel until the batch is over, in which the running step ends. */
+  readonly cancel: Millis;
+  readonly stop: StopLimits;
+}
+
+const SECOND: Millis = 1_000;
+const MINUTE: Millis = 60 * SECOND;
+
+const STEPS_ON_A_GPU = { encode: 3 * MINUTE, denoise: 3 * MINUTE, decode: 5 * MINUTE, save: 2 * MINUTE };
+/** One step of a large model takes minutes there. */
+const STEPS_ON_A_CPU = { encode: 15 * MINUTE, denoise: 30 * MINUTE, decode: 30 * MINUTE, save: 2 * MINUTE };
+
+/** Generous on purpose: a false alarm costs a load and a batch, a late one costs idle time. */
+export function workerLimits(kind: 'cpu' | 'cuda'): WorkerLimits {
+  return {
+    heartbeat: 30 * SECOND,
+    heartbeatLoading: 5 * MINUTE,
+    phases: { start: 2 * MINUTE, load: 20 * MINUTE, ...(kind === 'cuda' ? STEPS_ON_A_GPU : STEPS_ON_A_CPU) },
+    cancel: 20 * SECOND,
+    stop: { ask: 10 * SECOND, terminate: 5 * SECOND, kill: 10 * SECOND },
+  };
+}

@@ -1,0 +1,209 @@
+import { z } from 'zod';
+import type { SCHEDULERS, SCHEDULES } from '../job/request.ts';
+import { METHODS } from '../units.ts';
+
+/**
+ * The closed set of messages between the orchestrator and one Python worker, version 1. A golden sample
+ * of each is in `test/fixtures/messages`; both languages read all of them.
+ */
+export const PROTOCOL_VERSION = 1;
+/** Bytes of one line, its line feed left out. */
+export const LINE_LIMIT = 1024 * 1024;
+
+const amount = z.number().min(0);
+const whole = z.number().int().min(0);
+const head = { v: z.literal(PROTOCOL_VERSION), launch: z.string().min(1), seq: z.number().int().positive() };
+const text = z.string();
+
+const memory = z.strictObject({
+  /** Null where there is no GPU. */
+  peak_allocated_bytes: whole.nullable(),
+  peak_reserved_bytes: whole.nullable(),
+  rss_bytes: whole,
+  peak_rss_bytes: whole,
+});
+const energy = z
+  .strictObject({
+    millijoules: whole.nullable(),
+    meter: z.enum(['nvml_counter', 'power_integral', 'model', 'none']),
+    method: z.enum(METHODS),
+  })
+  .refine((reading) => (reading.millijoules === null) === (reading.method === 'unknown'), {
+    message: 'millijoules must be null if and only if the method is unknown',
+  });
+const versions = z.record(text, text);
+
+/** What a worker is at. */
+const PHASES = ['idle', 'load', 'encode', 'denoise', 'decode', 'save'] as const;
+export type Phase = (typeof PHASES)[number];
+
+const inbound = z.discriminatedUnion('type', [
+  /** First of all: the channel is open and the worker takes messages. */
+  z.strictObject({
+    ...head,
+    type: z.literal('hello'),
+    pid: whole,
+    engine_kind: z.enum(['diffusers', 'fake']),
+    versions,
+  }),
+  /** The engine is in place, with the settings in effect. */
+  z.strictObject({
+    ...head,
+    type: z.literal('loaded'),
+    engine: text,
+    settings: z.record(text, z.union([text, z.number(), z.boolean(), z.null()])),
+    versions,
+    seconds: amount,
+    memory,
+    energy,
+  }),
+  z.strictObject({
+    ...head,
+    type: z.literal('progress'),
+    batch: text,
+    phase: z.enum(PHASES),
+    step: whole,
+    steps: whole,
+  }),
+  /** An item's answer: its picture is complete in `out`. */
+  z.strictObject({
+    ...head,
+    type: z.literal('image'),
+    batch: text,
+    job: text,
+    out: text,
+    width: z.number().int().positive(),
+    height: z.number().int().positive(),
+    bytes: z.number().int().positive(),
+  }),
+  /** An item's answer, or with `job` null that of a load. */
+  z.strictObject({
+    ...head,
+    type: z.literal('failure'),
+    batch: text.nullable(),
+    job: text.nullable(),
+    code: z.string().min(1),
+    message: text,
+    retryable: z.boolean(),
+  }),
+  /** Last of a batch. */
+  z.strictObject({
+    ...head,
+    type: z.literal('done'),
+    batch: text,
+    seconds: amount,
+    phases: z.strictObject({ encode: amount, denoise: amount, decode: amount, save: amount }),
+    memory,
+    energy,
+  }),
+  /** The answer of items that will not be made. */
+  z.strictObject({ ...head, type: z.literal('cancelled'), batch: text, jobs: z.array(text) }),
+  z.strictObject({ ...head, type: z.literal('unloaded'), memory }),
+  /** The interpreter is alive; says nothing about progress. */
+  z.strictObject({ ...head, type: z.literal('heartbeat'), phase: z.enum(PHASES), rss_bytes: whole }),
+  z.strictObject({
+    ...head,
+    type: z.literal('log'),
+    level: z.enum(['debug', 'info', 'warning', 'error']),
+    message: text,
+  }),
+]);
+
+/** What comes from the worker. */
+export type Inbound = z.infer<typeof inbound>;
+export type InboundOf<Type extends Inbound['type']> = Extract<Inbound, { readonly type: Type }>;
+
+interface Head {
+  readonly v: typeof PROTOCOL_VERSION;
+  readonly launch: string;
+  readonly seq: number;
+}
+
+/** Answered by `loaded`, or by `failure` without batch and job. */
+export interface Load {
+  readonly type: 'load';
+  /** What the engine is to be called from here on. */
+  readonly engine: string;
+  readonly device: string;
+  /** The folder has the last word on the family; `other` where the sender does not know it. */
+  readonly model: { readonly path: string; readonly family: 'sd' | 'sdxl' | 'flux' | 'other' };
+  readonly preset: {
+    readonly name: string;
+    readonly dtype: 'auto' | 'float32' | 'float16' | 'bfloat16';
+    readonly attention: 'sdpa';
+    readonly vae_slicing: boolean;
+    readonly vae_tiling: boolean;
+    readonly offload: 'none' | 'model';
+  };
+}
+
+/** Answered by one `image` or `failure` an item, or its name in `cancelled`; then by `done`. */
+export interface Generate {
+  readonly type: 'generate';
+  readonly engine: string;
+  readonly batch: string;
+  readonly params: {
+    readonly width: number;
+    readonly height: number;
+    readonly steps: number;
+    readonly guidance: number;
+    readonly distilled_guidance: number | null;
+    readonly scheduler: (typeof SCHEDULERS)[number];
+    readonly schedule: (typeof SCHEDULES)[number];
+    readonly clip_skip: number;
+    readonly format: 'png' | 'jpeg' | 'webp';
+  };
+  readonly items: readonly {
+    readonly job: string;
+    readonly prompt: string;
+    readonly negative_prompt: string;
+    readonly seed: number;
+    readonly out: string;
+  }[];
+}
+
+/** Gives up items that have no answer yet; takes effect between two steps. */
+export interface Cancel {
+  readonly type: 'cancel';
+  readonly batch: string;
+  readonly jobs: readonly string[];
+}
+
+/** What goes to the worker, without its head. */
+export type Order = Load | Generate | Cancel | { readonly type: 'unload' } | { readonly type: 'shutdown' };
+export type Outbound = Head & Order;
+
+export type Parsed = { readonly ok: true; readonly message: Inbound } | { readonly ok: false; readonly reason: string };
+
+/** Reads one line from the worker. Never throws: a broken line is a fact about the worker. */
+export function parseMessage(line: string): Parsed {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    return { ok: false, reason: `a line is not JSON: ${excerpt(line)}` };
+  }
+  const parsed = inbound.safeParse(value);
+  if (parsed.success) return { ok: true, message: parsed.data };
+  return { ok: false, reason: `${z.prettifyError(parsed.error).replaceAll('\n', ' ')} in ${excerpt(line)}` };
+}
+
+/**
+ * Writes one line for the worker, without its line feed.
+ * @throws RangeError for a number that JSON cannot carry and for a line over the limit
+ */
+export function formatMessage(message: Outbound): string {
+  const line = JSON.stringify(message, (name, value: unknown) => {
+    if (typeof value === 'number' && !Number.isFinite(value))
+      throw new RangeError(`${name} is ${value}, not a finite number`);
+    return value;
+  });
+  const bytes = Buffer.byteLength(line);
+  if (bytes > LINE_LIMIT)
+    throw new RangeError(`the ${message.type} message has ${bytes} bytes, over the limit of ${LINE_LIMIT}`);
+  return line;
+}
+
+function excerpt(line: string): string {
+  return line.length > 200 ? `${line.slice(0, 200)}…` : line;
+}

@@ -1,0 +1,263 @@
+import { AppError } from '../errors.ts';
+import type { Clock } from '../ports.ts';
+import { Restarts } from '../process/backoff.ts';
+import { pause } from '../process/clock.ts';
+import { Answers, type BatchReport, isAboutBatch } from './answers.ts';
+import { cancelOnAbort } from './cancel-on-abort.ts';
+import { type Death, workerDied, workerUnavailable } from './death.ts';
+import {
+  answersLoad,
+  type EngineSpec,
+  type LoadedEngine,
+  type LoadReport,
+  loadError,
+  loadedEngine,
+  loadOrder,
+} from './engine.ts';
+import { Incarnation, type WorkerCommand } from './incarnation.ts';
+import type { WorkerLimits } from './limits.ts';
+import type { Generate, Inbound, InboundOf, Order } from './messages.ts';
+import type { WatchedPhase } from './watchdog.ts';
+
+/**
+ * `down` no process → `starting` until its hello → `ready` for an order ⇄ `loading` or `generating`.
+ * From each of them a death leads to `down`; a stop leads there by way of `stopping`.
+ */
+export type SupervisorState = 'down' | 'starting' | 'ready' | 'loading' | 'generating' | 'stopping';
+
+export interface SupervisorOptions {
+  readonly device: string;
+  readonly worker: WorkerCommand;
+  /** Launch ids of the worker begin with this. */
+  readonly launch: string;
+  readonly clock: Clock;
+  readonly limits: WorkerLimits;
+  /** 0 … 1, for the jitter of restarts. */
+  rng(): number;
+  onLog(line: string): void;
+  onState?(state: SupervisorState): void;
+}
+
+/** What the worker answered, or how it died instead. */
+type Outcome<Value> = { readonly value: Value } | { readonly death: Death };
+
+interface Exchange {
+  /** Returns why the message is against the protocol. */
+  take(message: Inbound): string | undefined;
+  lost(death: Death): void;
+}
+
+/**
+ * Keeps the one worker of a device: starts it when it is needed, gives it one order at a time, and replaces it
+ * when it dies, hangs or talks nonsense. After a death the next start waits, longer each time until a batch is finished.
+ */
+export class Supervisor {
+  readonly #options: SupervisorOptions;
+  #state: SupervisorState = 'down';
+  #incarnation: Incarnation | null = null;
+  #exchange: Exchange | null = null;
+  #engine: LoadedEngine | null = null;
+  #launches = 0;
+  readonly #restarts: Restarts;
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    this.#restarts = new Restarts(options.clock, options.rng);
+  }
+
+  get state(): SupervisorState {
+    return this.#state;
+  }
+
+  /** What the worker has loaded now. */
+  get engine(): LoadedEngine | null {
+    return this.#engine;
+  }
+
+  /**
+   * Has this engine loaded, whatever it takes. Returns what the load took, or null if it was there already.
+   * An abort ends the worker, because a load cannot be interrupted.
+   * @throws InputError for a model or preset that cannot be loaded
+   * @throws UnavailableError `worker_unavailable` when no worker comes up
+   * @throws WorkerDied
+   */
+  async ensureLoaded(spec: EngineSpec, { signal }: { readonly signal?: AbortSignal } = {}): Promise<LoadReport | null> {
+    this.#refuseIfBusy();
+    signal?.throwIfAborted();
+    if (this.#incarnation?.doomed) await this.#incarnation.ended;
+    if (this.#engine?.spec.id === spec.id) return null;
+    const onAbort = () => this.#incarnation?.condemn('was stopped while it loaded', true);
+    signal?.addEventListener('abort', onAbort, { once: true });
+    try {
+      if (this.#incarnation === null) await this.#start(signal);
+      return await this.#load(spec);
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+    }
+  }
+
+  /**
+   * Makes one batch with the engine that is loaded. If the worker dies, the items that it had answered keep their
+   * answers and the others fail with `worker_died`. An abort cancels the items that are open.
+   * @throws the signal's reason if it left an item without an answer
+   * @throws RangeError for an order that does not fit into a message
+   */
+  async generate(
+    batch: Omit<Generate, 'type' | 'engine'>,
+    options: { readonly signal?: AbortSignal; onProgress?(progress: InboundOf<'progress'>): void } = {},
+  ): Promise<BatchReport> {
+    this.#refuseIfBusy();
+    const { signal, onProgress } = options;
+    signal?.throwIfAborted();
+    if (this.#incarnation === null || this.#engine === null) throw this.#misuse('has nothing loaded');
+    const answers = new Answers(batch.batch, batch.items, this.#options.clock);
+    const order: Order = { type: 'generate', engine: this.#engine.spec.id, ...batch };
+    const { clock, limits } = this.#options;
+    const stopListening = cancelOnAbort({
+      incarnation: this.#incarnation,
+      answers,
+      signal,
+      clock,
+      limit: limits.cancel,
+    });
+    const outcome = await this.#ask<InboundOf<'done'>>('generating', order, 'encode', (message, settle) => {
+      if (!isAboutBatch(message)) return `${message.type} came while batch ${batch.batch} was made`;
+      const complaint = answers.take(message);
+      if (complaint === undefined && message.type === 'progress') onProgress?.(message);
+      if (complaint === undefined && message.type === 'done') settle(message);
+      return complaint;
+    }).finally(stopListening);
+    return this.#report(answers, outcome, signal);
+  }
+
+  /** Ends the worker and waits until it is gone. It is started anew when it is needed again. */
+  async stop(): Promise<void> {
+    if (this.#incarnation === null) return;
+    this.#become('stopping');
+    await this.#incarnation.stop();
+  }
+
+  async #start(signal: AbortSignal | undefined): Promise<void> {
+    const { clock, worker, device, limits } = this.#options;
+    await pause(clock, this.#restarts.remaining(), signal);
+    signal?.throwIfAborted();
+    this.#launches += 1;
+    const incarnation = new Incarnation({
+      worker,
+      clock,
+      limits,
+      launch: `${this.#options.launch}-${device}-${this.#launches}`,
+      onLog: (line) => this.#options.onLog(line),
+      onMessage: (message) => this.#receive(message),
+    });
+    this.#incarnation = incarnation;
+    void incarnation.ended.then((death) => this.#bury(death));
+    const outcome = await this.#ask<true>('starting', null, 'start', (message, settle) => {
+      if (message.type !== 'hello') return `${message.type} came before hello`;
+      settle(true);
+      return undefined;
+    });
+    if ('death' in outcome) throw workerUnavailable(device, worker.command, outcome.death);
+  }
+
+  async #load(spec: EngineSpec): Promise<LoadReport> {
+    const { device } = this.#options;
+    if (this.#engine !== null) await this.#unload();
+    const outcome = await this.#ask<InboundOf<'loaded' | 'failure'>>(
+      'loading',
+      loadOrder(spec, device),
+      'load',
+      (message, settle) => {
+        if (!answersLoad(message, spec.id)) return `${message.type} came while engine ${spec.id} was loaded`;
+        settle(message);
+        return undefined;
+      },
+    );
+    if ('death' in outcome) throw workerDied(device, outcome.death);
+    if (outcome.value.type === 'failure') throw loadError(outcome.value, device);
+    this.#engine = loadedEngine(spec, outcome.value);
+    return { seconds: outcome.value.seconds, energy: outcome.value.energy };
+  }
+
+  /** Before another load, so that two models are never in memory together. */
+  async #unload(): Promise<void> {
+    this.#engine = null;
+    const outcome = await this.#ask<true>('loading', { type: 'unload' }, 'load', (message, settle) => {
+      if (message.type !== 'unloaded') return `${message.type} came in answer to unload`;
+      settle(true);
+      return undefined;
+    });
+    if ('death' in outcome) throw workerDied(this.#options.device, outcome.death);
+  }
+
+  /** Gives one order and waits for what answers it, or for the end of the worker, whichever comes first. */
+  async #ask<Value>(
+    state: SupervisorState,
+    order: Order | null,
+    phase: WatchedPhase,
+    take: (message: Inbound, settle: (value: Value) => void) => string | undefined,
+  ): Promise<Outcome<Value>> {
+    const incarnation = this.#incarnation;
+    if (incarnation === null) throw this.#misuse('has no process to give an order to');
+    try {
+      return await new Promise<Outcome<Value>>((resolve) => {
+        if (order !== null) incarnation.send(order);
+        incarnation.watch(phase);
+        this.#exchange = {
+          take: (message) => take(message, (value) => resolve({ value })),
+          lost: (death) => resolve({ death }),
+        };
+        this.#become(state);
+      });
+    } finally {
+      this.#exchange = null;
+      incarnation.watch('idle');
+      if (this.#state === state) this.#become('ready');
+    }
+  }
+
+  #receive(message: Inbound): string | undefined {
+    if (message.type === 'heartbeat') return undefined;
+    if (message.type === 'log') {
+      this.#options.onLog(`${message.level}: ${message.message}`);
+      return undefined;
+    }
+    return this.#exchange === null ? `${message.type} came unasked` : this.#exchange.take(message);
+  }
+
+  #bury(death: Death): void {
+    this.#incarnation = null;
+    this.#engine = null;
+    if (!death.deliberate) this.#restarts.failed();
+    this.#become('down');
+    this.#exchange?.lost(death);
+  }
+
+  #report(answers: Answers, outcome: Outcome<InboundOf<'done'>>, signal: AbortSignal | undefined): BatchReport {
+    const { device } = this.#options;
+    if ('value' in outcome) {
+      this.#restarts.succeeded();
+      if (answers.anyCancelled) signal?.throwIfAborted();
+      return answers.report(outcome.value);
+    }
+    if (answers.open.length > 0) signal?.throwIfAborted();
+    return answers.reportOfDeath(workerDied(device, outcome.death).message);
+  }
+
+  #refuseIfBusy(): void {
+    if (this.#state !== 'down' && this.#state !== 'ready') throw this.#misuse(`is ${this.#state}`);
+  }
+
+  #misuse(why: string): AppError {
+    return new AppError(`the worker on ${this.#options.device} ${why}`, { code: 'internal' });
+  }
+
+  #become(state: SupervisorState): void {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#options.onState?.(state);
+  }
+}
