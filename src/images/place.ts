@@ -1,4 +1,4 @@
-import { link, open, readFile, rename } from 'node:fs/promises';
+import { link, open, readFile, rename, stat } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { errnoOf } from './failure.ts';
 
@@ -27,6 +27,12 @@ export function numbered(path: string, number: number): string {
   return `${path.slice(0, path.length - extension.length)}-${number}${extension}`;
 }
 
+/** The text of a file of ours; undefined for what is no plain file, or larger than any text that we write. */
+export async function smallText(path: string): Promise<string | undefined> {
+  const found = await stat(path);
+  return found.isFile() && found.size <= LARGEST_TEXT ? readFile(path, 'utf8') : undefined;
+}
+
 /** Syncs a folder, so that the names in it survive a power cut. Some file systems cannot, and keep names by themselves. */
 export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r');
@@ -39,6 +45,8 @@ export async function syncFolder(folder: string): Promise<void> {
     await handle.close();
   }
 }
+
+const LARGEST_TEXT = 4 * 1024 * 1024;
 
 /** What FAT, some network shares and mounts from Windows answer to a link. */
 const NO_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EXDEV', 'EMLINK']);
@@ -53,10 +61,8 @@ async function renameExclusively(from: string, to: string, owner: string): Promi
     const handle = await open(to, 'wx');
     await handle.writeFile(reservation).finally(() => handle.close());
   } catch (error) {
-    if (errnoOf(error) !== 'EEXIST' || (await readFile(to, 'utf8')) !== reservation) {
-      if (errnoOf(error) === 'EEXIST') return false;
-      throw error;
-    }
+    if (errnoOf(error) !== 'EEXIST') throw error;
+    if ((await smallText(to)) !== reservation) return false;
   }
   await rename(from, to);
   return true;

@@ -1,8 +1,8 @@
-import { open, readFile, rename } from 'node:fs/promises';
+import { open, rename } from 'node:fs/promises';
 import { extname } from 'node:path';
 import type { ImageMetadata } from '../ports.ts';
 import { kilnwattJson } from './metadata.ts';
-import { type Link, numbered, placeFile } from './place.ts';
+import { type Link, numbered, placeFile, smallText } from './place.ts';
 
 /**
  * Writes the text beside a picture as the picture itself was written: complete and synced before it has its name.
@@ -23,7 +23,7 @@ export async function placeSidecar(
   for (let number = 0; ; number += 1) {
     const path = number === 0 ? plain : numbered(`${picture}.${kind}`, number);
     if (await placeFile(staged, path, metadata.kilnwatt.job, makeLink)) return;
-    if (!isOurs(await readFile(path, 'utf8'), kind, `${text}\n`, metadata.kilnwatt.job)) continue;
+    if (!isOurs(await smallText(path), kind, `${text}\n`, metadata.kilnwatt.job)) continue;
     await rename(staged, path);
     return;
   }
@@ -39,8 +39,8 @@ async function writeSynced(path: string, text: string): Promise<void> {
   }
 }
 
-function isOurs(present: string, kind: 'txt' | 'json', text: string, jobId: string): boolean {
-  if (kind === 'txt') return present === text;
+function isOurs(present: string | undefined, kind: 'txt' | 'json', text: string, jobId: string): boolean {
+  if (kind === 'txt' || present === undefined) return present === text;
   try {
     const parsed: unknown = JSON.parse(present);
     return typeof parsed === 'object' && parsed !== null && 'job' in parsed && parsed.job === jobId;
