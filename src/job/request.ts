@@ -71,6 +71,7 @@ const NEUTRAL: Partial<Request> = {
   initImage: null,
   strength: null,
 };
+const NEUTRAL_BY_NAME: ReadonlyMap<string, unknown> = new Map(Object.entries(NEUTRAL));
 
 /** Hash of the canonical request, `<version>:<sha256 hex>`. Equal keys mean the same picture. */
 export function requestKey(request: Request): string {
@@ -78,16 +79,29 @@ export function requestKey(request: Request): string {
 }
 
 /** As {@link requestKey}, without the seed: what a line of a prompt file is known by. */
-export function lineKey(request: Request): string {
+export function lineKey(request: Omit<Request, 'seed'>): string {
   return `${KEY_VERSION}:${sha256(canonical(request, ['model', 'seed']))}`;
 }
 
-function canonical(request: Request, leftOut: readonly (keyof Request)[]): string {
-  const fields = (Object.keys(request) as (keyof Request)[])
-    .filter((name) => !leftOut.includes(name))
-    .filter((name) => !(name in NEUTRAL) || JSON.stringify(request[name]) !== JSON.stringify(NEUTRAL[name]))
-    .sort();
-  return JSON.stringify(fields.map((name) => [name, request[name]]));
+function canonical(request: Readonly<Record<string, unknown>>, leftOut: readonly string[]): string {
+  const fields = Object.entries(request)
+    .filter(([name]) => !leftOut.includes(name))
+    .map(([name, value]) => [name, stable(value)] as const)
+    .filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(NEUTRAL_BY_NAME.get(name)))
+    .sort(byName);
+  return JSON.stringify(fields);
+}
+
+/** The same value with the names inside it in one order, whichever order they were written in. */
+function stable(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(stable);
+  if (typeof value !== 'object' || value === null) return value;
+  const fields = Object.entries(value).map(([name, inner]): [string, unknown] => [name, stable(inner)]);
+  return Object.fromEntries(fields.sort(byName));
+}
+
+function byName([one]: readonly [string, unknown], [other]: readonly [string, unknown]): number {
+  return one < other ? -1 : 1;
 }
 
 function sha256(text: string): string {
