@@ -1,0 +1,76 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const ROOT = resolve(import.meta.dirname, '..');
+const README = readFileSync(join(ROOT, 'README.md'), 'utf8');
+/** Blocks that need a card, a hub or another machine are marked `text`, and are not run. */
+const EXAMPLES = [...README.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map((match) => match[1] ?? '');
+
+/** A user's home and a folder that looks like the checkout, so that nothing is written into the real ones. */
+let home: string;
+beforeAll(() => {
+  home = mkdtempSync(join(tmpdir(), 'kilnwatt-readme-'));
+  mkdirSync(join(home, 'clone'));
+  for (const name of ['scripts', 'examples']) symlinkSync(join(ROOT, name), join(home, 'clone', name));
+});
+afterAll(() => rmSync(home, { recursive: true, force: true }));
+
+describe('the README', () => {
+  it('begins with the quickstart', () => {
+    expect(EXAMPLES[0]).toBe('./scripts/quickstart\n');
+  });
+
+  it.each(EXAMPLES.map((example) => [example.trim().split('\n').at(-1) ?? '', example] as const))(
+    'shows examples that work as they stand there: %s',
+    async (_, example) => {
+      const { code, text } = await sh(example);
+      expect(code, text).toBe(0);
+    },
+    120_000,
+  );
+
+  it('says the truth about a second start: nothing is made twice', async () => {
+    const before = pictures();
+    expect(before.length).toBeGreaterThanOrEqual(12);
+    const { code, text } = await sh('./scripts/quickstart --json');
+    expect(code, text).toBe(0);
+    const summary: unknown = JSON.parse(text.trim().split('\n').at(-1) ?? '');
+    expect(summary).toMatchObject({ event: 'summary', images: 0, cached: before.length, failed: 0, left: 0 });
+    expect(pictures()).toEqual(before);
+  });
+
+  it('names files that are there', () => {
+    const named = [...README.matchAll(/\]\((?!https?:)([^)#]+)\)/g)].map((match) => match[1] ?? '');
+    expect(named.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
+  });
+
+  it('names every flag of run that it shows as one that exists', async () => {
+    const { text: help } = await sh('./scripts/kilnwatt run --help');
+    const table = README.slice(README.indexOf('| flag of'), README.indexOf('Flags on the command line'));
+    const flags = new Set([...table.matchAll(/(?<![\w-])--?[a-z][\w-]*/g)].map(([flag]) => flag));
+    const known = (flag: string): boolean => help.includes(flag) || HIDDEN.includes(flag);
+    expect([...flags].filter((flag) => !known(flag))).toEqual([]);
+  });
+});
+
+/** Other spellings, which the help does not repeat. */
+const HIDDEN = ['--width', '--height'];
+
+function pictures(): string[] {
+  return globSync(join(home, 'clone/outputs/quickstart/*.png')).sort();
+}
+
+async function sh(script: string): Promise<{ code: number | null; text: string }> {
+  const env = { PATH: process.env.PATH ?? '', HOME: home, LANG: 'C.UTF-8', XDG_RUNTIME_DIR: join(home, 'run') };
+  const child = spawn('bash', ['-euo', 'pipefail', '-c', script], { cwd: join(home, 'clone'), env });
+  const chunks: string[] = [];
+  const errors: string[] = [];
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => chunks.push(chunk));
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => errors.push(chunk));
+  const [code] = await once(child, 'close');
+  return { code, text: code === 0 ? chunks.join('') : [...chunks, ...errors].join('') };
+}
