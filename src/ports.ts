@@ -272,6 +272,7 @@ export interface Entry {
   readonly jobId: string | null;
   readonly batchId: string;
   readonly receipt: Receipt;
+  /** Beside those of its run, which the store adds. */
   readonly tags: Readonly<Record<string, string>>;
 }
 

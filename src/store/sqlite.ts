@@ -148,14 +148,12 @@ class SqliteStore implements Store {
   }
 
   #call<Name extends keyof Calls>(name: Name, ...args: Parameters<Calls[Name]>): Promise<ReturnType<Calls[Name]>> {
-    if (this.#closed !== undefined) {
-      return Promise.reject(new StorageError(`${this.#path} is closed already`, { code: 'store_closed' }));
-    }
     return this.#inTurn(() => this.#thread.call(name, ...args));
   }
 
   /** One after another, so that no other call gets into the transaction of a `writeRun`. */
   async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#closed !== undefined) throw new StorageError(`${this.#path} is closed already`, { code: 'store_closed' });
     const before = this.#turn;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#turn = promise;
