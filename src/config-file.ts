@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { isAlias, isMap, isNode, isScalar, LineCounter, type Node, parseDocument, type YAMLMap } from 'yaml';
 import type { Said } from './config-given.ts';
-import { faultOf, GROUPS, nearest, SETTINGS } from './config-schema.ts';
+import { faultOf, GROUPS, nearestPath, SETTINGS } from './config-schema.ts';
 import { ConfigError, sentenceOf } from './errors.ts';
 
 export interface ConfigFile {
@@ -96,7 +96,7 @@ function offsetOf(node: Node, otherwise: number): number {
 }
 
 function unknownKey(path: string): string {
-  const meant = nearest(path, [...SETTINGS.keys(), ...GROUPS]);
+  const meant = nearestPath(path, [...SETTINGS.keys(), ...GROUPS]);
   const advice = meant === undefined ? 'the settings are listed by "kilnwatt config show"' : `did you mean ${meant}?`;
   return `${path} is not a setting; ${advice}`;
 }

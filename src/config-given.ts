@@ -1,4 +1,4 @@
-import { faultOf, HIDDEN_SETTINGS, nearest, SETTINGS, type Setting } from './config-schema.ts';
+import { faultOf, HIDDEN_SETTINGS, nearestPath, SETTINGS, type Setting } from './config-schema.ts';
 import { ConfigError, InputError } from './errors.ts';
 
 /** A value and who says it. */
@@ -10,6 +10,8 @@ export interface Said {
 
 /** By the path of the setting (`data_dir`, `tariff.currency`); undefined where the flag was not given. */
 export type Flags = Readonly<Record<string, string | number | boolean | undefined>>;
+
+const PREFIX = 'KILNWATT_';
 
 /** @throws InputError `bad_flag` */
 export function flagValues(flags: Flags): Map<string, Said> {
@@ -51,15 +53,18 @@ export function envValues(
 function refuseMistyped(env: NodeJS.ProcessEnv): void {
   const known = new Set([...SETTINGS.keys(), ...HIDDEN_SETTINGS.keys()].map(variableOf));
   for (const name of Object.keys(env)) {
-    if (!name.startsWith('KILNWATT_') || known.has(name)) continue;
-    const meant = [...known].find((candidate) => nearest(name.slice(9), [candidate.slice(9)]) !== undefined);
+    if (!name.startsWith(PREFIX) || known.has(name)) continue;
+    const meant = nearestPath(
+      name.slice(PREFIX.length),
+      [...known.keys()].map((variable) => variable.slice(PREFIX.length)),
+    );
     if (meant !== undefined)
-      throw new ConfigError(`${name} is not a setting; did you mean ${meant}?`, { code: 'bad_config' });
+      throw new ConfigError(`${name} is not a setting; did you mean ${PREFIX}${meant}?`, { code: 'bad_config' });
   }
 }
 
 function variableOf(path: string): string {
-  return `KILNWATT_${path.replaceAll('.', '_').toUpperCase()}`;
+  return `${PREFIX}${path.replaceAll('.', '_').toUpperCase()}`;
 }
 
 /** A text means the first reading that its setting admits: nothing (`none`), the text itself, a number, yes or no. */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { nearest } from './job/nearest.ts';
 
 const redisUrl = z
   .string()
@@ -180,18 +181,18 @@ export function faultOf(setting: Setting, value: unknown): string | undefined {
   const result = setting.schema.safeParse(value);
   if (result.success) return undefined;
   const reason = (result.error.issues[0]?.message ?? 'not valid').replace(/^[^:]*: (?=expected)/, '');
-  const shown = setting.path === 'redis_url' ? 'what it is' : JSON.stringify(value);
-  return `${setting.path} cannot be ${shown}: ${reason}`;
+  const shown = setting.path === 'redis_url' ? 'be used' : `be ${JSON.stringify(value)}`;
+  return `${setting.path} cannot ${shown}: ${reason}`;
 }
 
-/** The known path that a mistyped one most likely meant, if any is near. */
-export function nearest(path: string, known: Iterable<string>): string | undefined {
-  const scored = [...known].map((candidate) => ({ candidate, distance: distanceOf(path, candidate) }));
-  const best = scored.reduce<(typeof scored)[number] | undefined>(
-    (least, next) => (least === undefined || next.distance < least.distance ? next : least),
-    undefined,
+/** The known path that a mistyped one most likely meant. Case, `-` and `_` do not count, nor does the group where the rest fits. */
+export function nearestPath(path: string, known: readonly string[]): string | undefined {
+  const byWhole = new Map(known.map((candidate) => [plain(candidate), candidate]));
+  const byLeaf = new Map(known.map((candidate) => [plain(lastPart(candidate)), candidate]));
+  return (
+    byWhole.get(nearest(plain(path), [...byWhole.keys()]) ?? '') ??
+    byLeaf.get(nearest(plain(lastPart(path)), [...byLeaf.keys()]) ?? '')
   );
-  return best !== undefined && best.distance <= Math.max(1, Math.floor(path.length / 4)) ? best.candidate : undefined;
 }
 
 function settingsOf(shape: Readonly<Record<string, z.ZodType>>, prefix = ''): Map<string, Setting> {
@@ -208,30 +209,10 @@ function settingsOf(shape: Readonly<Record<string, z.ZodType>>, prefix = ''): Ma
   return found;
 }
 
-/** Spelling only: case, `-` and `_` do not count, and a key in the wrong group is near. */
-function distanceOf(path: string, candidate: string): number {
-  const whole = editDistance(plain(path), plain(candidate));
-  const leaf = 1 + editDistance(plain(lastPart(path)), plain(lastPart(candidate)));
-  return Math.min(whole, leaf);
-}
-
 function plain(text: string): string {
   return text.toLowerCase().replaceAll(/[-_]/g, '');
 }
 
 function lastPart(path: string): string {
   return path.slice(path.lastIndexOf('.') + 1);
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, column) => column);
-  for (const [index, letter] of [...a].entries()) {
-    const next = [index + 1];
-    for (let column = 1; column <= b.length; column++) {
-      const replaced = (row[column - 1] ?? 0) + (letter === b[column - 1] ? 0 : 1);
-      next.push(Math.min(replaced, (row[column] ?? 0) + 1, (next[column - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { sentenceOf } from '../errors.ts';
 import type { Gpu, Inventory } from '../ports.ts';
 import type { Millis } from '../units.ts';
-import { type NvidiaReading, readNvidia } from './nvidia.ts';
+import { type NvidiaOptions, type NvidiaReading, readNvidia } from './nvidia.ts';
 import type { Run } from './program.ts';
 
 const PROBE = join(import.meta.dirname, `host-probe${extname(import.meta.filename)}`);
@@ -19,15 +19,16 @@ const probeSchema = z.object({
 type Probe = z.infer<typeof probeSchema>;
 
 /** Asks systeminformation and nvidia-smi; what they do not say comes from the operating system or is a problem. */
-export async function readInventory({ run }: { readonly run: Run }): Promise<Inventory> {
-  const [probe, nvidia] = await Promise.all([probeHost(run), nvidiaOrProblem(run)]);
+export async function readInventory(options: NvidiaOptions): Promise<Inventory> {
+  const [probe, nvidia] = await Promise.all([probeHost(options.run), nvidiaOrProblem(options)]);
   const host = typeof probe === 'string' ? undefined : probe;
+  const threads = cpus().length || availableParallelism();
   return {
     host: { os: host?.os || osType(), kernel: `${release()} ${arch()}`, virtual: host?.virtual ?? null },
     cpu: {
       name: host?.cpu.name || cpus()[0]?.model || 'unknown',
-      cores: host?.cpu.cores || availableParallelism(),
-      threads: availableParallelism(),
+      cores: Math.min(host?.cpu.cores || threads, threads),
+      threads,
     },
     memory: totalmem(),
     gpus: [...nvidia.gpus, ...otherCards(host?.cards ?? [], nvidia.gpus.length > 0)],
@@ -47,9 +48,9 @@ async function probeHost(run: Run): Promise<Probe | string> {
   }
 }
 
-async function nvidiaOrProblem(run: Run): Promise<Pick<NvidiaReading, 'gpus' | 'problems'>> {
+async function nvidiaOrProblem(options: NvidiaOptions): Promise<Pick<NvidiaReading, 'gpus' | 'problems'>> {
   try {
-    return await readNvidia({ run });
+    return await readNvidia(options);
   } catch (error) {
     return { gpus: [], problems: [sentenceOf(error)] };
   }

@@ -47,7 +47,7 @@ export async function readNvidia(options: NvidiaOptions): Promise<NvidiaReading>
   try {
     return await query(options.run, options.limit ?? LIMIT);
   } catch (error) {
-    if (await (options.hasHardware ?? hasNvidiaHardware)()) throw error;
+    if (!(error instanceof UnavailableError) || (await (options.hasHardware ?? hasNvidiaHardware)())) throw error;
     return {
       installed: true,
       gpus: [],

@@ -1,20 +1,24 @@
 import { sentenceOf } from '../errors.ts';
 import type { Check, Gpu, Inventory, Telemetry } from '../ports.ts';
 import { readInventory } from './inventory.ts';
-import { type NvidiaReading, readNvidia } from './nvidia.ts';
-import { programRunner, type Run } from './program.ts';
+import { type NvidiaOptions, type NvidiaReading, readNvidia } from './nvidia.ts';
+import { programRunner } from './program.ts';
 
 /** This host: nvidia-smi for NVIDIA cards, systeminformation for all else. */
-export function systemTelemetry({ run = programRunner() }: { readonly run?: Run } = {}): Telemetry {
+export function systemTelemetry(options: Partial<NvidiaOptions> = {}): Telemetry {
+  const probing = { run: programRunner(), ...options };
   let inventory: Promise<Inventory> | undefined;
   const once = () => {
-    inventory ??= readInventory({ run });
+    inventory ??= readInventory(probing);
     return inventory;
   };
   return {
     inventory: once,
-    gpus: async () => (await readNvidia({ run })).gpus,
-    check: async () => [...machineChecks(await once()), ...(await nvidiaChecks(run, await once()))],
+    gpus: async () => (await readNvidia(probing)).gpus,
+    check: async () => {
+      const [inventory, read] = await Promise.all([once(), readNvidia(probing).catch((error: unknown) => ({ error }))]);
+      return [...machineChecks(inventory), ...nvidiaChecks(read, inventory)];
+    },
   };
 }
 
@@ -28,17 +32,20 @@ function machineChecks({ host, cpu, memory, problems }: Inventory): Check[] {
   ];
 }
 
-async function nvidiaChecks(run: Run, inventory: Inventory): Promise<Check[]> {
-  try {
-    const reading = await readNvidia({ run });
-    const strange = reading.problems.map((detail) => ({ name: 'nvidia-smi', status: 'warn', detail }) as const);
-    if (reading.gpus.length === 0) return [...withoutCards(reading, inventory), ...strange];
-    return [...reading.gpus.map(cardCheck), powerCheck(reading), ...others(inventory), ...strange];
-  } catch (error) {
+function nvidiaChecks(read: NvidiaReading | { readonly error: unknown }, inventory: Inventory): Check[] {
+  if ('error' in read) {
     return [
-      { name: 'nvidia-smi', status: 'fail', detail: sentenceOf(error), mend: 'run nvidia-smi and follow what it says' },
+      {
+        name: 'nvidia-smi',
+        status: 'fail',
+        detail: sentenceOf(read.error),
+        mend: 'run nvidia-smi and follow what it says',
+      },
     ];
   }
+  const strange = read.problems.map((detail) => ({ name: 'nvidia-smi', status: 'warn', detail }) as const);
+  if (read.gpus.length === 0) return [...withoutCards(read, inventory), ...strange];
+  return [...read.gpus.map(cardCheck), powerCheck(read), ...others(inventory), ...strange];
 }
 
 function withoutCards({ installed }: NvidiaReading, inventory: Inventory): Check[] {

@@ -1,0 +1,9 @@
+import { join } from 'node:path';
+import { programRunner, type Run } from '../../src/telemetry/program.ts';
+
+const BIN = join(import.meta.dirname, '../fixtures/bin');
+
+/** Programs find the nvidia-smi of `test/fixtures/bin` first, which plays the given host. */
+export function onHost(host: string): Run {
+  return programRunner({ PATH: `${BIN}:/usr/local/bin:/usr/bin:/bin`, FAKE_NVIDIA_SMI: host });
+}
