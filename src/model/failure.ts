@@ -30,7 +30,7 @@ export function modelUnsafe(folder: string, file: string): InputError {
 export function modelMissing(name: string, place: string, known: readonly string[]): InputError {
   const there = known.length === 0 ? 'which holds no model' : `which holds ${known.join(', ')}`;
   return new InputError(
-    `there is no model ${name} in ${place}, ${there}: give one of these names, a folder, or a hub id like org/name`,
+    `there is no model "${name}" in ${place}, ${there}: give one of these names, a folder, or a hub id like org/name`,
     {
       code: 'model_missing',
     },

@@ -46,15 +46,11 @@ export class FileHashes {
     }
   }
 
-  /** To a temporary name and renamed: two processes that write at once leave one whole file. */
   async #save(known: ReadonlyMap<string, Known>): Promise<void> {
-    const temporary = `${this.#cacheFile}.${randomUUID()}`;
     try {
       await mkdir(dirname(this.#cacheFile), { recursive: true });
-      await writeFile(temporary, JSON.stringify({ v: 1, files: Object.fromEntries(known) }));
-      await rename(temporary, this.#cacheFile);
+      await replaceFile(this.#cacheFile, JSON.stringify({ v: 1, files: Object.fromEntries(known) }));
     } catch (error) {
-      await rm(temporary, { force: true });
       this.#log(
         `${this.#cacheFile} cannot be written, so models are read again at the next start: ${sentenceOf(error)}`,
       );
@@ -78,6 +74,17 @@ const BLOCK = 1024 * 1024;
 async function markOf(path: string): Promise<string> {
   const { size, mtimeNs, ino } = await stat(path, { bigint: true });
   return `${size}:${mtimeNs}:${ino}`;
+}
+
+/** To a temporary name and renamed: two processes that write at once leave one whole file. */
+async function replaceFile(path: string, text: string): Promise<void> {
+  const temporary = `${path}.${randomUUID()}`;
+  try {
+    await writeFile(temporary, text);
+    await rename(temporary, path);
+  } finally {
+    await rm(temporary, { force: true });
+  }
 }
 
 /** Reads through one block of memory; between two blocks the event loop goes on. */

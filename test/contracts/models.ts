@@ -1,0 +1,52 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { ModelRegistry } from '../../src/ports.ts';
+
+/** One registry under examination; it holds the models `tiny-sd` and `org/tiny-flux` and no other. */
+export interface ModelsUnderTest {
+  readonly models: ModelRegistry;
+  close(): Promise<void>;
+}
+
+/** What every model registry promises. */
+export function modelsContract(make: () => Promise<ModelsUnderTest>): void {
+  describe('a model registry', () => {
+    let it: ModelsUnderTest;
+    beforeEach(async () => {
+      it = await make();
+    });
+    afterEach(() => it.close());
+
+    test('lists its models by name', async () => {
+      expect(await it.models.list()).toEqual(['org/tiny-flux', 'tiny-sd']);
+    });
+
+    test('resolves a name to the same model every time', async () => {
+      const [once, again] = [await it.models.resolve('tiny-sd'), await it.models.resolve('tiny-sd')];
+      expect(once).toEqual(again);
+      expect(once).toMatchObject({
+        name: 'tiny-sd',
+        family: 'sd',
+        hash: expect.stringMatching(/^sha256:[0-9a-f]{64}$/),
+      });
+      expect((await it.models.resolve('org/tiny-flux')).hash).not.toBe(once.hash);
+    });
+
+    test.each(['tiny-sd', 'org/tiny-flux'])('gives %s a size and defaults that its own rules allow', async (name) => {
+      const { nativeSize, sizeMultiple, defaults, schedulers, path } = await it.models.resolve(name);
+      expect(path).toMatch(/^\//);
+      expect([nativeSize.width % sizeMultiple, nativeSize.height % sizeMultiple]).toEqual([0, 0]);
+      expect(schedulers).toContain(defaults.scheduler);
+    });
+
+    test('names the known models when it is asked for another', async () => {
+      const resolve = it.models.resolve('tiny-ds');
+      await expect(resolve).rejects.toMatchObject({ name: 'InputError', code: 'model_missing' });
+      await expect(resolve).rejects.toThrow(/"tiny-ds".*org\/tiny-flux, tiny-sd/);
+    });
+
+    test('checks itself and names its models', async () => {
+      const [first] = await it.models.check();
+      expect(first).toMatchObject({ name: 'models', status: 'ok', detail: expect.stringContaining('tiny-sd') });
+    });
+  });
+}
