@@ -1,0 +1,209 @@
+import { type Job as BullJob, UnrecoverableError, WaitingError, Worker } from 'bullmq';
+import { AppError, HandedBack, sentenceOf } from '../errors.ts';
+import type { Clock, Job, JobHandler, QueueWorker } from '../ports.ts';
+import { settlesWithin } from '../process/clock.ts';
+import type { Millis } from '../units.ts';
+import { type RedisServer, reconnectDelay } from './redis-server.ts';
+import { travellingJob } from './travelling-job.ts';
+
+export interface BullmqWorkerOptions {
+  readonly server: RedisServer;
+  readonly name: string;
+  readonly clock: Clock;
+  readonly log: (line: string) => void;
+  readonly lockDuration: Millis;
+  readonly window: number;
+  readonly handler: JobHandler;
+  /** How many jobs wait, or undefined when the server does not answer. */
+  waiting(): Promise<number | undefined>;
+}
+
+const STALLED_INTERVAL_MS = 5_000;
+/** Deaths are counted by us; BullMQ's own count would fail the whole window of a killed process. */
+const MAX_STALLED = 1_000_000;
+const BLOCK_SECONDS = 1;
+const RETRY_DELAY_MS = 1_000;
+/** After the last handler: a server that is gone must not hold up the stop for ever. */
+const CLOSE_LIMIT_MS = 10_000;
+const WATCH_MS = 15_000;
+const IDLE_LIMIT_MS = 60_000;
+
+/** One BullMQ Worker whose concurrency is the look-ahead window, and what guards it. */
+export class BullmqWorker implements QueueWorker {
+  readonly #options: BullmqWorkerOptions;
+  /** Handlers that run, by job id. */
+  readonly #inHand = new Map<string, Promise<void>>();
+  #window: number;
+  #worker: Worker<unknown, void>;
+  /** Workers that were replaced and still finish their last jobs. */
+  readonly #retired = new Set<Promise<void>>();
+  #fetchedAt: Millis;
+  #trouble = '';
+  #stopping: Promise<void> | undefined;
+  #cancelWatch = () => {};
+
+  constructor(options: BullmqWorkerOptions) {
+    this.#options = options;
+    this.#window = atLeastOne(options.window);
+    this.#fetchedAt = options.clock.monotonic();
+    this.#worker = this.#open();
+    this.#watch();
+  }
+
+  setWindow(window: number): void {
+    const before = this.#window;
+    this.#window = atLeastOne(window);
+    this.#worker.concurrency = this.#window;
+    if (this.#stopping !== undefined || this.#window <= before) return;
+    // BullMQ looks at a raised concurrency only when a job ends. Resuming wakes its loop now; both calls
+    // act before they first wait, so that no stop can come between.
+    this.#worker.pause(true).catch(this.#report);
+    this.#worker.resume().catch(this.#report);
+  }
+
+  /** Tells the handler of a job that is taken out of the queue. */
+  abandon(jobId: string): void {
+    const removed = new AppError(`the job ${jobId} was taken out of the queue`, { code: 'job_removed' });
+    this.#worker.cancelJob(jobId, removed as unknown as string);
+  }
+
+  stop(): Promise<void> {
+    // Paused before anything is awaited: whoever releases its jobs next must not get new ones for them.
+    this.#stopping ??= this.#stop(this.#worker.pause(true));
+    return this.#stopping;
+  }
+
+  async #stop(paused: Promise<void>): Promise<void> {
+    this.#cancelWatch();
+    await paused;
+    while (this.#inHand.size > 0) await Promise.allSettled(this.#inHand.values());
+    await this.#close(this.#worker);
+    await Promise.all(this.#retired);
+  }
+
+  async #close(worker: Worker<unknown, void>): Promise<void> {
+    const closed = worker.close();
+    if (await settlesWithin(this.#options.clock, CLOSE_LIMIT_MS, closed)) return;
+    this.#options.log(`queue: ${this.#options.server.name} did not answer; its connections are cut`);
+    // Not awaited: a connection that is being made anew never reports its end.
+    worker.disconnect().catch(this.#report);
+  }
+
+  #open(): Worker<unknown, void> {
+    const { name, server, lockDuration, log } = this.#options;
+    const worker = new Worker<unknown, void>(name, (job, token, signal) => this.#process(job, token, signal), {
+      connection: { ...server.options, maxRetriesPerRequest: null, retryStrategy: reconnectDelay },
+      concurrency: this.#window,
+      lockDuration,
+      stalledInterval: STALLED_INTERVAL_MS,
+      maxStalledCount: MAX_STALLED,
+      drainDelay: BLOCK_SECONDS,
+      runRetryDelay: RETRY_DELAY_MS,
+    });
+    worker.on('error', this.#report);
+    worker.on('ready', () => {
+      this.#trouble = '';
+    });
+    worker.on('stalled', (jobId) => log(`queue: ${jobId} waits again, because its worker let the lock expire`));
+    worker.on('lockRenewalFailed', (jobIds: string[]) => {
+      const lost = new AppError('the queue gave the job to another worker', { code: 'lock_lost', retryable: true });
+      // An Error in spite of the type: BullMQ passes it on, and drops the text of a string.
+      for (const jobId of jobIds) worker.cancelJob(jobId, lost as unknown as string);
+    });
+    return worker;
+  }
+
+  /** Named with all three parameters: BullMQ counts them, and passes no signal to a function with fewer. */
+  async #process(
+    job: BullJob<unknown, void>,
+    token: string | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    this.#fetchedAt = this.#options.clock.monotonic();
+    const id = job.id ?? '';
+    try {
+      if (this.#stopping !== undefined) throw new HandedBack();
+      const handled = this.#handle(job, signal ?? new AbortController().signal);
+      this.#inHand.set(id, handled);
+      await handled;
+    } catch (error) {
+      throw await this.#verdict(job, token, signal, error);
+    } finally {
+      this.#inHand.delete(id);
+    }
+  }
+
+  async #handle(job: BullJob<unknown, void>, signal: AbortSignal): Promise<void> {
+    const read = travellingJob.safeParse(job.data);
+    if (!read.success) {
+      const [issue] = read.error.issues;
+      throw new AppError(`it was written by another version (${issue?.path.join('.')}: ${issue?.message})`, {
+        code: 'job_unreadable',
+      });
+    }
+    const travelled: Job = { ...read.data, attempt: read.data.attempt + job.attemptsMade };
+    await this.#options.handler(travelled, signal);
+  }
+
+  /** What BullMQ has to be told, so that it does with the job what the handler meant. */
+  async #verdict(
+    job: BullJob<unknown, void>,
+    token: string | undefined,
+    signal: AbortSignal | undefined,
+    error: unknown,
+  ): Promise<Error> {
+    // The lock is another's, or the job is out of the queue: nothing may be written about it.
+    if (signal?.aborted) return new WaitingError();
+    if (error instanceof HandedBack) return this.#giveBack(job, token);
+    if (error instanceof AppError && error.retryable) return error;
+    this.#options.log(`queue: ${job.id} was taken out: ${sentenceOf(error)}`);
+    return new UnrecoverableError(sentenceOf(error));
+  }
+
+  async #giveBack(job: BullJob<unknown, void>, token: string | undefined): Promise<Error> {
+    try {
+      await job.moveToWait(token);
+    } catch (error) {
+      // It was removed, or its lock expired; in both cases it is no longer ours to give back.
+      this.#options.log(`queue: ${job.id} could not be handed back: ${sentenceOf(error)}`);
+    }
+    return new WaitingError();
+  }
+
+  /** A lost connection is told once and not at each try. */
+  readonly #report = (error: unknown): void => {
+    const trouble = sentenceOf(error);
+    if (trouble === this.#trouble) return;
+    this.#trouble = trouble;
+    this.#options.log(`queue: ${trouble}`);
+  };
+
+  /** BullMQ has been seen to fetch nothing after a reconnect, for ever; then its Worker is replaced. */
+  #watch(): void {
+    this.#cancelWatch = this.#options.clock.after(WATCH_MS, () => {
+      this.#replaceIfIdle().catch(this.#report);
+      if (this.#stopping === undefined) this.#watch();
+    });
+  }
+
+  async #replaceIfIdle(): Promise<void> {
+    if (!this.#looksIdle() || !(Number(await this.#options.waiting()) > 0)) return;
+    // Looked at again, because something may have come in during the question.
+    if (!this.#looksIdle() || this.#stopping !== undefined) return;
+    this.#options.log('queue: jobs wait and none was fetched for a minute; the worker is replaced');
+    const old = this.#worker;
+    this.#fetchedAt = this.#options.clock.monotonic();
+    this.#worker = this.#open();
+    const closed = old.close().finally(() => this.#retired.delete(closed));
+    this.#retired.add(closed);
+  }
+
+  #looksIdle(): boolean {
+    const idleFor = this.#options.clock.monotonic() - this.#fetchedAt;
+    return idleFor >= IDLE_LIMIT_MS && this.#inHand.size < this.#window;
+  }
+}
+
+function atLeastOne(window: number): number {
+  return Math.max(1, Math.floor(window));
+}

@@ -1,0 +1,271 @@
+import { Queue as BullQueue } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { AppError, sentenceOf } from '../errors.ts';
+import type { Check, Clock, Job, JobHandler, Queue, QueueWorker } from '../ports.ts';
+import { pause } from '../process/clock.ts';
+import type { Millis } from '../units.ts';
+import { BullmqWorker } from './bullmq-worker.ts';
+import { checksOf, factsOf, requireFit } from './fitness.ts';
+import {
+  connectTo,
+  isConnectionTrouble,
+  type RedisConnection,
+  type RedisServer,
+  reconnectDelay,
+  redisServer,
+  unavailable,
+} from './redis-server.ts';
+import { JOB_BYTES, packed, runIdOf } from './travelling-job.ts';
+
+export interface BullmqQueueOptions {
+  readonly connection: RedisConnection;
+  /** Name of the queue on that server; letters, digits, `.`, `_` and `-`. */
+  readonly name: string;
+  readonly clock: Clock;
+  readonly log: (line: string) => void;
+  /** How long a worker that has died keeps its jobs; longer than the longest restart of the server. */
+  readonly lockDurationMs?: Millis;
+  /** How long a command is tried before the server counts as not to be had. */
+  readonly patienceMs?: Millis;
+}
+
+/** One producer connection and BullMQ's view of the queue over it. */
+interface Producer {
+  readonly redis: Redis;
+  readonly queue: BullQueue;
+}
+
+const LOCK_MS = 30_000;
+const PATIENCE_MS = 10_000;
+const ADD_CHUNK = 500;
+const REMOVE_CHUNK = 200;
+/** A lock may be taken again between its removal and the job's: then the job is removed once more. */
+const REMOVE_ROUNDS = 5;
+/** Every job has one, because BullMQ runs jobs without a priority before all others. */
+const BULK_PRIORITY = 1_000;
+const EVENTS_KEPT = 2_000;
+
+const JOB_OPTIONS = {
+  priority: BULK_PRIORITY,
+  attempts: 3,
+  backoff: { type: 'exponential', delay: 1_000 },
+  sizeLimit: JOB_BYTES,
+  // The store is the truth; a finished job that is kept would block its id from being added again.
+  removeOnComplete: true,
+  removeOnFail: true,
+} as const;
+
+/** The queue on BullMQ. Connects with its first command. */
+export class BullmqQueue implements Queue {
+  readonly #options: BullmqQueueOptions;
+  readonly #server: RedisServer;
+  readonly #patience: Millis;
+  #producer: Promise<Producer> | undefined;
+  #worker: BullmqWorker | undefined;
+  #closing: Promise<void> | undefined;
+
+  /** @throws ConfigError `redis_url_broken` */
+  constructor(options: BullmqQueueOptions) {
+    this.#options = options;
+    this.#server = redisServer(options.connection);
+    this.#patience = options.patienceMs ?? PATIENCE_MS;
+  }
+
+  async add(jobs: readonly Job[]): Promise<void> {
+    // All of them first: a job that cannot travel must not leave half a run in the queue.
+    for (const job of jobs) packed(job);
+    for (const some of chunks(jobs, ADD_CHUNK)) {
+      const entries = some.map((job) => ({ name: 'image', data: packed(job), opts: { jobId: job.id } }));
+      await this.#retrying(({ queue }) => queue.addBulk(entries));
+    }
+  }
+
+  /** The handler of a job that this process works on is told by its signal; another process notices by its lost lock. */
+  async remove(jobIds: readonly string[]): Promise<void> {
+    for (const some of chunks(jobIds, REMOVE_CHUNK)) {
+      await this.#retrying((producer) => removeAll(producer, some));
+      for (const id of some) this.#worker?.abandon(id);
+    }
+  }
+
+  async reclaim(
+    keep: (job: { readonly id: string; readonly runId: string }) => boolean,
+  ): Promise<{ kept: number; removed: number }> {
+    // A clearing that was cut short leaves the queue paused, and nobody else would resume it.
+    await this.#retrying(({ queue }) => queue.resume());
+    const ids = await this.ids();
+    const refused = ids.filter((id) => !keep({ id, runId: runIdOf(id) }));
+    if (refused.length === ids.length) await this.#clear();
+    else {
+      await this.remove(refused);
+      await this.#retrying(giveBackActive);
+    }
+    return { kept: ids.length - refused.length, removed: refused.length };
+  }
+
+  async ids(): Promise<readonly string[]> {
+    return this.#retrying(idsOf);
+  }
+
+  work(handler: JobHandler, { window }: { readonly window: number }): QueueWorker {
+    if (this.#worker !== undefined || this.#closing !== undefined) {
+      throw new AppError('this queue object has a worker already, or is closed', { code: 'queue_in_use' });
+    }
+    const { name, clock, log, lockDurationMs } = this.#options;
+    const waiting = () => this.#waiting();
+    const lockDuration = lockDurationMs ?? LOCK_MS;
+    this.#worker = new BullmqWorker({ server: this.#server, name, clock, log, lockDuration, window, handler, waiting });
+    return this.#worker;
+  }
+
+  /** @throws ConfigError `redis_evicts`, `redis_too_old`; UnavailableError `redis_unavailable` */
+  async assertFit(): Promise<void> {
+    requireFit(this.#server, await this.#facts());
+  }
+
+  async check(): Promise<readonly Check[]> {
+    try {
+      return checksOf(this.#server, await this.#facts());
+    } catch (error) {
+      const mend = 'start it, correct redis_url, or leave redis_url out to use the built-in Valkey';
+      return [{ name: 'redis', status: 'fail', detail: sentenceOf(error), mend }];
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await this.#worker?.stop();
+    // A connection that never came about has told its caller; there is nothing to close then.
+    const producer = await this.#producer?.catch(() => undefined);
+    await producer?.queue.close();
+    producer?.redis.disconnect();
+  }
+
+  /** A connection of its own: BullMQ writes settings when it opens a queue, and a look must change nothing. */
+  async #facts(): Promise<ReturnType<typeof factsOf>> {
+    const redis = await connectTo(this.#server, { clock: this.#options.clock, patience: this.#patience });
+    try {
+      return await factsOf(redis);
+    } catch (error) {
+      throw unavailable(this.#server, error);
+    } finally {
+      redis.disconnect();
+    }
+  }
+
+  async #clear(): Promise<void> {
+    await this.#retrying(async ({ queue }) => {
+      await queue.obliterate({ force: true });
+      // That took the queue's own settings away as well.
+      await queue.getBackend().setQueueMeta(queue.metaValues);
+    });
+  }
+
+  async #waiting(): Promise<number | undefined> {
+    try {
+      const { queue } = await this.#connected();
+      return await queue.getJobCountByTypes('waiting', 'prioritized');
+    } catch (error) {
+      if (isConnectionTrouble(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** Every command may be sent twice, so each must be one that does nothing the second time. */
+  async #retrying<T>(command: (producer: Producer) => Promise<T>): Promise<T> {
+    const { clock } = this.#options;
+    const deadline = clock.monotonic() + this.#patience;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await command(await this.#connected());
+      } catch (error) {
+        if (error instanceof AppError || !isConnectionTrouble(error)) throw error;
+        const delay = reconnectDelay(attempt);
+        if (this.#closing !== undefined || clock.monotonic() + delay > deadline) throw unavailable(this.#server, error);
+        await pause(clock, delay);
+      }
+    }
+  }
+
+  async #connected(): Promise<Producer> {
+    if (this.#closing !== undefined) throw new AppError('the queue is closed', { code: 'queue_closed' });
+    this.#producer ??= this.#connect();
+    try {
+      return await this.#producer;
+    } catch (error) {
+      this.#producer = undefined;
+      throw error;
+    }
+  }
+
+  async #connect(): Promise<Producer> {
+    const { name, clock, log } = this.#options;
+    const redis = await connectTo(this.#server, { clock, patience: this.#patience });
+    const queue = new BullQueue(name, {
+      connection: redis,
+      streams: { events: { maxLen: EVENTS_KEPT } },
+      defaultJobOptions: JOB_OPTIONS,
+    });
+    queue.on('error', (error) => {
+      // The command that met a lost connection tells of it.
+      if (!isConnectionTrouble(error)) log(`queue: ${sentenceOf(error)}`);
+    });
+    return { redis, queue };
+  }
+}
+
+/** All ids as they are at one moment; their order is of no promise. */
+async function idsOf({ redis, queue }: Producer): Promise<readonly string[]> {
+  const answers = await redis
+    .multi()
+    .lrange(queue.toKey('active'), 0, -1)
+    .lrange(queue.toKey('wait'), 0, -1)
+    .zrange(queue.toKey('prioritized'), '0', '-1')
+    .zrange(queue.toKey('delayed'), '0', '-1')
+    .exec();
+  return (answers ?? []).flatMap(([error, ids]) => {
+    if (error !== null) throw error;
+    return Array.isArray(ids) ? ids.map(String) : [];
+  });
+}
+
+/** A lock is taken away first: the job is to be gone whoever works on it. */
+async function removeAll({ redis, queue }: Producer, ids: readonly string[]): Promise<void> {
+  let left = ids;
+  for (let round = 0; left.length > 0; round += 1) {
+    if (round === REMOVE_ROUNDS) {
+      throw new AppError(`${left.length} jobs could not be taken out of the queue; try again.`, {
+        code: 'jobs_locked',
+        retryable: true,
+      });
+    }
+    await redis.unlink(...left.map((id) => lockOf(queue, id)));
+    const removed = await Promise.all(left.map((id) => queue.getBackend().remove(id, false)));
+    left = left.filter((_id, at) => removed[at] === 0);
+  }
+}
+
+/** Puts active jobs back to the front of their priority, by id, whether their lock has expired or not. */
+async function giveBackActive({ redis, queue }: Producer): Promise<void> {
+  const active = await redis.lrange(queue.toKey('active'), 0, -1);
+  for (const some of chunks(active, REMOVE_CHUNK)) {
+    await redis.unlink(...some.map((id) => lockOf(queue, id)));
+    await Promise.all(some.map((id) => queue.getBackend().moveJobFromActiveToWait(id, NO_LOCK)));
+  }
+  await redis.unlink(queue.toKey('stalled'));
+}
+
+/** BullMQ's word for "whoever holds the lock". */
+const NO_LOCK = '0';
+
+function lockOf(queue: BullQueue, id: string): string {
+  return `${queue.toKey(id)}:lock`;
+}
+
+function* chunks<T>(all: readonly T[], size: number): Generator<readonly T[]> {
+  for (let from = 0; from < all.length; from += size) yield all.slice(from, from + size);
+}

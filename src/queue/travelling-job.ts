@@ -1,0 +1,44 @@
+import { z } from 'zod';
+import { InputError } from '../errors.ts';
+import { requestSchema } from '../job/request.ts';
+import type { Job } from '../ports.ts';
+
+/** A job as Redis carries it, checked when it is read back: another version may have written it. */
+export const travellingJob = z.strictObject({
+  id: z.string().min(1),
+  runId: z.string().min(1),
+  request: requestSchema,
+  modelPath: z.string(),
+  preset: z.string(),
+  target: z.string(),
+  format: z.enum(['png', 'jpeg', 'webp']),
+  sidecar: z.enum(['txt', 'json']).nullable(),
+  attempt: z.int().min(0),
+}) satisfies z.ZodType<Job>;
+
+/** Redis holds every waiting job in memory, so none may be large. */
+export const JOB_BYTES = 65_536;
+
+/**
+ * The fields that travel, and nothing else that the object may carry.
+ * @throws InputError `job_too_large`
+ */
+export function packed(job: Job): Job {
+  const { id, runId, request, modelPath, preset, target, format, sidecar, attempt } = job;
+  const travelling = { id, runId, request, modelPath, preset, target, format, sidecar, attempt };
+  const bytes = Buffer.byteLength(JSON.stringify(travelling));
+  if (bytes > JOB_BYTES) {
+    throw new InputError(
+      `the job ${id} is too large for the queue (${bytes} of ${JOB_BYTES} bytes); shorten its prompt.`,
+      {
+        code: 'job_too_large',
+      },
+    );
+  }
+  return travelling;
+}
+
+/** Job ids are `<run id>-<index>`. */
+export function runIdOf(jobId: string): string {
+  return jobId.slice(0, Math.max(0, jobId.lastIndexOf('-')));
+}
