@@ -52,5 +52,8 @@ export function nanoOf(amount: number): bigint {
 }
 
 export function weakest(methods: readonly Method[]): Method {
-  return methods.reduce<Method>((worst, next) => (METHODS.indexOf(next) > METHODS.indexOf(worst) ? next : worst), 'measured');
+  return methods.reduce<Method>(
+    (worst, next) => (METHODS.indexOf(next) > METHODS.indexOf(worst) ? next : worst),
+    'measured',
+  );
 }

@@ -2,6 +2,8 @@
 export interface Io {
   out(line: string): void;
   err(line: string): void;
+  /** Shows or replaces the one line at the bottom of a terminal; '' takes it away. Does nothing elsewhere. */
+  live(line: string): void;
   /** Of stdout: may a line be rewritten? */
   readonly isTTY: boolean;
   readonly color: boolean;
@@ -15,9 +17,24 @@ const COLUMNS_WITHOUT_TERMINAL = 80;
 export function processIo(options: { readonly noColor?: boolean } = {}): Io {
   const { stdout, stderr } = process;
   const isTTY = stdout.isTTY === true;
+  const out = writerTo(stdout);
+  const err = writerTo(stderr);
+  let shown = '';
+  const live = (line: string) => {
+    if (!isTTY || line === shown) return;
+    out(`${shown === '' ? '' : ERASE}${line}`);
+    shown = line;
+  };
+  const above = (write: (text: string) => void) => (line: string) => {
+    const kept = shown;
+    live('');
+    write(`${line}\n`);
+    live(kept);
+  };
   return {
-    out: writerTo(stdout),
-    err: writerTo(stderr),
+    out: above(out),
+    err: above(err),
+    live,
     isTTY,
     color: isTTY && options.noColor !== true && stdout.hasColors(),
     get columns() {
@@ -26,14 +43,17 @@ export function processIo(options: { readonly noColor?: boolean } = {}): Io {
   };
 }
 
+/** To the beginning of the line, and clear it. */
+const ERASE = '\r\x1b[2K';
+
 /** A reader that left (`kilnwatt config show | head -1`) is no error: what comes after it is dropped. */
-function writerTo(stream: NodeJS.WriteStream): (line: string) => void {
+function writerTo(stream: NodeJS.WriteStream): (text: string) => void {
   let open = true;
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
     open = false;
   });
-  return (line) => {
-    if (open) stream.write(`${line}\n`);
+  return (text) => {
+    if (open) stream.write(text);
   };
 }

@@ -1,0 +1,207 @@
+import type { Millis } from '../units.ts';
+import { type Lane, pick, windowFor } from './pick.ts';
+
+/** The part of a clock that batching needs. */
+export interface Timer {
+  monotonic(): Millis;
+  after(delay: Millis, callback: () => void): () => void;
+}
+
+export interface BatcherOptions<Item> {
+  readonly timer: Timer;
+  readonly devices: readonly string[];
+  keyOf(item: Item): string;
+  modelOf(item: Item): string;
+  limit(key: string, device: string): number;
+  resident(device: string): string | null;
+  /**
+   * Works one batch off. Resolves with one answer an item, in order: undefined for settled, or the
+   * error that this item's promise is to reject with. A rejection is the answer of every item.
+   */
+  run(items: readonly Item[], key: string, device: string): Promise<readonly (Error | undefined)[]>;
+  /** Told whenever the look-ahead that pays has changed. */
+  onWindow?(window: number): void;
+  /** How long a free device waits for its batch to fill. */
+  readonly linger?: Millis;
+  readonly patience?: Millis;
+}
+
+interface Waiting<Item> {
+  readonly item: Item;
+  readonly since: Millis;
+  resolve(): void;
+  reject(reason: Error): void;
+}
+
+const LINGER_MS = 20;
+const PATIENCE_MS = 60_000;
+
+/**
+ * Groups jobs that arrive one by one into homogeneous batches, one batch a device at a time.
+ * Every submitted item settles exactly once; inside a key the order is first in, first out.
+ */
+export class Batcher<Item> {
+  readonly #options: BatcherOptions<Item>;
+  readonly #lanes = new Map<string, { readonly model: string; readonly waiting: Waiting<Item>[] }>();
+  /** Devices without a batch, with the time until which each waits for more company. */
+  readonly #free = new Map<string, Millis>();
+  #inside = 0;
+  #window = 1;
+  #cancelTimer: (() => void) | null = null;
+
+  constructor(options: BatcherOptions<Item>) {
+    this.#options = options;
+    for (const device of options.devices) this.#free.set(device, Number.NEGATIVE_INFINITY);
+    this.#window = this.#wantedWindow();
+  }
+
+  get window(): number {
+    return this.#window;
+  }
+
+  /** Settles when the item's batch has answered for it, or rejects with the signal's reason while it still waits. */
+  submit(item: Item, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(reasonOf(signal));
+      const entry: Waiting<Item> = { item, since: this.#options.timer.monotonic(), resolve, reject };
+      this.#laneOf(item).waiting.push(entry);
+      this.#inside += 1;
+      signal?.addEventListener('abort', () => this.#withdraw(entry, reasonOf(signal)), { once: true });
+      this.#lingerFromIdle();
+      this.#resize();
+      this.#pump();
+    });
+  }
+
+  /** Rejects everything that no device has begun; what runs goes on. */
+  release(reason: Error): number {
+    const waiting = [...this.#lanes.values()].flatMap((lane) => lane.waiting.splice(0));
+    this.#lanes.clear();
+    this.#inside -= waiting.length;
+    for (const entry of waiting) entry.reject(reason);
+    return waiting.length;
+  }
+
+  #laneOf(item: Item): { readonly model: string; readonly waiting: Waiting<Item>[] } {
+    const key = this.#options.keyOf(item);
+    const lane = this.#lanes.get(key) ?? { model: this.#options.modelOf(item), waiting: [] };
+    this.#lanes.set(key, lane);
+    return lane;
+  }
+
+  #withdraw(entry: Waiting<Item>, reason: Error): void {
+    for (const [key, lane] of this.#lanes) {
+      const at = lane.waiting.indexOf(entry);
+      if (at < 0) continue;
+      lane.waiting.splice(at, 1);
+      if (lane.waiting.length === 0) this.#lanes.delete(key);
+      this.#inside -= 1;
+      entry.reject(reason);
+      return;
+    }
+  }
+
+  /** A device that stood idle waits a moment from the first arrival on, so that its batch can fill. */
+  #lingerFromIdle(): void {
+    const until = this.#options.timer.monotonic() + this.#linger;
+    for (const [device, since] of this.#free) if (since === Number.NEGATIVE_INFINITY) this.#free.set(device, until);
+  }
+
+  #pump(): void {
+    const now = this.#options.timer.monotonic();
+    const refilled = this.#inside >= this.#window;
+    for (const [device, until] of [...this.#free]) {
+      if (until > now && !refilled) continue;
+      const chosen = pick(this.#view(), {
+        now,
+        resident: this.#options.resident(device),
+        limit: (key) => this.#options.limit(key, device),
+        patience: this.#options.patience ?? PATIENCE_MS,
+      });
+      if (chosen === null) this.#free.set(device, Number.NEGATIVE_INFINITY);
+      else this.#dispatch(chosen.key, chosen.count, device);
+    }
+    this.#wakeLater(now);
+  }
+
+  #view(): Lane[] {
+    return [...this.#lanes].map(([key, lane]) => ({
+      key,
+      model: lane.model,
+      since: lane.waiting.map((entry) => entry.since),
+    }));
+  }
+
+  #dispatch(key: string, count: number, device: string): void {
+    const lane = this.#lanes.get(key);
+    const entries = lane?.waiting.splice(0, count) ?? [];
+    if (lane?.waiting.length === 0) this.#lanes.delete(key);
+    this.#free.delete(device);
+    this.#options
+      .run(
+        entries.map((entry) => entry.item),
+        key,
+        device,
+      )
+      .then(
+        (answers) =>
+          entries.forEach((entry, at) => {
+            settle(entry, answers[at]);
+          }),
+        (reason: unknown) =>
+          entries.forEach((entry) => {
+            settle(entry, asError(reason));
+          }),
+      )
+      .finally(() => this.#freed(device, entries.length));
+  }
+
+  #freed(device: string, count: number): void {
+    this.#inside -= count;
+    this.#free.set(device, this.#options.timer.monotonic() + this.#linger);
+    this.#resize();
+    this.#pump();
+  }
+
+  #wakeLater(now: Millis): void {
+    this.#cancelTimer?.();
+    this.#cancelTimer = null;
+    const next = Math.min(...[...this.#free.values()].filter((until) => until > now));
+    if (next !== Number.POSITIVE_INFINITY)
+      this.#cancelTimer = this.#options.timer.after(next - now, () => this.#pump());
+  }
+
+  #resize(): void {
+    const wanted = this.#wantedWindow();
+    if (wanted === this.#window) return;
+    this.#window = wanted;
+    this.#options.onWindow?.(wanted);
+  }
+
+  #wantedWindow(): number {
+    const keys = [...this.#lanes.keys()];
+    const limits = this.#options.devices.map((device) =>
+      Math.max(1, ...keys.map((key) => this.#options.limit(key, device))),
+    );
+    const limitsAtLeast =
+      keys.length > 0 ? limits : this.#options.devices.map((device) => this.#options.limit('', device));
+    return windowFor(limitsAtLeast, keys.length);
+  }
+
+  get #linger(): Millis {
+    return this.#options.linger ?? LINGER_MS;
+  }
+}
+
+function settle<Item>(entry: Waiting<Item>, answer: Error | undefined): void {
+  if (answer === undefined) entry.resolve();
+  else entry.reject(answer);
+}
+
+function reasonOf(signal: AbortSignal): Error {
+  return asError(signal.reason);
+}
+
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(String(reason));
+}

@@ -1,0 +1,33 @@
+import type { LoadedConfig } from '../config.ts';
+import type { Checked, Clock, ImageStore, ModelRegistry, Provider, Queue, Store } from '../ports.ts';
+import type { Io } from './io.ts';
+
+/** What `main` hands to the commands. Each part is built when it is first asked for, and stopped by `close` in reverse. */
+export interface App {
+  readonly loaded: LoadedConfig;
+  readonly io: Io;
+  readonly clock: Clock;
+  /** This process, as the store and the worker know it. */
+  readonly launch: string;
+  /** Program and version, as pictures name it. */
+  readonly software: string;
+  readonly models: ModelRegistry;
+  readonly images: ImageStore;
+  isAlive(launch: string): boolean;
+  randomSeed(): number;
+  /** Kills the process if this is the fault point that a test asked for. */
+  fault(point: string): void;
+  store(): Promise<Store>;
+  /** True when this process is now the one owner of the data folder; it stays so until `close`. */
+  own(): boolean;
+  /**
+   * The owner's queue starts the embedded server where no other is configured; a client's connects to it.
+   * @throws UnavailableError `redis_unavailable`
+   */
+  queue(role: 'owner' | 'client'): Promise<Queue>;
+  provider(): Promise<Provider>;
+  /** Everything that `doctor` asks. */
+  checked(): Promise<readonly Checked[]>;
+  /** May be called twice. */
+  close(): Promise<void>;
+}

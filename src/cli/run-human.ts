@@ -1,0 +1,163 @@
+import { relative } from 'node:path';
+import pc from 'picocolors';
+import type { Clock } from '../ports.ts';
+import { energy, money, seconds, whole } from './figures.ts';
+import type { Io } from './io.ts';
+import type { ImageMade, Reporter, RunEvent, RunStarted, RunSummary } from './run-events.ts';
+import { Tally } from './tally.ts';
+
+export interface HumanOptions {
+  readonly io: Io;
+  readonly clock: Clock;
+  readonly cwd: string;
+  /** Which of the figures are assumed, and how to set them; printed under the bill. */
+  readonly assumptions: readonly string[];
+}
+
+/** One line a picture, one live line at the bottom where there is a terminal, and the bill at the end. */
+export function humanReporter(options: HumanOptions): Reporter {
+  const { io } = options;
+  const tally = new Tally(options.clock);
+  let started: RunStarted | null = null;
+  const draw = () => {
+    if (started !== null && io.isTTY) io.live(liveLine(started, tally, io.columns));
+  };
+  return {
+    event(event) {
+      if (event.event === 'run') started = event;
+      if (event.event === 'image' && !event.cached) tally.add(event.receipt);
+      if (event.event === 'failure') tally.failed += 1;
+      for (const line of linesOf(event, options)) io.out(line);
+      draw();
+    },
+    note(text) {
+      io.err(text);
+      draw();
+    },
+    tick: draw,
+    close: () => io.live(''),
+  };
+}
+
+function linesOf(event: RunEvent, options: HumanOptions): readonly string[] {
+  const color = pc.createColors(options.io.color);
+  switch (event.event) {
+    case 'run':
+      return startLines(event);
+    case 'job':
+      return [];
+    case 'image':
+      return event.cached ? [] : [imageLine(event, options.cwd, color)];
+    case 'failure':
+      return [
+        `${color.red('failed')} ${shortId(event.id)}  ${event.code}: ${event.message}  ${color.dim(clip(event.prompt, 40))}`,
+      ];
+    case 'summary':
+      return billLines(event, options);
+  }
+}
+
+function startLines(event: RunStarted): readonly string[] {
+  const parts = [`${whole(event.to_make)} to make`];
+  if (event.cached > 0) parts.push(`${whole(event.cached)} done before`);
+  if (event.failed > 0) parts.push(`${whole(event.failed)} failed before (--retry-failed tries them again)`);
+  if (event.removed > 0) parts.push(`${whole(event.removed)} no longer asked for (their pictures stay)`);
+  return [`${event.resumed ? 'Going on with' : 'Run'} ${event.name}: ${parts.join(', ')}`];
+}
+
+function imageLine(event: ImageMade, cwd: string, color: ReturnType<typeof pc.createColors>): string {
+  const { receipt } = event;
+  const path = event.path === null ? '' : relative(cwd, event.path);
+  const taken =
+    receipt === null
+      ? []
+      : [
+          seconds(receipt.seconds.share),
+          energy(receipt.energy.joules, receipt.energy.method),
+          money(receipt.cost.amount, receipt.cost.currency, receipt.cost.method),
+        ];
+  return [color.green('done'), path, ...taken, color.dim(clip(event.prompt, 40))].join('  ');
+}
+
+function liveLine(run: RunStarted, tally: Tally, columns: number): string {
+  const settled = tally.images + tally.failed;
+  const left = tally.secondsFor(run.to_make - settled);
+  const parts = [
+    `${run.to_make === 0 ? 100 : Math.floor((settled / run.to_make) * 100)}% ${settled}/${run.to_make}`,
+    `${whole(tally.imagesPerHour)}/h`,
+    left === null ? 'starting' : `${seconds(left)} left`,
+  ];
+  if (tally.failed > 0) parts.push(`${tally.failed} failed`);
+  if (tally.watts !== null) parts.push(`${tally.method === 'measured' ? '' : '~'}${whole(tally.watts)} W`);
+  if (tally.images > 0) {
+    parts.push(
+      `${(tally.joules / 3_600_000).toFixed(5)} kWh`,
+      money(tally.amount, tally.currency, tally.method),
+      `${money((tally.amount / tally.images) * 1000, tally.currency, tally.method)} per 1,000`,
+    );
+  }
+  return clip(parts.join('  '), columns - 1);
+}
+
+function billLines(event: RunSummary, options: HumanOptions): readonly string[] {
+  const { pictures, overhead } = event.parts;
+  const total = { seconds: event.seconds, energy: event.energy, cost: event.cost };
+  const rows = [
+    ['', 'time', 'energy', 'cost'],
+    ['pictures', ...figuresOf(pictures)],
+    ['loading and overhead', ...figuresOf(overhead)],
+    ['in all', ...figuresOf(total)],
+    ...(event.images === 0 ? [] : [['per 1,000 pictures', ...figuresOf(perThousand(event))]]),
+  ];
+  const facts = [
+    `${whole(event.images)} pictures made`,
+    `${whole(event.cached)} done before`,
+    `${whole(event.failed)} failed`,
+  ];
+  if (event.left > 0) facts.push(`${whole(event.left)} left`);
+  if (event.images > 0)
+    facts.push(`${whole(event.images_per_hour)} an hour`, `batches of ${event.mean_batch.toFixed(1)}`);
+  return [
+    '',
+    `${event.name}: ${facts.join(', ')}`,
+    ...(event.images === 0 ? [] : table(rows)),
+    ...(event.images === 0 ? [] : options.assumptions),
+    `The pictures are in ${event.out_dir}`,
+  ];
+}
+
+function figuresOf(part: Pick<RunSummary, 'seconds' | 'energy' | 'cost'>): string[] {
+  return [
+    seconds(part.seconds),
+    energy(part.energy.joules, part.energy.method),
+    money(part.cost.amount, part.cost.currency, part.cost.method),
+  ];
+}
+
+function perThousand(event: RunSummary): Pick<RunSummary, 'seconds' | 'energy' | 'cost'> {
+  const factor = 1000 / event.images;
+  const times = (value: number | null) => (value === null ? null : value * factor);
+  return {
+    seconds: event.seconds * factor,
+    energy: { ...event.energy, joules: times(event.energy.joules) },
+    cost: { ...event.cost, amount: times(event.cost.amount) },
+  };
+}
+
+function table(rows: readonly (readonly string[])[]): readonly string[] {
+  const widths = (rows[0] ?? []).map((_, at) => Math.max(...rows.map((row) => (row[at] ?? '').length)));
+  return rows.map((row) =>
+    row
+      .map((cell, at) => (at === 0 ? cell.padEnd(widths[at] ?? 0) : cell.padStart((widths[at] ?? 0) + 2)))
+      .join('')
+      .trimEnd(),
+  );
+}
+
+function shortId(id: string): string {
+  return id.slice(id.lastIndexOf('-') + 1);
+}
+
+function clip(text: string, length: number): string {
+  return text.length <= length ? text : `${text.slice(0, Math.max(0, length - 1))}…`;
+}

@@ -1,0 +1,218 @@
+import type { Prices } from '../cost/receipt.ts';
+import type { Job, JobRow } from '../ports.ts';
+import { type Ask, type PlannedRun, planSubmission } from '../submission.ts';
+import type { Millis } from '../units.ts';
+import type { App } from './app.ts';
+import { EXIT, exitCodeOf } from './exit.ts';
+import { follow } from './follow.ts';
+import { failureOf, imageOf, jobOf, type Reporter } from './run-events.ts';
+import { summaryOf } from './run-summary.ts';
+import { Session } from './session.ts';
+
+export interface RunSessionOptions {
+  readonly app: App;
+  readonly ask: Ask;
+  readonly prices: Prices;
+  readonly reporter: Reporter;
+  readonly dryRun: boolean;
+  /** How often the user has asked to stop so far. */
+  interrupts(): number;
+}
+
+/**
+ * One `kilnwatt run` from the plan to the summary.
+ * @returns the exit code
+ */
+export async function runSession(options: RunSessionOptions): Promise<number> {
+  const { app, reporter } = options;
+  const began = app.clock.monotonic();
+  const session = new Session({
+    app,
+    prices: options.prices,
+    onProgress: () => reporter.tick(),
+    onNote: (text) => reporter.note(text),
+  });
+  if (!options.dryRun) await session.enter();
+  const { clock, models, images, launch, isAlive, randomSeed } = app;
+  const planned = await planSubmission(
+    { clock, models, images, launch, isAlive, randomSeed, store: await app.store() },
+    options.ask,
+  );
+  const [first] = planned.jobs;
+  if (!options.dryRun && first !== undefined) await requireRoom(app, first);
+  announce(planned, reporter);
+  if (options.dryRun) {
+    for (const job of planned.jobs) reporter.event(jobOf(job, 'planned'));
+    return EXIT.done;
+  }
+  await reportEarlier(app, planned, reporter);
+  const making = new Making(options, session, planned);
+  const end = planned.jobs.length === 0 ? null : await making.toTheEnd();
+  reporter.event(
+    await summaryOf({
+      planned,
+      ...making.counts,
+      store: await app.store(),
+      seconds: (clock.monotonic() - began) / 1000,
+      currency: app.loaded.config.tariff.currency,
+    }),
+  );
+  if (end !== null) return end;
+  return making.counts.failed + planned.plan.failed.length > 0 ? EXIT.someFailed : EXIT.done;
+}
+
+/** From the submission until everything is settled, the user stops it, or nothing can go on. */
+class Making {
+  readonly #options: RunSessionOptions;
+  readonly #session: Session;
+  readonly #planned: PlannedRun;
+  readonly #waitingFor: Set<string>;
+  #nextLook: Millis = 0;
+  #stopping: Promise<void> | null = null;
+  #since: number | null = null;
+  #made = 0;
+  #failed = 0;
+
+  constructor(options: RunSessionOptions, session: Session, planned: PlannedRun) {
+    this.#options = options;
+    this.#session = session;
+    this.#planned = planned;
+    this.#waitingFor = new Set(planned.jobs.map((job) => job.id));
+  }
+
+  /** What this command has seen, and the store's sequence at its beginning. */
+  get counts(): { readonly made: number; readonly failed: number; readonly since: number | null } {
+    return { made: this.#made, failed: this.#failed, since: this.#since };
+  }
+
+  /** The exit code if it is not told by the counts alone. */
+  async toTheEnd(): Promise<number | null> {
+    try {
+      const since = await this.#session.start(this.#planned);
+      this.#since = since;
+      for (const job of this.#planned.jobs) this.#options.reporter.event(jobOf(job, 'queued'));
+      await this.#follow(since);
+    } catch (error) {
+      await this.#takeOut();
+      throw error;
+    }
+    const detached = this.#waitingFor.size > 0 && !this.#session.works && this.#session.fatal === null;
+    if (detached) return this.#sayDetached();
+    await this.#session.stop();
+    await this.#takeOut();
+    return this.#ending();
+  }
+
+  async #follow(since: number): Promise<void> {
+    const { app } = this.#options;
+    const rows = follow({
+      store: await app.store(),
+      clock: app.clock,
+      runId: this.#planned.run.id,
+      since,
+      waitingFor: this.#waitingFor,
+      goOn: () => this.#goOn(),
+    });
+    for await (const row of rows) this.#report(row);
+  }
+
+  #report(row: JobRow): void {
+    const { reporter } = this.#options;
+    if (row.state === 'done') {
+      this.#made += 1;
+      reporter.event(imageOf(row, false, row.path));
+    } else if (row.state === 'failed') {
+      this.#failed += 1;
+      reporter.event(failureOf(row));
+    } else if (row.state === 'running') {
+      reporter.event({
+        event: 'job',
+        id: row.id,
+        state: 'running',
+        prompt: row.prompt,
+        seed: row.seed,
+        path: row.path,
+      });
+    }
+  }
+
+  async #goOn(): Promise<boolean> {
+    const { app, reporter } = this.#options;
+    reporter.tick();
+    if (this.#session.fatal !== null) return false;
+    if (this.#options.interrupts() > 0) return this.#windDown();
+    const now = app.clock.monotonic();
+    if (!this.#session.works && now >= this.#nextLook) {
+      this.#nextLook = now + TAKE_OVER_EVERY_MS;
+      await this.#session.takeOver();
+    }
+    return true;
+  }
+
+  /** After the first Ctrl-C: an owner finishes its batch, whose pictures are still to be reported; a client leaves at once. */
+  async #windDown(): Promise<boolean> {
+    if (!this.#session.works) return false;
+    if (this.#stopping === null) {
+      this.#options.reporter.note('Finishing the running batch; Ctrl-C again stops now.');
+      this.#stopping = this.#session.stop().then(() => this.#takeOut());
+    }
+    await this.#stopping;
+    return true;
+  }
+
+  async #takeOut(): Promise<void> {
+    await this.#session.interrupt(this.#planned.run.id);
+  }
+
+  #sayDetached(): number {
+    this.#options.reporter.note(
+      `Left the run ${this.#planned.run.name} to the kilnwatt that owns this data folder; the same command follows it again.`,
+    );
+    return EXIT.interrupted;
+  }
+
+  #ending(): number | null {
+    const { reporter, interrupts } = this.#options;
+    const { fatal } = this.#session;
+    if (fatal !== null) {
+      reporter.note(`Stopped: ${fatal.message}`);
+      return exitCodeOf(fatal);
+    }
+    if (interrupts() === 0) return null;
+    reporter.note(
+      `Interrupted; the same command${this.#planned.run.named ? '' : ' without --new'} goes on where it stopped.`,
+    );
+    return EXIT.interrupted;
+  }
+}
+
+const TAKE_OVER_EVERY_MS: Millis = 1_000;
+
+/** Looks before anything is queued: a disk that is full, or a folder that may not be written to. */
+async function requireRoom(app: App, { target, id }: Job): Promise<void> {
+  await app.images.discard(await app.images.prepare(target, id));
+}
+
+function announce(planned: PlannedRun, reporter: Reporter): void {
+  const { run, plan } = planned;
+  reporter.event({
+    event: 'run',
+    run: run.id,
+    name: run.name,
+    resumed: planned.existing !== null,
+    jobs: planned.total,
+    to_make: planned.jobs.length,
+    cached: plan.done.length,
+    failed: plan.failed.length,
+    removed: plan.removed.length,
+    out_dir: run.outDir,
+  });
+}
+
+/** What was done or failed before; a picture that the user threw away has no path any more. */
+async function reportEarlier(app: App, planned: PlannedRun, reporter: Reporter): Promise<void> {
+  for (const row of planned.plan.done) {
+    reporter.event(imageOf(row, true, (await app.images.exists(row.path)) ? row.path : null));
+  }
+  for (const row of planned.plan.failed) reporter.event(failureOf(row));
+}

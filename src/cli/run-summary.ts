@@ -1,0 +1,59 @@
+import { type CostFigures, costSummaryOf } from '../cost/summary.ts';
+import type { Store } from '../ports.ts';
+import type { PlannedRun } from '../submission.ts';
+import type { Seconds } from '../units.ts';
+import type { Part, RunSummary } from './run-events.ts';
+
+export interface SummaryParts {
+  readonly store: Store;
+  readonly planned: PlannedRun;
+  /** Pictures and failures that this command has seen. */
+  readonly made: number;
+  readonly failed: number;
+  /** The store's sequence when this command began; what was booked after it is on its bill. */
+  readonly since: number | null;
+  readonly seconds: Seconds;
+  /** Names amounts where nothing was priced. */
+  readonly currency: string;
+}
+
+/** The bill of one command, summed by the store. */
+export async function summaryOf(parts: SummaryParts): Promise<RunSummary> {
+  const { run, plan, total } = parts.planned;
+  const failed = parts.failed + plan.failed.length;
+  const counts = { jobs: total, images: parts.made, cached: plan.done.length, failed };
+  const totals = parts.since === null ? null : await parts.store.totals(run.id, parts.since);
+  const bill = totals === null ? null : costSummaryOf(totals, parts.currency);
+  const free: Part = {
+    seconds: 0,
+    energy: { joules: 0, method: 'measured' },
+    cost: { amount: 0, currency: parts.currency, method: 'measured' },
+  };
+  const batches = totals?.batches ?? 0;
+  return {
+    event: 'summary',
+    run: run.id,
+    name: run.name,
+    ...counts,
+    left: total - parts.made - plan.done.length - failed,
+    seconds: rounded(parts.seconds),
+    images_per_hour: parts.seconds > 0 ? rounded((parts.made / parts.seconds) * 3600) : 0,
+    batches,
+    mean_batch: batches > 0 ? rounded((totals?.images ?? 0) / batches) : 0,
+    energy: bill?.total.energy ?? free.energy,
+    cost: bill?.total.cost ?? free.cost,
+    parts: {
+      pictures: totals === null || bill === null ? free : partOf(totals.active.seconds, bill.pictures),
+      overhead: totals === null || bill === null ? free : partOf(totals.overhead.seconds, bill.overhead),
+    },
+    out_dir: run.outDir,
+  };
+}
+
+function partOf(seconds: Seconds, figures: CostFigures): Part {
+  return { seconds: rounded(seconds), energy: figures.energy, cost: figures.cost };
+}
+
+function rounded(value: number): number {
+  return Math.round(value * 1000) / 1000;
+}

@@ -1,0 +1,91 @@
+import { readFile } from 'node:fs/promises';
+import { parse } from 'node:path';
+import { InputError, sentenceOf } from '../errors.ts';
+import type { Draft } from '../job/draft.ts';
+import { readFields, type Said } from '../job/fields.ts';
+import { parsePromptFile, parsePromptLine } from '../job/prompt-file.ts';
+import { presetNamed } from '../preset/catalogue.ts';
+import type { Ask } from '../submission.ts';
+import type { App } from './app.ts';
+import { assumptionsOf, pricesOf } from './prices.ts';
+import { humanReporter } from './run-human.ts';
+import { jsonReporter } from './run-json.ts';
+import { runSession } from './run-session.ts';
+
+/** `kilnwatt run`, as its flags say it; flags that stand for a setting are in the configuration already. */
+export interface RunOptions {
+  /** Request fields that were given as flags. */
+  readonly fields: readonly Said[];
+  readonly n?: number;
+  readonly order: 'breadth' | 'depth';
+  readonly name?: string;
+  readonly tag: Readonly<Record<string, string>>;
+  readonly out?: string;
+  readonly json?: boolean;
+  readonly dryRun?: boolean;
+  readonly literal?: boolean;
+  readonly new?: boolean;
+  readonly retryFailed?: boolean;
+  readonly remakeMissing?: boolean;
+  interrupts(): number;
+}
+
+/** @returns the exit code */
+export async function run(app: App, [word = '']: readonly string[], options: RunOptions): Promise<number> {
+  const { config } = app.loaded;
+  presetNamed(config.preset);
+  const ask: Ask = {
+    drafts: await draftsOf(word, options.literal === true),
+    flags: readFields(options.fields, { place: 'command line', code: 'bad_flag' }),
+    defaultModel: config.model,
+    n: options.n ?? 1,
+    order: options.order,
+    name: options.name ?? null,
+    hint: isFile(word) ? parse(word).name : word,
+    fresh: options.new === true,
+    retryFailed: options.retryFailed === true,
+    remakeMissing: options.remakeMissing === true,
+    out: options.out === undefined ? null : config.out,
+    defaultOut: config.out,
+    pattern: config.pattern,
+    format: config.format,
+    sidecar: config.sidecar,
+    preset: config.preset,
+    tags: options.tag,
+  };
+  const { clock, io } = app;
+  const human = { io, clock, cwd: process.cwd(), assumptions: assumptionsOf(app.loaded) };
+  const reporter = options.json === true ? jsonReporter(io) : humanReporter(human);
+  try {
+    const { interrupts, dryRun = false } = options;
+    return await runSession({ app, ask, prices: pricesOf(config), reporter, dryRun, interrupts });
+  } finally {
+    reporter.close();
+  }
+}
+
+/** A name that ends like a prompt file or holds a slash is a file, and must exist: a mistyped one is not a prompt. */
+function isFile(word: string): boolean {
+  return /\.(txt|csv|jsonl)$/i.test(word) || word.includes('/');
+}
+
+async function draftsOf(word: string, literal: boolean): Promise<readonly Draft[]> {
+  if (!isFile(word)) return [parsePromptLine(word, 'the prompt', literal)];
+  return parsePromptFile(await textOf(word), { path: word, literal });
+}
+
+async function textOf(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    if (!missing)
+      throw new InputError(`cannot be read (${sentenceOf(error)})`, {
+        code: 'file_unreadable',
+        place: path,
+        cause: error,
+      });
+    const hint = 'there is no such file; a prompt that holds a slash goes into a file of its own';
+    throw new InputError(hint, { code: 'file_missing', place: path, cause: error });
+  }
+}

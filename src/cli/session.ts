@@ -1,0 +1,158 @@
+import type { Prices } from '../cost/receipt.ts';
+import { type AppError, UnavailableError } from '../errors.ts';
+import { submit, type Working, work } from '../pipeline.ts';
+import type { Job, Progress, Queue } from '../ports.ts';
+import { pause } from '../process/clock.ts';
+import { interruptRun, reconcileQueue, recover } from '../recovery.ts';
+import type { PlannedRun } from '../submission.ts';
+import type { Millis } from '../units.ts';
+import type { App } from './app.ts';
+
+export interface SessionOptions {
+  readonly app: App;
+  readonly prices: Prices;
+  onProgress(progress: Progress): void;
+  /** A sentence that the user should read. */
+  onNote(text: string): void;
+}
+
+/**
+ * One command's part in the data folder. Exactly one process owns it: it runs the queue server and
+ * works. The others attach: they submit and follow, and the next of them takes over when the owner leaves.
+ */
+export class Session {
+  readonly #options: SessionOptions;
+  #recovered = false;
+  #queue: Queue | null = null;
+  #working: Working | null = null;
+  #fatal: AppError | null = null;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+  }
+
+  /** Whether this process makes the pictures. */
+  get works(): boolean {
+    return this.#working !== null;
+  }
+
+  /** What stopped the work for good, if anything did. */
+  get fatal(): AppError | null {
+    return this.#fatal;
+  }
+
+  /** Tries to become the owner; as such puts the store right after a dead one. Needs neither queue nor Python. */
+  async enter(): Promise<boolean> {
+    const { app, onNote } = this.#options;
+    if (!app.own()) return false;
+    if (this.#recovered) return true;
+    this.#recovered = true;
+    // A queue reached as a client was the last owner's.
+    this.#queue = null;
+    const { clock, images, isAlive } = app;
+    const recovered = await recover({ clock, images, isAlive, store: await app.store() });
+    for (const run of recovered.interrupted) onNote(`the run ${run.name} was cut off earlier; it can be resumed`);
+    if (recovered.adopted > 0)
+      onNote(`${recovered.adopted} finished pictures of a cut-off run were taken into the ledger`);
+    return true;
+  }
+
+  /** Submits, and works if this process is the owner. Returns the store's sequence from which to follow. */
+  async start(planned: PlannedRun): Promise<number> {
+    const { app } = this.#options;
+    await this.#reachQueue();
+    const since = await submit(
+      {
+        store: await app.store(),
+        launch: app.launch,
+        enqueue: (jobs) => this.#enqueue(jobs),
+        fault: (point) => app.fault(point),
+      },
+      planned,
+    );
+    await this.takeOver();
+    return since;
+  }
+
+  /** Begins to work if this process is the owner, for example because the last one has left. */
+  async takeOver(): Promise<void> {
+    if (this.works || !(await this.enter())) return;
+    const queue = await this.#reachQueue();
+    this.#working = await this.#work(queue);
+  }
+
+  /** Finishes the running batches, hands back the rest, and takes runs out that nobody waits for any more. */
+  async stop(): Promise<void> {
+    if (this.#working === null) return;
+    await this.#working.stop();
+    const { app } = this.#options;
+    const open = await (await app.store()).openRuns();
+    for (const run of open) if (!app.isAlive(run.launch)) await this.interrupt(run.id);
+  }
+
+  /** Takes what is left of a run out of store and queue. */
+  async interrupt(runId: string): Promise<number> {
+    return interruptRun({ store: await this.#options.app.store(), queue: this.#queue }, runId);
+  }
+
+  async #enqueue(jobs: readonly Job[]): Promise<void> {
+    await this.#patiently(async () => (await this.#reachQueue()).add(jobs));
+  }
+
+  async #reachQueue(): Promise<Queue> {
+    return this.#queue ?? this.#patiently(() => this.#openQueue());
+  }
+
+  /** The queue, as owner or as client. A new owner makes it say what the store says before anyone relies on it. */
+  async #openQueue(): Promise<Queue> {
+    const { app } = this.#options;
+    const owner = await this.enter();
+    const queue = await app.queue(owner ? 'owner' : 'client');
+    if (owner) {
+      const { clock, images, isAlive } = app;
+      await reconcileQueue({ clock, images, isAlive, queue, store: await app.store() });
+    }
+    this.#queue = queue;
+    return queue;
+  }
+
+  /** As a client, waits out the moment in which the owner changes; this process may be the next. */
+  async #patiently<T>(attempt: () => Promise<T>): Promise<T> {
+    const { clock } = this.#options.app;
+    const deadline = clock.monotonic() + ATTACH_PATIENCE_MS;
+    for (;;) {
+      const owned = this.#recovered;
+      try {
+        return await attempt();
+      } catch (error) {
+        if (owned || !(error instanceof UnavailableError) || clock.monotonic() > deadline) throw error;
+        this.#queue = null;
+        await pause(clock, RETRY_MS);
+      }
+    }
+  }
+
+  async #work(queue: Queue): Promise<Working> {
+    const { app, prices, onProgress } = this.#options;
+    const { clock, images, launch, software } = app;
+    return work({
+      clock,
+      images,
+      launch,
+      software,
+      queue,
+      prices,
+      store: await app.store(),
+      provider: await app.provider(),
+      texts: { prompt: app.loaded.config.metadata.prompt },
+      fault: (point) => app.fault(point),
+      onFatal: (error) => {
+        this.#fatal ??= error;
+      },
+      onProgress,
+    });
+  }
+}
+
+const ATTACH_PATIENCE_MS: Millis = 30_000;
+const RETRY_MS: Millis = 200;

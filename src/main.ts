@@ -1,0 +1,194 @@
+#!/usr/bin/env node
+import { randomInt } from 'node:crypto';
+import { constants } from 'node:fs';
+import { access, mkdir, readFile } from 'node:fs/promises';
+import { isAbsolute, join } from 'node:path';
+import { v7 as uuidv7 } from 'uuid';
+import type { App } from './cli/app.ts';
+import type { Part } from './cli/doctor.ts';
+import { hostParts } from './cli/doctor-checks.ts';
+import { EXIT } from './cli/exit.ts';
+import type { Io } from './cli/io.ts';
+import { main } from './cli/program.ts';
+import { type Config, type ConfigSources, type LoadedConfig, loadConfig } from './config.ts';
+import { sentenceOf, UnavailableError } from './errors.ts';
+import { DiskImages } from './images/disk.ts';
+import { hubFetcher } from './model/fetch.ts';
+import { DiskRegistry } from './model/registry.ts';
+import type { Provider, Store } from './ports.ts';
+import { systemClock } from './process/clock.ts';
+import { type Lock, Presence, tryLock } from './process/lock.ts';
+import { LocalProvider } from './provider/local.ts';
+import { BullmqQueue } from './queue/bullmq.ts';
+import { socketPathFor, startValkey } from './queue/valkey.ts';
+import { openSqliteStore } from './store/sqlite.ts';
+import { devicesOf } from './telemetry/devices.ts';
+import { systemTelemetry } from './telemetry/system.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+const WORKER_DIR = join(ROOT, 'python-worker');
+
+/** Every adapter of one command: built when first asked for, stopped in reverse, the owner's lock last of all. */
+class LocalApp implements App {
+  readonly loaded: LoadedConfig;
+  readonly io: Io;
+  readonly clock = systemClock;
+  readonly launch = uuidv7();
+  readonly software: string;
+  readonly models: DiskRegistry;
+  readonly images: DiskImages;
+  readonly #config: Config;
+  readonly #telemetry = systemTelemetry();
+  readonly #presence: Presence;
+  readonly #stops: (() => Promise<void> | void)[] = [];
+  readonly #queues = { owner: once(() => this.#connect('owner')), client: once(() => this.#connect('client')) };
+  #lock: Lock | null = null;
+
+  constructor(loaded: LoadedConfig, io: Io, version: string) {
+    const { config } = loaded;
+    this.loaded = loaded;
+    this.io = io;
+    this.software = `kilnwatt ${version}`;
+    this.#config = config;
+    this.#presence = new Presence(join(config.dataDir, 'live'), this.launch);
+    this.models = new DiskRegistry({
+      modelsDir: config.modelsDir,
+      cacheFile: join(config.dataDir, 'model-hashes.json'),
+      fetch: hubFetcher({ python: config.python, workerDir: WORKER_DIR }),
+      log: (line) => this.#log(line),
+    });
+    const reserveBytes = config.diskReserveMb * 1_000_000;
+    this.images = new DiskImages({ at: (point) => this.fault(point), reserveBytes, outDir: config.out });
+  }
+
+  readonly isAlive = (launch: string): boolean => this.#presence.isAlive(launch);
+
+  readonly randomSeed = (): number => randomInt(2 ** 32);
+
+  readonly fault = (point: string): void => {
+    if (point === this.#config.fault) process.kill(process.pid, 'SIGKILL');
+  };
+
+  own(): boolean {
+    this.#lock ??= tryLock(join(this.#config.dataDir, 'owner.lock')) ?? null;
+    return this.#lock !== null;
+  }
+
+  readonly store = once(async (): Promise<Store> => {
+    await mkdir(this.#config.dataDir, { recursive: true, mode: 0o700 });
+    this.#presence.claim();
+    this.#stops.push(() => this.#presence.release());
+    const store = await openSqliteStore({ path: join(this.#config.dataDir, 'kilnwatt.sqlite'), clock: this.clock });
+    this.#stops.push(() => store.close());
+    return store;
+  });
+
+  readonly provider = once(async (): Promise<Provider> => {
+    const { python, workerEngine, batchLimit, limits } = this.#config;
+    const devices = await devicesOf(this.#config.devices, this.#telemetry);
+    await requirePython(python);
+    const provider = new LocalProvider({
+      devices,
+      python,
+      workerDir: WORKER_DIR,
+      engine: workerEngine,
+      launch: this.launch,
+      clock: this.clock,
+      log: (line) => this.#log(line),
+      limits: { heartbeat: limits.heartbeatSeconds * 1000 },
+      ...(batchLimit === null ? {} : { limit: batchLimit }),
+    });
+    this.#stops.push(() => provider.close());
+    return provider;
+  });
+
+  async queue(role: 'owner' | 'client'): Promise<BullmqQueue> {
+    const queue = await this.#queues[role]();
+    await queue.assertFit();
+    return queue;
+  }
+
+  async checked(): Promise<readonly Part[]> {
+    return [
+      ...hostParts(this.loaded),
+      { name: 'gpu', check: () => this.#telemetry.check() },
+      { name: 'worker', check: async () => (await this.provider()).check() },
+      { name: 'redis', check: async () => (await this.#queues[this.own() ? 'owner' : 'client']()).check() },
+      { name: 'store', check: async () => (await this.store()).check() },
+      { name: 'models', check: () => this.models.check() },
+      { name: 'pictures', check: () => this.images.check() },
+    ];
+  }
+
+  async close(): Promise<void> {
+    for (const stop of this.#stops.splice(0).reverse()) await stop();
+    this.#lock?.release();
+    this.#lock = null;
+  }
+
+  async #connect(role: 'owner' | 'client'): Promise<BullmqQueue> {
+    const { redisUrl, queue: name } = this.#config;
+    const socketPath = socketPathFor(this.#config.dataDir, this.#config.runtimeDir);
+    if (redisUrl === null && role === 'owner') await this.#startServer(socketPath);
+    const connection = redisUrl === null ? { socketPath } : { url: redisUrl };
+    const queue = new BullmqQueue({ connection, name, clock: this.clock, log: (line) => this.#log(line) });
+    this.#stops.push(() => queue.close());
+    return queue;
+  }
+
+  async #startServer(socketPath: string): Promise<void> {
+    const { python, redisBinary: binary } = this.#config;
+    const server = await startValkey({
+      python,
+      dataDir: join(this.#config.dataDir, 'valkey'),
+      socketPath,
+      clock: this.clock,
+      log: (line) => this.#log(line),
+      ...(binary === null ? {} : { binary }),
+    });
+    this.#stops.push(() => server.stop());
+  }
+
+  #log(line: string): void {
+    if (this.#config.log.level === 'debug') this.io.err(line);
+  }
+}
+
+/** Built when first asked for; a part that failed to come up may be asked for again. */
+function once<T>(build: () => Promise<T>): () => Promise<T> {
+  let built: Promise<T> | null = null;
+  return () => {
+    built ??= build().catch((error: unknown) => {
+      built = null;
+      throw error;
+    });
+    return built;
+  };
+}
+
+/** Looks before anything is queued; what is wrong inside the environment shows when the worker starts. */
+async function requirePython(python: string): Promise<void> {
+  if (!isAbsolute(python)) return;
+  try {
+    await access(python, constants.X_OK);
+  } catch (cause) {
+    const sentence = `there is no Python at ${python}; run scripts/setup, or set python to the worker's interpreter (${sentenceOf(cause)})`;
+    throw new UnavailableError(sentence, { code: 'python_missing', cause });
+  }
+}
+
+let interrupts = 0;
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    interrupts += 1;
+    // The children die with this process; what was half done is found by the next start.
+    if (interrupts > 1) process.exit(EXIT.interrupted);
+  });
+}
+
+const { version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { version: string };
+process.exitCode = await main(process.argv.slice(2), {
+  version,
+  buildApp: (flags: NonNullable<ConfigSources['flags']>, io) => new LocalApp(loadConfig({ flags }), io, version),
+  interrupts: () => interrupts,
+});

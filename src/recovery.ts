@@ -1,0 +1,96 @@
+import { entryId } from './cost/entries.ts';
+import type { Clock, Entry, ImageStore, JobRow, Queue, RunRow, Store } from './ports.ts';
+
+export interface RecoveryParts {
+  readonly clock: Clock;
+  readonly store: Store;
+  readonly images: ImageStore;
+  isAlive(launch: string): boolean;
+}
+
+export interface Recovered {
+  /** Runs whose process had died, now `interrupted` and resumable. */
+  readonly interrupted: readonly RunRow[];
+  /** Pictures that were finished on disk but not yet in the ledger. */
+  readonly adopted: number;
+}
+
+/**
+ * For the one owner at its start, before it works: nobody else makes pictures in this data folder now.
+ * Final files that carry a job's id and have no entry are adopted from their own metadata; then runs
+ * without a living process are taken out of the queue's sight. The store is what resumes them.
+ */
+export async function recover(parts: RecoveryParts): Promise<Recovered> {
+  let adopted = 0;
+  const interrupted: RunRow[] = [];
+  for (const run of await parts.store.openRuns()) {
+    const running = (await parts.store.jobsOf(run.id)).filter((row) => row.state === 'running');
+    const lost: JobRow[] = [];
+    for (const row of running) {
+      if (await adopt(parts, run, row)) adopted += 1;
+      else lost.push(row);
+    }
+    if (parts.isAlive(run.launch)) {
+      await waitAgain(parts, lost);
+      continue;
+    }
+    if ((await parts.store.interrupt(run.id)).length > 0) interrupted.push(run);
+  }
+  return { interrupted, adopted };
+}
+
+/** Makes the queue say what the store says: jobs of living runs, each once; nothing else. */
+export async function reconcileQueue(parts: RecoveryParts & { readonly queue: Queue }): Promise<void> {
+  const runs = (await parts.store.openRuns()).filter((run) => parts.isAlive(run.launch));
+  const living = new Set(runs.map((run) => run.id));
+  await parts.queue.reclaim((job) => living.has(job.runId));
+  if (runs.length === 0) return;
+  const queued = new Set(await parts.queue.ids());
+  for (const run of runs) {
+    const jobs = await parts.store.payloads(run.id, ['submitting', 'queued', 'running']);
+    await parts.queue.add(jobs.filter((job) => !queued.has(job.id)));
+    await parts.store.markQueued(run.id);
+  }
+}
+
+/** Takes a run's unsettled jobs out: the store first, so that a worker which meets one drops it. */
+export async function interruptRun(
+  parts: { readonly store: Store; readonly queue: Queue | null },
+  runId: string,
+): Promise<number> {
+  const ids = await parts.store.interrupt(runId);
+  await parts.queue?.remove(ids);
+  return ids.length;
+}
+
+/** A living run's jobs that a dead owner had begun wait again. */
+async function waitAgain(parts: RecoveryParts, rows: readonly JobRow[]): Promise<void> {
+  if (rows.length === 0) return;
+  const jobs = rows.map((row) => ({ id: row.id, state: 'queued' as const }));
+  await parts.store.settle({ batchId: 'recovered', at: parts.clock.now(), entries: [], jobs });
+}
+
+async function adopt(parts: RecoveryParts, run: RunRow, row: JobRow): Promise<boolean> {
+  const found = await parts.images.find(row.path, row.id);
+  if (found === undefined) return false;
+  const { receipt } = found.metadata.kilnwatt;
+  const at = parts.clock.now();
+  const entry: Entry = {
+    id: entryId(receipt.batch.id, row.id, 'active'),
+    at,
+    kind: 'active',
+    cause: null,
+    runId: run.id,
+    jobId: row.id,
+    batchId: receipt.batch.id,
+    receipt,
+    tags: run.tags,
+  };
+  await parts.store.settle({
+    batchId: receipt.batch.id,
+    at,
+    entries: [entry],
+    jobs: [{ id: row.id, state: 'done', path: found.path }],
+  });
+  return true;
+}

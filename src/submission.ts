@@ -1,0 +1,197 @@
+import { extname, isAbsolute, resolve as resolvePath } from 'node:path';
+import { v7 as uuidv7 } from 'uuid';
+import { InputError } from './errors.ts';
+import type { Draft } from './job/draft.ts';
+import { checkRunName, runNameFor, targetFor } from './job/naming.ts';
+import { contentKey, type Plan, planRun } from './job/plan.ts';
+import { resolve, type Wanted } from './job/resolve.ts';
+import type {
+  Clock,
+  ImageFormat,
+  ImageStore,
+  Job,
+  JobRow,
+  Model,
+  ModelRegistry,
+  NewJob,
+  RunRow,
+  Store,
+} from './ports.ts';
+
+/** What a user asks for, as the front door understood it. */
+export interface Ask {
+  readonly drafts: readonly Draft[];
+  /** Command-line values that stand behind what a line says itself. */
+  readonly flags: Partial<Draft>;
+  readonly defaultModel: string;
+  readonly n: number;
+  readonly order: 'breadth' | 'depth';
+  /** The user's name for the run, or null for one that is made up from `hint`. */
+  readonly name: string | null;
+  /** File stem or prompt, for the name of an unnamed run. */
+  readonly hint: string;
+  /** Insists on a new run, even when an interrupted one has the same content. */
+  readonly fresh: boolean;
+  readonly retryFailed: boolean;
+  readonly remakeMissing: boolean;
+  /** Folder of the pictures; null keeps the run's own, or `defaultOut` for a new one. */
+  readonly out: string | null;
+  readonly defaultOut: string;
+  readonly pattern: string;
+  readonly format: ImageFormat;
+  readonly sidecar: 'txt' | 'json' | null;
+  readonly preset: string;
+  readonly tags: Readonly<Record<string, string>>;
+}
+
+/** A run before anything is written: what exists, what is to be made, what stays. */
+export interface PlannedRun {
+  readonly run: {
+    readonly id: string;
+    readonly name: string;
+    readonly named: boolean;
+    readonly contentKey: string;
+    readonly outDir: string;
+    readonly tags: Ask['tags'];
+  };
+  /** The row that this continues; null for a new run. */
+  readonly existing: RunRow | null;
+  readonly plan: Plan;
+  readonly add: readonly NewJob[];
+  readonly requeue: readonly { readonly id: string; readonly job: Job }[];
+  /** All that is to be made, first one first. */
+  readonly jobs: readonly Job[];
+  /** Wanted jobs in all: to be made, done before, and failed before. */
+  readonly total: number;
+}
+
+export interface DoorParts {
+  readonly clock: Clock;
+  readonly store: Store;
+  readonly models: ModelRegistry;
+  readonly images: ImageStore;
+  readonly launch: string;
+  isAlive(launch: string): boolean;
+  /** A whole number from 0 to 2⁵³−1. */
+  randomSeed(): number;
+}
+
+/** Resolves every request and compares with what the run holds. Changes nothing. */
+export async function planSubmission(parts: DoorParts, ask: Ask): Promise<PlannedRun> {
+  const models = await resolveModels(parts.models, ask);
+  const wanted = resolve(ask.drafts, {
+    flags: ask.flags,
+    models,
+    defaultModel: ask.defaultModel,
+    n: ask.n,
+    order: ask.order,
+  });
+  const key = contentKey(wanted);
+  const existing = await findRun(parts, ask, key);
+  const rows = existing === null ? [] : await parts.store.jobsOf(existing.id);
+  const missing = ask.remakeMissing ? await missingPictures(parts.images, rows) : new Set<string>();
+  const { retryFailed, remakeMissing } = ask;
+  const plan = planRun(rows, wanted, { retryFailed, remakeMissing, missing, randomSeed: parts.randomSeed });
+  const run = {
+    id: existing?.id ?? uuidv7(),
+    name: existing?.name ?? ask.name ?? (await freeName(parts, ask)),
+    named: existing?.named ?? ask.name !== null,
+    contentKey: key,
+    outDir: resolvePath(ask.out ?? existing?.outDir ?? ask.defaultOut),
+    tags: { ...existing?.tags, ...ask.tags },
+  };
+  const jobs = jobsOf(plan, run, rows, models, ask, parts.clock);
+  return { run, existing, plan, ...jobs, total: jobs.jobs.length + plan.done.length + plan.failed.length };
+}
+
+async function resolveModels(registry: ModelRegistry, ask: Ask): Promise<Map<string, Model>> {
+  const names = new Set(ask.drafts.map((draft) => draft.model ?? ask.flags.model ?? ask.defaultModel));
+  const models = new Map<string, Model>();
+  for (const name of names) models.set(name, await registry.resolve(name));
+  return models;
+}
+
+async function findRun(parts: DoorParts, ask: Ask, key: string): Promise<RunRow | null> {
+  if (ask.name !== null) {
+    checkRunName(ask.name);
+    const run = await parts.store.runByName(ask.name);
+    if (run !== undefined && run.launch !== parts.launch && parts.isAlive(run.launch)) {
+      throw new InputError(
+        `the run ${run.name} is being made by another process; wait for it or choose another --name`,
+        { code: 'run_busy' },
+      );
+    }
+    return run ?? null;
+  }
+  if (ask.fresh) return null;
+  const run = await parts.store.interruptedRun(key);
+  return run === undefined || parts.isAlive(run.launch) ? null : run;
+}
+
+async function freeName(parts: DoorParts, ask: Ask): Promise<string> {
+  const name = runNameFor(new Date(parts.clock.now()), ask.hint);
+  for (let at = 1; ; at += 1) {
+    const candidate = at === 1 ? name : `${name}-${at}`;
+    if ((await parts.store.runByName(candidate)) === undefined) return candidate;
+  }
+}
+
+async function missingPictures(images: ImageStore, rows: readonly JobRow[]): Promise<Set<string>> {
+  const missing = new Set<string>();
+  for (const row of rows) if (row.state === 'done' && !(await images.exists(row.path))) missing.add(row.id);
+  return missing;
+}
+
+function jobsOf(
+  plan: Plan,
+  run: PlannedRun['run'],
+  rows: readonly JobRow[],
+  models: ReadonlyMap<string, Model>,
+  ask: Ask,
+  clock: Clock,
+): Pick<PlannedRun, 'add' | 'requeue' | 'jobs'> {
+  const taken = new Set(rows.map((row) => row.path));
+  const date = new Date(clock.now());
+  const jobFor = (id: string, wanted: Wanted, seed: number, target: string, format: ImageFormat): Job => ({
+    id,
+    runId: run.id,
+    request: { ...wanted.request, seed },
+    modelPath: pathOf(models, wanted),
+    preset: ask.preset,
+    target,
+    format,
+    sidecar: ask.sidecar,
+    attempt: 0,
+  });
+  const add = plan.add.map(({ index, wanted, seed }): NewJob => {
+    const id = `${run.id}-${String(index).padStart(6, '0')}`;
+    const fields = { run: run.name, index, seed, id, date, wanted };
+    const target = targetFor({ pattern: ask.pattern, format: ask.format, out: run.outDir, taken }, fields);
+    taken.add(target);
+    return { ...wanted.identity, index, job: jobFor(id, wanted, seed, target, ask.format) };
+  });
+  const requeue = plan.requeue.map(({ row, wanted, seed }) => ({
+    id: row.id,
+    job: jobFor(row.id, wanted, seed, row.path, formatOf(row.path)),
+  }));
+  const byIndex = new Map([...requeue, ...add].map(({ job }) => [indexOf(job.id), job]));
+  return { add, requeue, jobs: plan.order.flatMap((index) => byIndex.get(index) ?? []) };
+}
+
+/** A picture that is made again keeps its name, and so its format. */
+function formatOf(path: string): ImageFormat {
+  const extension = extname(path).toLowerCase();
+  if (extension === '.webp') return 'webp';
+  return extension === '.png' ? 'png' : 'jpeg';
+}
+
+function indexOf(jobId: string): number {
+  return Number(jobId.slice(jobId.lastIndexOf('-') + 1));
+}
+
+function pathOf(models: ReadonlyMap<string, Model>, wanted: Wanted): string {
+  const model = [...models.values()].find((candidate) => candidate.hash === wanted.request.modelHash);
+  if (model === undefined || !isAbsolute(model.path))
+    throw new InputError(`the model ${wanted.request.model} has no folder`, { code: 'model_missing' });
+  return model.path;
+}

@@ -1,0 +1,71 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Kiln } from '../support/kiln.ts';
+
+let kiln: Kiln;
+beforeEach(() => {
+  kiln = new Kiln();
+});
+afterEach(() => kiln.close());
+
+/** Ends with the code, one sentence that names the place, and nothing queued. */
+async function refused(
+  args: readonly string[],
+  code: number,
+  sentence: RegExp,
+  env: Record<string, string> = {},
+): Promise<void> {
+  const ended = await kiln.run(args, env);
+  expect(ended.stderr.trim()).toMatch(sentence);
+  expect(ended.stderr.trim().split('\n')).toHaveLength(1);
+  expect(ended.code).toBe(code);
+  expect(ended.stdout).toBe('');
+  expect(kiln.pictures()).toEqual([]);
+}
+
+describe('bad input is one sentence with its place, and nothing is queued', () => {
+  const seventh = (line: string) => kiln.write('p.txt', `${Array(6).fill('a cat').join('\n')}\n${line}\n`);
+
+  it('an empty file', () =>
+    refused(['run', kiln.write('empty.txt', '\n# nothing\n')], 2, /empty\.txt: holds no prompts/));
+  it('a file that is not there', () => refused(['run', 'none.txt'], 2, /none\.txt: there is no such file/));
+  it('a bad flag in line 7', () =>
+    refused(['run', seventh('a cat --stesp 3')], 2, /p\.txt:7: --stesp is not known; did you mean steps\?/));
+  it('a broken flag in line 7', () =>
+    refused(['run', seventh('a cat --steps many')], 2, /p\.txt:7: --steps needs a whole number/));
+  it('a size that is not divisible by 8', () =>
+    refused(['run', seventh('a cat --size 100x64')], 2, /p\.txt:7: width must be divisible by 8/));
+  it('no steps', () => refused(['run', 'a cat', '--steps', '0'], 2, /command line: steps must be from 1/));
+  it('a missing model folder', () => refused(['run', 'a cat', '--model', './nowhere'], 2, /nowhere/));
+  it('an unknown sampler', () => refused(['run', 'a cat', '--sampler', 'DPM+++'], 2, /DPM\+\+\+/));
+  it('syntax that the worker does not speak', () =>
+    refused(['run', seventh('a (cat:1.3)')], 2, /p\.txt:7: .*\(cat:1\.3\).*--literal/));
+  it('an unknown preset', () => refused(['run', 'a cat', '--preset', 'turbo'], 2, /turbo/));
+  it('an unknown device', () => refused(['run', 'a cat', '--devices', 'cuda:9'], 2, /cuda:9/));
+  it('a tag without a value', () => refused(['run', 'a cat', '--tag', 'acme'], 2, /--tag: needs key=value/));
+  it('a bad setting', () =>
+    refused(['run', 'a cat'], 4, /KILNWATT_DISK_RESERVE_MB/, { KILNWATT_DISK_RESERVE_MB: 'much' }));
+  it('no Python', () =>
+    refused(['run', 'a cat'], 6, /there is no Python at \/nowhere\/python/, { KILNWATT_PYTHON: '/nowhere/python' }));
+  it('a Redis that is not there', () =>
+    refused(['run', 'a cat', '--redis-url', 'redis://:secret@127.0.0.1:1'], 6, /^(?!.*secret).*127\.0\.0\.1:1/));
+  it('a full disk', () => refused(['run', 'a cat'], 1, /disk/, { KILNWATT_DISK_RESERVE_MB: '999999999' }));
+
+  it('a model with pickle weights only', async () => {
+    const folder = join(kiln.work, 'pickled');
+    mkdirSync(join(folder, 'unet'), { recursive: true });
+    writeFileSync(
+      join(folder, 'model_index.json'),
+      JSON.stringify({ _class_name: 'StableDiffusionPipeline', unet: ['diffusers', 'UNet2DConditionModel'] }),
+    );
+    writeFileSync(join(folder, 'unet/config.json'), '{"sample_size": 64}');
+    writeFileSync(join(folder, 'unet/diffusion_pytorch_model.bin'), 'pickle');
+    await refused(['run', 'a cat', '--model', './pickled'], 2, /safetensors/);
+  });
+
+  it('a folder of pictures that is a file', async () => {
+    kiln.write('outputs', '');
+    await refused(['run', 'a cat'], 1, /outputs/);
+  });
+});
