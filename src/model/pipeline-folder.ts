@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { InputError } from '../errors.ts';
 import type { Model } from '../ports.ts';
-import { modelBroken, modelUnreadable } from './failure.ts';
+import { modelBroken, modelUnreadable, modelUnsafe } from './failure.ts';
 import { Folder } from './folder.ts';
 import type { FileHashes } from './hashes.ts';
 import { checkSafetensors } from './safetensors.ts';
 import { type Configs, denoiserSchema, ownSettingsSchema, schedulerSchema, traitsOf, vaeSchema } from './traits.ts';
-import { type Component, weightsOf } from './weights.ts';
+import { type Component, isPickle, weightsOf } from './weights.ts';
 
 /**
  * Reads a diffusers pipeline folder: which files are loaded, whether they are whole, and what they say of the model.
@@ -16,8 +16,7 @@ import { type Component, weightsOf } from './weights.ts';
  */
 export async function readPipelineFolder(name: string, path: string, hashes: FileHashes): Promise<Model> {
   const folder = await Folder.open(path);
-  if (!folder.has(INDEX))
-    throw modelBroken(path, `it has no ${INDEX}`, { mend: 'give the folder of a diffusers pipeline' });
+  if (!folder.has(INDEX)) throw noPipeline(folder);
   const index = await folder.json(INDEX, indexSchema);
   const components = componentsOf(index);
   const configs = await configsOf(folder, index._class_name, components);
@@ -34,7 +33,7 @@ export async function readPipelineFolder(name: string, path: string, hashes: Fil
 const INDEX = 'model_index.json';
 const OWN_SETTINGS = 'kilnwatt.json';
 /** Named in the index of many models, and never loaded by us. */
-const IGNORED = new Set(['safety_checker', 'feature_extractor']);
+const IGNORED = new Set(['safety_checker', 'feature_extractor', 'image_encoder']);
 const TOKENIZER_FILE = /\.(json|txt|model|jinja|tiktoken)$/;
 
 const indexSchema = z.looseObject({ _class_name: z.string() });
@@ -46,6 +45,14 @@ function componentsOf(index: z.infer<typeof indexSchema>): readonly Component[] 
     if (!parsed.success || IGNORED.has(name)) return [];
     return [{ name, library: parsed.data[0], className: parsed.data[1] }];
   });
+}
+
+function noPipeline(folder: Folder): InputError {
+  const files = folder.filesIn('');
+  const pickle = files.find(isPickle);
+  if (pickle !== undefined && !files.some((file) => file.endsWith('.safetensors')))
+    return modelUnsafe(folder.path, pickle);
+  return modelBroken(folder.path, `it has no ${INDEX}`, { mend: 'give the folder of a diffusers pipeline' });
 }
 
 type Kind = 'weights' | 'scheduler' | 'tokenizer';

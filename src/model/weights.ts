@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { InputError } from '../errors.ts';
 import { modelBroken, modelUnsafe } from './failure.ts';
 import type { Folder } from './folder.ts';
 
@@ -27,10 +28,14 @@ export async function weightsOf(folder: Folder, components: readonly Component[]
   return files.flatMap((list) => list ?? []);
 }
 
+/** Weights in a form that can run a program when they are read. */
+export function isPickle(file: string): boolean {
+  return /\.(bin|ckpt|pt|pth|pkl)$/.test(file);
+}
+
 const DIFFUSERS = 'diffusion_pytorch_model';
 const TRANSFORMERS = 'model';
 const VARIANT = 'fp16';
-const PICKLE = /\.(bin|ckpt|pt|pth)$/;
 
 /** One file, or an index with its shards; undefined where the component has neither in this variant. */
 async function filesOf(
@@ -67,8 +72,8 @@ async function shardsOf(folder: Folder, name: string, index: string): Promise<re
   return [`${name}/${index}`, ...shards.map((shard) => `${name}/${shard}`)];
 }
 
-function noWeights(folder: Folder, component: Component): Error {
-  const pickle = folder.filesIn(component.name).find((file) => PICKLE.test(file));
+function noWeights(folder: Folder, component: Component): InputError {
+  const pickle = folder.filesIn(component.name).find(isPickle);
   if (pickle !== undefined) return modelUnsafe(folder.path, `${component.name}/${pickle}`);
   return modelBroken(folder.path, `${component.name} has no weights`);
 }

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { python } from '../support/python.ts';
+import { PYTHON } from '../support/python.ts';
 
 const run = promisify(execFile);
 
@@ -21,11 +21,11 @@ export interface Seen {
 
 /** Has Pillow write small pictures of every kind into a folder. */
 export async function makePictures(folder: string): Promise<void> {
-  await run(python, [script('make.py'), folder]);
+  await run(PYTHON, [script('make.py'), folder]);
 }
 
 export async function readWithPillow(paths: readonly string[]): Promise<readonly Seen[]> {
-  const { stdout } = await run(python, [script('read.py'), ...paths]);
+  const { stdout } = await run(PYTHON, [script('read.py'), ...paths]);
   return JSON.parse(stdout);
 }
 

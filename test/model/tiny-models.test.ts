@@ -11,7 +11,8 @@ import { DiskRegistry } from '../../src/model/registry.ts';
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'kilnwatt-tiny-'));
-  await promisify(execFile)(fileURLToPath(new URL('../../scripts/make-test-models', import.meta.url)), [folder]);
+  const script = fileURLToPath(new URL('../../scripts/make-test-models', import.meta.url));
+  await promisify(execFile)(script, [folder, '--only', 'sd,sdxl,flux']);
 });
 afterAll(() => rm(folder, { recursive: true }));
 
