@@ -41,6 +41,10 @@ def die_with_parent() -> None:
 
 
 def diffusers_engine() -> Engine:
+    # Read when the libraries are imported: models come from folders, and their remarks are not for our users.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
     # Imported at the first load, because it takes seconds and `hello` must not wait for it.
     from kilnwatt_worker.diffusers_engine.engine import DiffusersEngine
 

@@ -92,4 +92,3 @@ class BatchReport:
     def _answered(self, item: Item) -> None:
         if self._unanswered.pop(item.job, None) is None:
             raise WorkerError("internal", f"the engine answered job {item.job} twice")
-

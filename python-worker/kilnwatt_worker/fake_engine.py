@@ -143,8 +143,10 @@ class FakeEngine:
 def gradient(seed: int, width: int, height: int) -> Image.Image:
     """Never flat, the same for the same seed, different for another one."""
     ramp = Image.linear_gradient("L").resize((width, height))
-    bands = [ramp.point([(level * factor + seed // 251**place) % 256 for level in range(256)])
-             for place, factor in enumerate((1, 2, 3))]
+    bands = [
+        ramp.point([(level * factor + seed // 251**place) % 256 for level in range(256)])
+        for place, factor in enumerate((1, 2, 3))
+    ]
     return Image.merge("RGB", bands)
 
 

@@ -63,6 +63,7 @@ class Loop:
         self._clock = clock
         self._inbox: queue.SimpleQueue[Request] = queue.SimpleQueue()
         self._cancellations = Cancellations()
+        self._asked_to_leave = False
         self._phase: Phase = "idle"
         self._engine: Engine | None = None
         self._loaded: Load | None = None
@@ -99,9 +100,7 @@ class Loop:
         else:
             self._loaded = load
             seconds = self._clock() - started
-            self._channel.send(
-                Loaded(load.engine, facts.settings, facts.versions, seconds, usage.memory, usage.energy)
-            )
+            self._channel.send(Loaded(load.engine, facts.settings, facts.versions, seconds, usage.memory, usage.energy))
         finally:
             self._enter("idle")
 
@@ -158,7 +157,8 @@ class Loop:
     def _read(self) -> None:
         for line in lines(self._requests, lambda refused: self.log("error", f"a request was refused: {refused}")):
             self._take(line)
-        os._exit(EXIT_ORPHANED)
+        # Nobody is left to answer, so what still runs is given up.
+        os._exit(0 if self._asked_to_leave else EXIT_ORPHANED)
 
     def _take(self, line: bytes) -> None:
         raw: object = None
@@ -176,6 +176,7 @@ class Loop:
         elif isinstance(body, Load | Generate | Unload | Shutdown):
             if isinstance(body, Generate):
                 self._cancellations.opened(body.batch)
+            self._asked_to_leave = self._asked_to_leave or isinstance(body, Shutdown)
             self._inbox.put(body)
         else:
             self.log("error", f"a request was refused: {body.type} is a message of the worker's own")

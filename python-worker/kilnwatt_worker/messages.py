@@ -266,8 +266,7 @@ Message: TypeAlias = Request | Answer
 
 REQUESTS: dict[str, type[Request]] = {kind.type: kind for kind in (Load, Generate, Cancel, Unload, Shutdown)}
 ANSWERS: dict[str, type[Answer]] = {
-    kind.type: kind
-    for kind in (Hello, Loaded, Progress, Image, Failure, Done, Cancelled, Unloaded, Heartbeat, Log)
+    kind.type: kind for kind in (Hello, Loaded, Progress, Image, Failure, Done, Cancelled, Unloaded, Heartbeat, Log)
 }
 
 

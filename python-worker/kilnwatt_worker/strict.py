@@ -64,7 +64,9 @@ def _value(hint: object, raw: object, where: str) -> object:
     if origin is Literal:
         return raw if raw in get_args(hint) else _refuse(where, f"one of {', '.join(get_args(hint))}")
     if origin is tuple:
-        return tuple(_value(get_args(hint)[0], item, f"{where}[{index}]") for index, item in enumerate(_list(raw, where)))
+        return tuple(
+            _value(get_args(hint)[0], item, f"{where}[{index}]") for index, item in enumerate(_list(raw, where))
+        )
     if origin is dict:
         return {str(key): _value(get_args(hint)[1], item, f"{where}.{key}") for key, item in _dict(raw, where).items()}
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):

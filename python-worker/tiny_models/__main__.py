@@ -1,23 +1,16 @@
-"""
-`make-test-models OUT_DIR [--only NAME,…] [--json]`: writes small pipelines with random weights.
-
-A folder is written under another name and renamed when it is complete; so one that exists is complete, and kept.
-"""
+"""`make-test-models OUT_DIR [--only NAME,…] [--json]`: writes small pipelines with random weights."""
 
 import argparse
+import dataclasses
 import json
-import os
-import shutil
 import sys
-import time
 from pathlib import Path
 
 from diffusers.utils import logging as diffusers_logging
 from transformers import logging as transformers_logging
 
-from tiny_models.pipelines import RECIPES, TESTS, Recipe, make
-
-INDEX = "model_index.json"
+from tiny_models.pipelines import RECIPES, TESTS, Recipe
+from tiny_models.writing import Written, ensure
 
 
 def main() -> int:
@@ -34,45 +27,17 @@ def main() -> int:
     diffusers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    made = [_ensure(RECIPES[name], asked.out_dir, quiet=asked.json) for name in names]
+    written = [_ensure(RECIPES[name], asked.out_dir, quiet=asked.json) for name in names]
     if asked.json:
-        print(json.dumps({"models": made}))
+        print(json.dumps({"models": [{**dataclasses.asdict(model), "path": str(model.path)} for model in written]}))
     return 0
 
 
-def _ensure(recipe: Recipe, out_dir: Path, quiet: bool) -> dict[str, object]:
-    started = time.monotonic()
-    folder = (out_dir / recipe.folder).absolute()
-    made = not (folder / INDEX).is_file()
-    if made:
-        _write(recipe, folder)
-    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+def _ensure(recipe: Recipe, out_dir: Path, quiet: bool) -> Written:
+    written = ensure(recipe, out_dir)
     if not quiet:
-        print(f"{folder}: {recipe.about}, {size / 1e6:.1f} MB, {'made' if made else 'kept'}")
-    seconds = round(time.monotonic() - started, 2)
-    return {"name": recipe.folder, "path": str(folder), "bytes": size, "made": made, "seconds": seconds}
-
-
-def _write(recipe: Recipe, folder: Path) -> None:
-    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
-        make(recipe).save_pretrained(part, safe_serialization=True)
-        _put(part, folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
-def _put(part: Path, folder: Path) -> None:
-    """Another process may have finished the same model first; then that one stays."""
-    if folder.exists() and not (folder / INDEX).is_file():
-        shutil.rmtree(folder)
-    try:
-        part.rename(folder)
-    except OSError:
-        if not (folder / INDEX).is_file():
-            raise
+        print(f"{written.path}: {recipe.about}, {written.bytes / 1e6:.1f} MB, {'made' if written.made else 'kept'}")
+    return written
 
 
 if __name__ == "__main__":

@@ -36,7 +36,9 @@ def vae(latent_channels: int, sample_size: int, channels: tuple[int, ...], packe
     return model
 
 
-def unet(sample_size: int, channels: tuple[int, ...], text_width: int, pooled_width: int | None) -> UNet2DConditionModel:
+def unet(
+    sample_size: int, channels: tuple[int, ...], text_width: int, pooled_width: int | None
+) -> UNet2DConditionModel:
     """`pooled_width` makes it one of SDXL's kind, with size and pooled text as further inputs."""
     levels = len(channels)
     xl = {} if pooled_width is None else _xl_inputs(levels, pooled_width)
@@ -54,7 +56,7 @@ def unet(sample_size: int, channels: tuple[int, ...], text_width: int, pooled_wi
 
 
 def flux_transformer(text_width: int, pooled_width: int) -> FluxTransformer2DModel:
-    model = FluxTransformer2DModel(
+    return FluxTransformer2DModel(
         patch_size=1,
         in_channels=64,
         num_layers=1,
@@ -66,7 +68,6 @@ def flux_transformer(text_width: int, pooled_width: int) -> FluxTransformer2DMod
         guidance_embeds=True,
         axes_dims_rope=(4, 4, 8),
     )
-    return model
 
 
 def clip(tokenizer: CLIPTokenizer, width: int) -> CLIPTextModel:

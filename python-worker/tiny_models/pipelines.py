@@ -23,11 +23,12 @@ SD_NOISE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_l
 
 @dataclass(frozen=True)
 class Recipe:
-    """`folder` is the model's name; `about` the sentence that is printed."""
+    """`folder` is the model's name, `about` the sentence that is printed, `own` what goes into `kilnwatt.json`."""
 
     folder: str
     about: str
     make: Callable[[], DiffusionPipeline]
+    own: Mapping[str, object] | None = None
 
 
 def make(recipe: Recipe) -> DiffusionPipeline:
@@ -82,9 +83,14 @@ def flux() -> DiffusionPipeline:
 
 
 RECIPES: Mapping[str, Recipe] = {
-    "sd": Recipe("tiny-sd", "Stable Diffusion 1.5's shape, 64x64", lambda: stable_diffusion(64, (16, 32), (8, 8, 16, 16))),
+    "sd": Recipe(
+        "tiny-sd", "Stable Diffusion 1.5's shape, 64x64", lambda: stable_diffusion(64, (16, 32), (8, 8, 16, 16))
+    ),
     "sdxl": Recipe("tiny-sdxl", "SDXL's shape, 64x64", stable_diffusion_xl),
-    "flux": Recipe("tiny-flux", "Flux dev's shape, 64x64", flux),
+    # A Flux folder does not say its size; without this it would be taken for one of 1024 pixels.
+    "flux": Recipe(
+        "tiny-flux", "Flux dev's shape, 64x64", flux, own={"native_size": [64, 64], "defaults": {"steps": 8}}
+    ),
     "default": Recipe(
         "kiln-tiny",
         "what runs where there is no card, 256x256",

@@ -1,29 +1,15 @@
 """
-Tokenizers of the real classes from a vocabulary that is written here, so that nothing is fetched.
+Tokenizers of the real classes from a vocabulary of our own, `words.txt`, so that nothing is fetched.
 
 The words are those that prompts for pictures are full of; anything else is read letter by letter,
 as the real tokenizers do with what they do not know.
 """
 
+from pathlib import Path
+
 from transformers import CLIPTokenizer, T5Tokenizer
 
-WORDS = """
-a an and the of in on at with without by to from for under over near behind between into through as is its
-one two three four five six seven red orange yellow green blue purple violet pink brown black white grey gray
-gold golden silver copper bright dark light pale deep soft warm cold hot small large big tiny huge old new young
-circle square triangle ring star sphere cube cone line dot stripe stripes shape pattern grid spiral wave
-cat dog bird fish horse fox owl bear wolf lion tiger elephant rabbit mouse butterfly bee dragon robot
-man woman child girl boy people person face portrait hand hands eyes hair dress hat
-tree trees forest flower flowers rose grass leaf leaves garden field mountain mountains hill valley river lake
-sea ocean beach island desert snow ice rain storm cloud clouds sky sun moon stars sunset sunrise night day
-morning evening autumn winter spring summer fog mist fire smoke water stone rock sand glass wood metal paper clay
-house castle tower bridge city street road village church window door room table chair lamp candle book clock
-cup bowl vase teapot kiln pottery ceramic plate bottle apple pear lemon bread car train ship boat bicycle plane
-painting photo photograph drawing sketch watercolor oil ink pencil print poster illustration render style
-art digital detailed highly sharp focus blurry blur quality best low worst high resolution realistic cinematic
-lighting shadow shadows background foreground view wide close up macro minimal abstract vintage modern
-beautiful simple colorful studio film grain bokeh texture text watermark
-""".split()
+WORDS = Path(__file__).with_name("words.txt").read_text(encoding="utf-8").split()
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 

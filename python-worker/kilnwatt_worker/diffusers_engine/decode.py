@@ -40,9 +40,10 @@ def _unscaled(loaded: LoadedPipeline, latents: torch.Tensor, params: Params) -> 
     if loaded.family == "flux":
         latents = loaded.pipe._unpack_latents(latents, params.height, params.width, loaded.pipe.vae_scale_factor)
     mean, std = getattr(config, "latents_mean", None), getattr(config, "latents_std", None)
+    scale = float(config.scaling_factor)
     if mean is not None and std is not None:
-        return latents * _channels(std, latents) / config.scaling_factor + _channels(mean, latents)
-    return latents / config.scaling_factor + (getattr(config, "shift_factor", None) or 0.0)
+        return latents * _channels(std, latents) / scale + _channels(mean, latents)
+    return latents / scale + float(getattr(config, "shift_factor", None) or 0.0)
 
 
 def _channels(values: list[float], like: torch.Tensor) -> torch.Tensor:

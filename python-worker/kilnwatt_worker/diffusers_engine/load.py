@@ -25,7 +25,7 @@ def load_pipeline(load: Load, log: LogTo) -> LoadedPipeline:
     _quiet()
     folder = inspect(load.model.path)
     family = FAMILIES.get(folder.pipeline_class, "other")
-    if family != load.model.family:
+    if load.model.family not in (family, "other"):
         log("warning", f"{load.model.path} was taken for {load.model.family} but is {family} ({folder.pipeline_class})")
     device = device_of(load.device)
     pipe = _from_folder(folder, dtype_of(load.preset, family, device))

@@ -1,0 +1,104 @@
+"""
+`python -m kilnwatt_worker.fetch ORG/NAME [--revision R]`: the local folder of a model of the Hugging Face hub.
+
+Prints one line of JSON, `{"path": …}`. A model that is complete in the hub's cache is not asked for again.
+Never fetches pickles, nor anything that the pipeline does not load. Exits with 3 and one sentence otherwise.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+
+import httpx
+from huggingface_hub import HfApi, hf_hub_download, snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from kilnwatt_worker.errors import WorkerError
+from kilnwatt_worker.model_folder import INDEX, LEFT_OUT, VARIANT, inspect
+
+EXIT_UNREACHABLE = 3
+LOADED = (".json", ".safetensors", ".txt", ".model")
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(prog="kilnwatt_worker.fetch")
+    options.add_argument("name", metavar="ORG/NAME")
+    options.add_argument("--revision", default="main")
+    asked = options.parse_args()
+    try:
+        path = cached(asked.name, asked.revision) or download(asked.name, asked.revision)
+    except (HfHubHTTPError, HFValidationError, httpx.HTTPError, OSError) as error:
+        print(sentence(asked.name, asked.revision, error), file=sys.stderr)
+        return EXIT_UNREACHABLE
+    print(json.dumps({"path": path}))
+    return 0
+
+
+def cached(name: str, revision: str) -> str | None:
+    """None where the cache has nothing of it, or not all that is loaded."""
+    try:
+        path = snapshot_download(name, revision=revision, local_files_only=True)
+        inspect(path)
+    except (LocalEntryNotFoundError, WorkerError):
+        return None
+    return path
+
+
+def download(name: str, revision: str) -> str:
+    """Files that are on the disk already are not fetched again; an interrupted fetch goes on."""
+    print(f"fetching {name} ({revision}) from the hub", file=sys.stderr)
+    found = HfApi().list_repo_files(name, revision=revision)
+    index: object = {}
+    if INDEX in found:
+        index = json.loads(Path(hf_hub_download(name, INDEX, revision=revision)).read_text(encoding="utf-8"))
+    wanted = choose(found, index if isinstance(index, dict) else {})
+    return snapshot_download(name, revision=revision, allow_patterns=wanted)
+
+
+def choose(files: Iterable[str], index: Mapping[str, object]) -> list[str]:
+    """What the pipeline loads: its parts' files, and the fp16 weights of a part only where it has no others."""
+    parts = {part for part, value in index.items() if isinstance(value, list) and part not in LEFT_OUT}
+    chosen = [INDEX]
+    by_part: dict[str, list[str]] = {}
+    for file in files:
+        path = PurePosixPath(file)
+        if len(path.parts) == 2 and path.parts[0] in parts and path.suffix in LOADED:
+            by_part.setdefault(path.parts[0], []).append(file)
+    for names in by_part.values():
+        plain = [name for name in names if ".safetensors" in name and not _is_variant(name)]
+        settings = [name for name in names if ".safetensors" not in name]
+        half = [name for name in names if ".safetensors" in name and f".{VARIANT}" in name]
+        chosen += settings + (plain or half)
+    return chosen
+
+
+def sentence(name: str, revision: str, error: Exception) -> str:
+    if isinstance(error, GatedRepoError):
+        return f"the model {name} is open only to those who accepted its terms; do so on its page and set HF_TOKEN"
+    if isinstance(error, RepositoryNotFoundError):
+        return f"the hub has no model {name}, or shows it only with a token; check the name or set HF_TOKEN"
+    if isinstance(error, RevisionNotFoundError):
+        return f"the model {name} has no revision {revision}"
+    if isinstance(error, HFValidationError):
+        return f"{name} is no hub id; it looks like org/name"
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return f"the model {name} is not on this disk and the hub cannot be reached ({reason}); check the network"
+
+
+def _is_variant(name: str) -> bool:
+    """`model.fp16.safetensors`, `model.non_ema.safetensors`, `model.fp16-00001-of-00002.safetensors`."""
+    stem = PurePosixPath(name).name.removesuffix(".json").removesuffix(".index").removesuffix(".safetensors")
+    return "." in stem
+
+
+if __name__ == "__main__":
+    sys.exit(main())

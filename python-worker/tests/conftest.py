@@ -1,0 +1,25 @@
+"""Models for all tests, made once; nothing here reaches a network."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+os.environ["DIFFUSERS_VERBOSITY"] = "error"
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a tiny model: `sd`, `sdxl` or `flux`."""
+    folder = tmp_path_factory.mktemp("models")
+
+    def ensure(name: str) -> Path:
+        from tiny_models.writing import ensure as write
+        from tiny_models.pipelines import RECIPES
+
+        return write(RECIPES[name], folder).path
+
+    return ensure
