@@ -5,6 +5,7 @@ import { StoreThread } from './store-thread.ts';
 
 /** Rows that cross the channel at once: small enough that neither thread is held up. */
 const PAGE = 500;
+const PIECE_CHARACTERS = 1_000_000;
 
 export interface SqliteOptions {
   readonly path: string;
@@ -86,22 +87,19 @@ class SqliteStore implements Store {
 
   /** Jobs cross in pieces, so that ten thousand are never in memory twice; the transaction is one. */
   writeRun({ run, claimedFrom, add, requeue }: RunWrite): Promise<void> {
+    const inserts = function* () {
+      for (const { job, index, lineKey, occurrence, k } of add) {
+        yield { ...payloadOf(job.id, job), index, lineKey, occurrence, k };
+      }
+    };
+    const payloads = function* () {
+      for (const { id, job } of requeue) yield payloadOf(id, job);
+    };
     return this.#inTurn(async () => {
       await this.#thread.call('beginRun', run, claimedFrom, this.#clock.now());
       try {
-        for (const piece of pieces(add)) {
-          const jobs = piece.map(({ job, index, lineKey, occurrence, k }) => {
-            return { ...payloadOf(job.id, job), index, lineKey, occurrence, k };
-          });
-          await this.#thread.call('addJobs', run.id, jobs);
-        }
-        for (const piece of pieces(requeue)) {
-          await this.#thread.call(
-            'requeueJobs',
-            run.id,
-            piece.map(({ id, job }) => payloadOf(id, job)),
-          );
-        }
+        for (const jobs of pieces(inserts())) await this.#thread.call('addJobs', run.id, jobs);
+        for (const jobs of pieces(payloads())) await this.#thread.call('requeueJobs', run.id, jobs);
         await this.#thread.call('commitRun');
       } catch (error) {
         await this.#thread.call('abandonRun');
@@ -170,6 +168,17 @@ function payloadOf(id: string, job: Job): JobPayload {
   return { id, path: job.target, payload: JSON.stringify(job) };
 }
 
-function* pieces<T>(all: readonly T[]): Generator<readonly T[]> {
-  for (let from = 0; from < all.length; from += PAGE) yield all.slice(from, from + PAGE);
+/** Of at most {@link PAGE} jobs, and fewer where prompts are very long. */
+function* pieces<Item extends JobPayload>(items: Iterable<Item>): Generator<readonly Item[]> {
+  let piece: Item[] = [];
+  let characters = 0;
+  for (const item of items) {
+    piece.push(item);
+    characters += item.payload.length;
+    if (piece.length < PAGE && characters < PIECE_CHARACTERS) continue;
+    yield piece;
+    piece = [];
+    characters = 0;
+  }
+  if (piece.length > 0) yield piece;
 }

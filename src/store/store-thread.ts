@@ -2,8 +2,11 @@ import { Worker } from 'node:worker_threads';
 import { StorageError, sentenceOf } from '../errors.ts';
 import { type Answer, type Call, type Calls, receivedError } from './protocol.ts';
 
-/** Room for one page of jobs and its answer, many times over; the file itself is never in memory. */
-const LIMITS = { maxOldGenerationSizeMb: 96, maxYoungGenerationSizeMb: 8 };
+/**
+ * The young generation is small, because pages of rows are short-lived. The old one has room for many
+ * pages of very long prompts: a thread that meets this limit takes the whole process with it.
+ */
+const LIMITS = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 8 };
 
 interface Waiting {
   resolve(value: unknown): void;
