@@ -50,7 +50,8 @@ export function takesWords(name: string): boolean {
 
 /** The error for a name that no field has; `mend` says what else can be done about it. */
 export function unknownField(label: string, name: string, source: Source, mend = ''): InputError {
-  return new InputError(`${label} is not known${suggestion(name, FIELD_NAMES)}${mend}`, source);
+  const meant = suggestion(name, FIELD_NAMES, label.startsWith('--') ? '--' : '');
+  return new InputError(`${label} is not known${meant}${mend}`, source);
 }
 
 /** The two factors of A1111's count of pictures, until they are multiplied. */

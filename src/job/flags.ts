@@ -23,7 +23,9 @@ export function splitTrailingFlags(line: string, place: string, literal: boolean
   for (const start of line.matchAll(FLAG_STARTS)) {
     const scan = scanFlags(line.slice(start.index), place);
     if (scan.unknown !== undefined && literal) continue;
-    if (scan.unknown !== undefined) throw unknownFlag(scan.unknown, place);
+    if (scan.unknown !== undefined) {
+      throw unknownFlag(scan.unknown, place, ' (as part of a prompt, write it in quotes: --prompt "…")');
+    }
     const fields = readFields(scan.said, { place, code: 'bad_flag' });
     if (fields.prompt !== undefined) throw broken('--prompt stands behind a prompt; begin the line with it', place);
     return { prompt: line.slice(0, start.index).trim(), fields };
@@ -90,9 +92,8 @@ function stray(text: string, at: number, before: Said | undefined, place: string
   return broken(`"${word}"${behind} is no flag; put a value that has spaces in quotes`, place);
 }
 
-function unknownFlag(word: string, place: string): InputError {
+function unknownFlag(word: string, place: string, mend = ''): InputError {
   const label = word.replace(/=.*$/s, '');
-  const mend = ' (as part of a prompt, write it in quotes: --prompt "…")';
   return unknownField(label, label.slice(2), { place, code: 'bad_flag' }, mend);
 }
 

@@ -1,3 +1,9 @@
+/** `; did you mean X?`, or nothing; `prefix` goes before the name. */
+export function suggestion(typed: string, known: readonly string[], prefix = ''): string {
+  const name = nearest(typed, known);
+  return name === undefined ? '' : `; did you mean ${prefix}${name}?`;
+}
+
 /** The known name that a mistyped one most likely meant, or undefined where none is near. */
 export function nearest(typed: string, known: readonly string[]): string | undefined {
   const limit = Math.max(1, Math.floor(typed.length / 3));
@@ -9,22 +15,24 @@ export function nearest(typed: string, known: readonly string[]): string | undef
   return best?.name;
 }
 
-/** `; did you mean X?`, or nothing. */
-export function suggestion(typed: string, known: readonly string[]): string {
-  const name = nearest(typed, known);
-  return name === undefined ? '' : `; did you mean ${name}?`;
-}
-
-/** Levenshtein's: how many letters must be put in, taken out or changed. */
+/** How many letters must be put in, taken out, changed, or swapped with their neighbour. */
 function editDistance(from: string, to: string): number {
+  let before: number[] = [];
   let row = Array.from({ length: to.length + 1 }, (_, at) => at);
-  for (const [i, letter] of [...from].entries()) {
+  for (let i = 0; i < from.length; i += 1) {
     const next = [i + 1];
     for (let j = 0; j < to.length; j += 1) {
-      const changed = (row[j] ?? 0) + (to[j] === letter ? 0 : 1);
-      next.push(Math.min(changed, (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1));
+      const changed = cell(row, j) + (to[j] === from[i] ? 0 : 1);
+      const swaps = i > 0 && j > 0 && to[j] === from[i - 1] && to[j - 1] === from[i];
+      const swapped = swaps ? cell(before, j - 1) + 1 : changed;
+      next.push(Math.min(changed, swapped, cell(row, j + 1) + 1, cell(next, j) + 1));
     }
+    before = row;
     row = next;
   }
-  return row[to.length] ?? 0;
+  return cell(row, to.length);
+}
+
+function cell(row: readonly number[], at: number): number {
+  return row[at] ?? Number.POSITIVE_INFINITY;
 }

@@ -71,7 +71,9 @@ const NEUTRAL: Partial<Request> = {
   initImage: null,
   strength: null,
 };
-const NEUTRAL_BY_NAME: ReadonlyMap<string, unknown> = new Map(Object.entries(NEUTRAL));
+const NEUTRAL_TEXTS: ReadonlyMap<string, string> = new Map(
+  Object.entries(NEUTRAL).map(([name, value]) => [name, JSON.stringify(value)]),
+);
 
 /** Hash of the canonical request, `<version>:<sha256 hex>`. Equal keys mean the same picture. */
 export function requestKey(request: Request): string {
@@ -87,7 +89,7 @@ function canonical(request: Readonly<Record<string, unknown>>, leftOut: readonly
   const fields = Object.entries(request)
     .filter(([name]) => !leftOut.includes(name))
     .map(([name, value]) => [name, stable(value)] as const)
-    .filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(NEUTRAL_BY_NAME.get(name)))
+    .filter(([name, value]) => JSON.stringify(value) !== NEUTRAL_TEXTS.get(name))
     .sort(byName);
   return JSON.stringify(fields);
 }

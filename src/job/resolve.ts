@@ -164,6 +164,6 @@ function guidanceOf(said: Said, { defaults }: Model): Pick<Request, 'guidance' |
 function seedOf(said: Said, n: number): number | null {
   const seed = said.get('seed') ?? null;
   if (seed === null) return null;
-  if (Number.isInteger(seed) && seed >= 0 && seed + n - 1 <= MAX_SEED) return seed;
+  if (Number.isInteger(seed) && seed >= 0 && seed <= MAX_SEED - (n - 1)) return seed;
   throw said.refuse('seed', `the seed must be from 0 to ${MAX_SEED}, that of the last of ${n} too, not ${seed}`);
 }

@@ -1,0 +1,108 @@
+import { InputError } from '../../src/errors.ts';
+import type { Draft } from '../../src/job/draft.ts';
+import type { Request } from '../../src/job/request.ts';
+import { type ResolveOptions, resolve, type Wanted } from '../../src/job/resolve.ts';
+import type { JobRow, JobState, Model } from '../../src/ports.ts';
+
+export const sd: Model = {
+  name: 'tiny-sd',
+  path: '/models/tiny-sd',
+  hash: `sha256:${'5d'.repeat(32)}`,
+  family: 'sd',
+  nativeSize: { width: 512, height: 384 },
+  sizeMultiple: 8,
+  defaults: { steps: 20, guidance: 7, distilledGuidance: null, scheduler: 'dpmpp_2m', schedule: 'karras' },
+  schedulers: ['dpmpp_2m', 'euler', 'euler_a', 'ddim'],
+};
+
+export const flux: Model = {
+  ...sd,
+  name: 'org/flux-dev',
+  hash: `sha256:${'f1'.repeat(32)}`,
+  family: 'flux',
+  sizeMultiple: 16,
+  defaults: { steps: 28, guidance: 1, distilledGuidance: 3.5, scheduler: 'flow_match_euler', schedule: 'normal' },
+  schedulers: ['flow_match_euler'],
+};
+
+export const request: Request = {
+  model: 'tiny-sd',
+  modelHash: sd.hash,
+  prompt: 'a large red circle on a blue background',
+  negativePrompt: '',
+  seed: 1,
+  width: 512,
+  height: 512,
+  steps: 20,
+  guidance: 7,
+  distilledGuidance: null,
+  scheduler: 'dpmpp_2m',
+  schedule: 'karras',
+  loras: [],
+  vae: null,
+  clipSkip: 0,
+  initImage: null,
+  strength: null,
+};
+
+export const options: ResolveOptions = {
+  flags: {},
+  models: new Map([sd, flux].map((model) => [model.name, model])),
+  defaultModel: sd.name,
+  n: 1,
+  order: 'breadth',
+};
+
+/** Drafts of one prompt a line: a text, or a draft without its place. */
+export function drafts(...lines: readonly (string | Omit<Draft, 'place'>)[]): Draft[] {
+  return lines.map((line, at) => ({
+    ...(typeof line === 'string' ? { prompt: line } : line),
+    place: `prompts.txt:${at + 1}`,
+  }));
+}
+
+export function wantedOf(
+  lines: readonly (string | Omit<Draft, 'place'>)[],
+  more: Partial<ResolveOptions> = {},
+): Wanted[] {
+  return resolve(drafts(...lines), { ...options, ...more });
+}
+
+/** The row that the store has of a wanted picture. */
+export function rowOf(made: { index: number; wanted: Wanted; seed: number }, state: JobState = 'done'): JobRow {
+  return {
+    ...made.wanted.identity,
+    id: `run-${String(made.index).padStart(6, '0')}`,
+    runId: 'run',
+    index: made.index,
+    state,
+    prompt: made.wanted.request.prompt,
+    seed: made.seed,
+    path: `/out/${made.index}-${made.seed}.png`,
+    error: null,
+    seq: made.index,
+    receipt: null,
+  };
+}
+
+/** What a call was refused with. */
+export function refusal(call: () => unknown): { code: string; message: string } {
+  try {
+    call();
+  } catch (error) {
+    if (error instanceof InputError) return { code: error.code, message: error.message };
+    throw error;
+  }
+  throw new Error('nothing was refused');
+}
+
+/** Whole numbers from 0 to 2³²−1, the same ones for the same start (mulberry32). */
+export function numbers(start: number): () => number {
+  let state = start;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return (mixed ^ (mixed >>> 14)) >>> 0;
+  };
+}
