@@ -20,8 +20,13 @@ os.execvp(sys.argv[2], sys.argv[2:])`;
  * programs that do not see to it themselves. It keeps its pid: no wrapper stays behind. Linux only, and
  * to be started from the main thread, since the kernel watches the thread that forked.
  */
-export function diesWithParent(command: Command, python: string | undefined, parent = process.pid): Command {
-  const setpriv = SETPRIV.find((path) => existsSync(path));
+export function diesWithParent(
+  command: Command,
+  python: string | undefined,
+  parent = process.pid,
+  setprivs: readonly string[] = SETPRIV,
+): Command {
+  const setpriv = setprivs.find((path) => existsSync(path));
   const rest = [String(parent), command.command, ...command.args];
   if (setpriv !== undefined) {
     return { command: setpriv, args: ['--pdeathsig', 'KILL', '/bin/sh', '-c', SHELL, 'kilnwatt', ...rest] };

@@ -3,6 +3,7 @@ import type { Batch, BatchResult, Check, Clock, Device, Provider } from '../port
 import { PRESETS } from '../preset/catalogue.ts';
 import { type WorkerLimits, workerLimits } from '../worker/limits.ts';
 import { Supervisor } from '../worker/supervisor.ts';
+import { Calls } from './calls.ts';
 import { makeBatch, type Place } from './local-batch.ts';
 import { checkPython } from './python-check.ts';
 
@@ -34,8 +35,7 @@ export class LocalProvider implements Provider {
   readonly devices: readonly Device[];
   readonly #options: LocalProviderOptions;
   readonly #places: ReadonlyMap<string, Place>;
-  readonly #running = new Set<AbortController>();
-  #closed = false;
+  readonly #calls = new Calls('local');
 
   constructor(options: LocalProviderOptions) {
     this.devices = options.devices;
@@ -53,23 +53,14 @@ export class LocalProvider implements Provider {
     return this.#placeOf(device).supervisor.engine?.spec.modelHash ?? null;
   }
 
-  async make(batch: Batch, options: Parameters<Provider['make']>[1]): Promise<BatchResult> {
-    if (this.#closed) throw closedError();
-    const running = new AbortController();
-    const onAbort = () => running.abort(options.signal?.reason);
-    if (options.signal?.aborted) onAbort();
-    options.signal?.addEventListener('abort', onAbort, { once: true });
-    this.#running.add(running);
-    try {
-      return await makeBatch(this.#placeOf(batch.device), batch, {
+  make(batch: Batch, { signal, onProgress }: Parameters<Provider['make']>[1]): Promise<BatchResult> {
+    return this.#calls.run(signal, (either) =>
+      makeBatch(this.#placeOf(batch.device), batch, {
         clock: this.#options.clock,
-        signal: running.signal,
-        onProgress: (progress) => options.onProgress?.(progress),
-      });
-    } finally {
-      this.#running.delete(running);
-      options.signal?.removeEventListener('abort', onAbort);
-    }
+        signal: either,
+        onProgress: (progress) => onProgress?.(progress),
+      }),
+    );
   }
 
   check(): Promise<readonly Check[]> {
@@ -77,8 +68,7 @@ export class LocalProvider implements Provider {
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
-    for (const running of this.#running) running.abort(closedError());
+    this.#calls.close();
     await Promise.all([...this.#places.values()].map(({ supervisor }) => supervisor.stop()));
   }
 
@@ -106,8 +96,4 @@ function placeFor(device: Device, options: LocalProviderOptions): Place {
     onLog: (line) => log(`${device.id}: ${line}`),
   });
   return { device, supervisor };
-}
-
-function closedError(): UnavailableError {
-  return new UnavailableError('the local provider is closed and makes no more pictures', { code: 'provider_closed' });
 }

@@ -14,7 +14,8 @@ interface PythonOptions {
 const LIMIT_MS: Millis = 120_000;
 const MEND = 'set up the Python environment anew with scripts/setup';
 
-const PROBE = `import json, platform
+/** Torch is looked at only when asked for: its import takes seconds. */
+const PROBE = `import json, platform, sys
 found = {"python": platform.python_version()}
 def attempt(name, get):
     try: found[name] = get()
@@ -26,21 +27,24 @@ def torch():
     import torch
     return {"version": torch.__version__, "built_for": torch.version.cuda, "cuda": torch.cuda.is_available()}
 attempt("worker", worker)
-attempt("torch", torch)
+if sys.argv[1] == "diffusers": attempt("torch", torch)
 print(json.dumps(found))`;
 
 const broken = z.object({ error: z.string() });
 const probeSchema = z.object({
   python: z.string(),
   worker: z.union([z.string(), broken]),
-  torch: z.union([z.object({ version: z.string(), built_for: z.string().nullable(), cuda: z.boolean() }), broken]),
+  torch: z
+    .union([z.object({ version: z.string(), built_for: z.string().nullable(), cuda: z.boolean() }), broken])
+    .optional(),
 });
 type Probe = z.infer<typeof probeSchema>;
+type Torch = NonNullable<Probe['torch']>;
 
 /** Lines of `doctor` on the interpreter, our worker in it, and torch with its CUDA. */
 export async function checkPython(options: PythonOptions): Promise<readonly Check[]> {
-  const { python, workerDir } = options;
-  const run = await runBriefly(python, ['-c', PROBE], { limit: LIMIT_MS, env: { PYTHONPATH: workerDir } });
+  const { python, workerDir, engine, devices } = options;
+  const run = await runBriefly(python, ['-c', PROBE, engine], { limit: LIMIT_MS, env: { PYTHONPATH: workerDir } });
   const found = run.ok ? probeSchema.safeParse(parsed(run.output)) : null;
   if (!found?.success) {
     const why = run.ok ? `answered ${run.output.slice(0, 200)}` : run.complaint;
@@ -50,9 +54,8 @@ export async function checkPython(options: PythonOptions): Promise<readonly Chec
     { name: 'python', status: 'ok', detail: `${found.data.python} (${python})` },
     workerLine(found.data.worker, workerDir),
   ];
-  return options.engine === 'fake'
-    ? lines
-    : [...lines, torchLine(found.data.torch), cudaLine(found.data.torch, options.devices)];
+  const { torch } = found.data;
+  return torch === undefined ? lines : [...lines, torchLine(torch), cudaLine(torch, devices)];
 }
 
 function workerLine(worker: Probe['worker'], workerDir: string): Check {
@@ -60,14 +63,14 @@ function workerLine(worker: Probe['worker'], workerDir: string): Check {
   return { name: 'worker', status: 'fail', detail: `${worker.error} (looked in ${workerDir})`, mend: MEND };
 }
 
-function torchLine(torch: Probe['torch']): Check {
+function torchLine(torch: Torch): Check {
   if ('error' in torch) return { name: 'torch', status: 'fail', detail: torch.error, mend: MEND };
   const build = torch.built_for === null ? 'built for the CPU' : `built for CUDA ${torch.built_for}`;
   return { name: 'torch', status: 'ok', detail: `${torch.version}, ${build}` };
 }
 
 /** A CPU build beside a card makes pictures, but a hundred times slower than its owner expects. */
-function cudaLine(torch: Probe['torch'], devices: readonly Device[]): Check {
+function cudaLine(torch: Torch, devices: readonly Device[]): Check {
   const cards = devices.filter((device) => device.kind === 'cuda').map((device) => device.id);
   const usable = !('error' in torch) && torch.cuda;
   if (usable) return { name: 'cuda', status: 'ok', detail: 'torch can use the card' };
