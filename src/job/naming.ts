@@ -5,8 +5,6 @@ import { safePart, slug } from './file-name.ts';
 import { suggestion } from './nearest.ts';
 import type { Wanted } from './resolve.ts';
 
-export const DEFAULT_PATTERN = '{run}/{index:05}-{seed}';
-
 export interface NamingOptions {
   /** A path below `out` with `{run} {index:05} {seed} {id} {date} {prompt:40} {model} {name}` in it. */
   readonly pattern: string;
@@ -44,16 +42,6 @@ export function targetFor(options: NamingOptions, job: NamedJob): string {
     path = `${base}-${padded(job.index, 5)}${again === 1 ? '' : `-${again}`}${extension}`;
   }
   return path;
-}
-
-/**
- * The pattern, if it can be used.
- * @throws InputError `bad_pattern`
- */
-export function checkPattern(pattern: string): string {
-  for (const part of partsOf(pattern))
-    part.replaceAll(PLACEHOLDER, (_, name: string, width?: string) => checkPlaceholder(name, width));
-  return pattern;
 }
 
 /** `20261124-091500-prompts`: the name of a run that was given none, in local time. */

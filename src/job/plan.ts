@@ -16,7 +16,7 @@ export interface PlanOptions {
 
 /** What has to be done, so that a run holds what is wanted. Lists are in the order of the wanted. */
 export interface Plan {
-  /** `wanted.identity` is no other job's of the run. */
+  /** No other job of the run has the identity of one of these: it would have been matched. */
   readonly add: readonly { readonly index: number; readonly wanted: Wanted; readonly seed: number }[];
   /** Jobs that keep index, seed and file name and are made (again). */
   readonly requeue: readonly { readonly row: JobRow; readonly wanted: Wanted; readonly seed: number }[];
@@ -32,7 +32,6 @@ export interface Plan {
 /** Compares what a run has with what is wanted. New jobs take the next free indexes. */
 export function planRun(existing: readonly JobRow[], wanted: readonly Wanted[], options: PlanOptions): Plan {
   const matches = matchRows(existing, wanted);
-  const unique = identities(existing, wanted);
   const add: Plan['add'][number][] = [];
   const requeue: Plan['requeue'][number][] = [];
   const stays: Record<'done' | 'failed', JobRow[]> = { done: [], failed: [] };
@@ -43,7 +42,7 @@ export function planRun(existing: readonly JobRow[], wanted: readonly Wanted[], 
     const fate = row === undefined ? 'make' : fateOf(row, options);
     if (row === undefined) {
       index += 1;
-      add.push({ index, wanted: unique(one), seed: one.seed ?? options.randomSeed() });
+      add.push({ index, wanted: one, seed: one.seed ?? options.randomSeed() });
     } else if (fate === 'make') requeue.push({ row, wanted: one, seed: row.seed });
     else stays[fate].push(row);
     if (fate === 'make') order.push(row?.index ?? index);
@@ -64,21 +63,4 @@ function fateOf(row: JobRow, options: PlanOptions): 'make' | 'done' | 'failed' {
   if (row.state === 'done') return options.remakeMissing && options.missing.has(row.id) ? 'make' : 'done';
   if (row.state === 'failed') return options.retryFailed ? 'make' : 'failed';
   return 'make';
-}
-
-/** Gives a new job the next occurrence where its own is an older job's, which another line was given. */
-function identities(existing: readonly JobRow[], wanted: readonly Wanted[]): (one: Wanted) => Wanted {
-  const taken = new Set(existing.map(identityText));
-  const next = new Map<string, number>();
-  for (const identity of [...existing, ...wanted.map((one) => one.identity)]) {
-    const place = `${identity.lineKey} ${identity.k}`;
-    next.set(place, Math.max(next.get(place) ?? 0, identity.occurrence + 1));
-  }
-  return (one) => {
-    if (!taken.has(identityText(one.identity))) return one;
-    const place = `${one.identity.lineKey} ${one.identity.k}`;
-    const occurrence = next.get(place) ?? 0;
-    next.set(place, occurrence + 1);
-    return { ...one, identity: { ...one.identity, occurrence } };
-  };
 }
