@@ -41,10 +41,10 @@ export class Checkout {
   }
 
   /** As {@link setup}, in a process group of its own, as a terminal starts it. */
-  start(): { readonly interrupt: () => void; readonly ended: Promise<Ended> } {
+  start(env: NodeJS.ProcessEnv): { readonly interrupt: () => void; readonly ended: Promise<Ended> } {
     const child = spawn(join(this.root, 'scripts/setup'), [], {
       cwd: this.#home,
-      env: this.#environment(),
+      env: this.#environment(env),
       detached: true,
     });
     return { ended: collected(child), interrupt: () => process.kill(-(child.pid ?? Number.NaN), 'SIGINT') };
@@ -83,6 +83,7 @@ export class Checkout {
       cpSync(join(REPOSITORY, 'scripts', script), join(this.root, 'scripts', script));
     writeFileSync(join(this.root, 'python-worker/requirements.txt'), 'diffusers==0.40.0\nnodejs-wheel==24.0.0\n');
     writeFileSync(join(this.root, 'python-worker/requirements-dev.txt'), 'pytest==9.0.0\n');
+    writeFileSync(join(this.root, 'python-worker/requirements-nvidia.txt'), 'nvidia-ml-py==13.0.0\n');
     for (const file of ['package.json', 'package-lock.json', '.npmrc']) writeFileSync(join(this.root, file), '');
   }
 

@@ -1,7 +1,6 @@
 import { once } from 'node:events';
-import { existsSync, globSync, readFileSync, rmSync, statSync, watch, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { existsSync, globSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Checkout } from './checkout.ts';
@@ -23,7 +22,7 @@ beforeAll(async () => {
 afterAll(() => checkout.remove());
 afterEach(() => checkout.removeShims());
 
-describe('a set-up that cannot be', () => {
+describe('a set-up that cannot be', { timeout: 120_000 }, () => {
   it.each([
     ['no Python', 'exit 127', /no Python was found: install it with 'apt install python3 python3-venv'/],
     ['an old Python', pretending('sys.version_info = (3, 9, 2)'), /python3 is 3\.9, and 3\.11 to 3\.14 are needed/],
@@ -64,7 +63,7 @@ describe('a set-up that cannot be', () => {
   });
 });
 
-describe('a set-up', () => {
+describe('a set-up', { timeout: 120_000 }, () => {
   it('says that the network cannot be reached, and where the log is', async () => {
     const { code, said } = await checkout.setup({ env: NO_NETWORK });
     expect(said).toMatch(
@@ -100,18 +99,17 @@ describe('a set-up', () => {
     expect(readFileSync(join(info, '../diffusers/half.py'), 'utf8')).toContain('whole');
   });
 
-  it('can be interrupted and started again', async () => {
-    rmSync(join(checkout.root, 'node_modules'), { recursive: true });
-    writeFileSync(join(checkout.root, '.hang'), '');
-    const watcher = watch(checkout.root);
-    const running = checkout.start();
-    while (!existsSync(join(checkout.root, '.hanging'))) await once(watcher, 'change');
-    watcher.close();
+  it('can be interrupted while it waits for the network, and started again', async () => {
+    removeTorch();
+    const silent = createServer();
+    const index = await listening(silent);
+    const running = checkout.start({ PIP_NO_INDEX: '0', PIP_INDEX_URL: index, KILNWATT_TORCH_INDEX: index });
+    await once(silent, 'request');
     running.interrupt();
     const { code, said } = await running.ended;
+    silent.close();
     expect(said).toMatch(/interrupted; the next start takes it up again$/);
     expect(code).toBe(130);
-    rmSync(join(checkout.root, '.hang'));
     expect((await checkout.setup()).code).toBe(0);
   });
 
@@ -145,41 +143,54 @@ describe('a set-up', () => {
   });
 });
 
-describe('the index of PyTorch for the CPU', () => {
+describe('the index of PyTorch for the CPU', { timeout: 120_000 }, () => {
   const asked: string[] = [];
   const server = createServer((request, response) => {
     asked.push(request.url ?? '');
     response.writeHead(404).end();
   });
+  let index: string;
   beforeAll(async () => {
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
+    index = await listening(server);
   });
   afterAll(() => server.close());
 
   const again = async (): Promise<string> => {
     asked.length = 0;
-    for (const info of globSync(join(checkout.root, '.venv/lib/python3*/site-packages/torch-*')))
-      rmSync(info, { recursive: true });
-    rmSync(join(checkout.root, 'node_modules'), { recursive: true });
-    const { port } = server.address() as AddressInfo;
-    const index = `http://127.0.0.1:${port}`;
-    const { said } = await checkout.setup({
-      env: { PIP_NO_INDEX: '0', PIP_INDEX_URL: `${index}/main`, KILNWATT_TORCH_INDEX: `${index}/cpu` },
-    });
-    return said;
+    removeTorch();
+    const env = { PIP_NO_INDEX: '0', PIP_INDEX_URL: `${index}/main`, KILNWATT_TORCH_INDEX: `${index}/cpu` };
+    return (await checkout.setup({ env })).said;
   };
 
   it('is asked for PyTorch and for nothing else', async () => {
     expect(await again()).toContain('PyTorch 2.13.0 for cpu');
+    expect(packages()).not.toContain('nvidia_ml_py');
     expect(asked.filter((url) => url.startsWith('/cpu/'))).toEqual(['/cpu/torch/']);
   });
 
-  it('says NVIDIA where nvidia-smi lists a card', async () => {
+  it('is not the one for a card that nvidia-smi lists, whose meter is installed too', async () => {
     checkout.shim('nvidia-smi', 'echo "GPU 0: NVIDIA GeForce RTX 4090 (UUID: GPU-1)"');
     expect(await again()).toContain('PyTorch 2.13.0 for NVIDIA');
+    expect(packages()).toContain('nvidia_ml_py');
   });
 });
+
+/** Its address, on loopback. */
+async function listening(server: Server): Promise<string> {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('the server has no port');
+  return `http://127.0.0.1:${address.port}`;
+}
+
+/** As if the set-up had been left before it came to PyTorch. */
+function removeTorch(): void {
+  for (const part of globSync(join(checkout.root, '.venv/lib/python3*/site-packages/torch-*')))
+    rmSync(part, { recursive: true });
+  rmSync(join(checkout.root, '.venv/.kilnwatt-base'), { force: true });
+  rmSync(join(checkout.root, '.venv/.kilnwatt-dev'), { force: true });
+}
 
 function packages(): string[] {
   return globSync(join(checkout.root, '.venv/lib/python3*/site-packages/*.dist-info')).map((path) =>
