@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { safePart } from '../../src/job/file-name.ts';
-import { checkPattern, checkRunName, type NamedJob, runNameFor, targetFor, USUAL } from '../../src/job/naming.ts';
+import { checkRunName, type NamedJob, runNameFor, targetFor } from '../../src/job/naming.ts';
 import { refusal, wantedOf } from './samples.ts';
 
 const USUAL = '{run}/{index:05}-{seed}';
