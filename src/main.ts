@@ -140,7 +140,7 @@ class LocalApp implements App {
     const { python, redisBinary: binary } = this.#config;
     const server = await startValkey({
       python,
-      dataDir: join(this.#config.dataDir, 'valkey'),
+      dataDir: this.#config.dataDir,
       socketPath,
       clock: this.clock,
       log: (line) => this.#log(line),

@@ -23,6 +23,8 @@ export interface BatcherOptions<Item> {
   onWindow?(window: number): void;
   /** How long a free device waits for its batch to fill. */
   readonly linger?: Millis;
+  /** The same for a device with nothing loaded: its first batch waits for a load anyway. */
+  readonly lingerUnloaded?: Millis;
   readonly patience?: Millis;
 }
 
@@ -34,6 +36,7 @@ interface Waiting<Item> {
 }
 
 const LINGER_MS = 20;
+const LINGER_UNLOADED_MS = 250;
 const PATIENCE_MS = 60_000;
 
 /**
@@ -103,8 +106,10 @@ export class Batcher<Item> {
 
   /** A device that stood idle waits a moment from the first arrival on, so that its batch can fill. */
   #lingerFromIdle(): void {
-    const until = this.#options.timer.monotonic() + this.#linger;
-    for (const [device, since] of this.#free) if (since === Number.NEGATIVE_INFINITY) this.#free.set(device, until);
+    const now = this.#options.timer.monotonic();
+    for (const [device, since] of this.#free) {
+      if (since === Number.NEGATIVE_INFINITY) this.#free.set(device, now + this.#lingerOf(device));
+    }
   }
 
   #pump(): void {
@@ -158,7 +163,7 @@ export class Batcher<Item> {
 
   #freed(device: string, count: number): void {
     this.#inside -= count;
-    this.#free.set(device, this.#options.timer.monotonic() + this.#linger);
+    this.#free.set(device, this.#options.timer.monotonic() + this.#lingerOf(device));
     this.#resize();
     this.#pump();
   }
@@ -188,8 +193,9 @@ export class Batcher<Item> {
     return windowFor(limitsAtLeast, keys.length);
   }
 
-  get #linger(): Millis {
-    return this.#options.linger ?? LINGER_MS;
+  #lingerOf(device: string): Millis {
+    const { linger = LINGER_MS, lingerUnloaded = LINGER_UNLOADED_MS, resident } = this.#options;
+    return resident(device) === null ? lingerUnloaded : linger;
   }
 }
 

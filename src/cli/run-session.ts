@@ -38,8 +38,10 @@ export async function runSession(options: RunSessionOptions): Promise<number> {
     { clock, models, images, launch, isAlive, randomSeed, store: await app.store() },
     options.ask,
   );
-  const [first] = planned.jobs;
-  if (!options.dryRun && first !== undefined) await requireRoom(app, first);
+  if (!options.dryRun && planned.jobs.length > 0) {
+    await requireRoom(app, planned.jobs);
+    await session.ready();
+  }
   announce(planned, reporter);
   if (options.dryRun) {
     for (const job of planned.jobs) reporter.event(jobOf(job, 'planned'));
@@ -189,7 +191,9 @@ class Making {
 const TAKE_OVER_EVERY_MS: Millis = 1_000;
 
 /** Looks before anything is queued: a disk that is full, or a folder that may not be written to. */
-async function requireRoom(app: App, { target, id }: Job): Promise<void> {
+async function requireRoom(app: App, [first]: readonly Job[]): Promise<void> {
+  if (first === undefined) return;
+  const { target, id } = first;
   await app.images.discard(await app.images.prepare(target, id));
 }
 

@@ -57,10 +57,15 @@ export class Session {
     return true;
   }
 
+  /** Looks whether the queue, and for an owner the devices, are to be had, before anything is written. */
+  async ready(): Promise<void> {
+    if (await this.enter()) await this.#options.app.provider();
+    await this.#reachQueue();
+  }
+
   /** Submits, and works if this process is the owner. Returns the store's sequence from which to follow. */
   async start(planned: PlannedRun): Promise<number> {
     const { app } = this.#options;
-    await this.#reachQueue();
     const since = await submit(
       {
         store: await app.store(),

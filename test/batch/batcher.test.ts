@@ -57,6 +57,15 @@ describe('Batcher', () => {
     expect(numbersOf(rides[0])).toEqual([1, 2, 3]);
   });
 
+  it('waits longer where a load comes first, because company costs nothing then', () => {
+    const { clock, rides, submit } = station({ resident: () => null });
+    submit('a', 1);
+    clock.advance(249);
+    expect(rides).toHaveLength(0);
+    clock.advance(1);
+    expect(rides).toHaveLength(1);
+  });
+
   it('does not wait once the window is full', () => {
     const { rides, submit } = station();
     submit('a', 1, 2, 3, 4, 5, 6, 7, 8);

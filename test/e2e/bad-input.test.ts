@@ -31,7 +31,7 @@ describe('bad input is one sentence with its place, and nothing is queued', () =
     refused(['run', kiln.write('empty.txt', '\n# nothing\n')], 2, /empty\.txt: holds no prompts/));
   it('a file that is not there', () => refused(['run', 'none.txt'], 2, /none\.txt: there is no such file/));
   it('a bad flag in line 7', () =>
-    refused(['run', seventh('a cat --stesp 3')], 2, /p\.txt:7: --stesp is not known; did you mean steps\?/));
+    refused(['run', seventh('a cat --stesp 3')], 2, /p\.txt:7: --stesp is not known; did you mean --steps\?/));
   it('a broken flag in line 7', () =>
     refused(['run', seventh('a cat --steps many')], 2, /p\.txt:7: --steps needs a whole number/));
   it('a size that is not divisible by 8', () =>
@@ -65,7 +65,7 @@ describe('bad input is one sentence with its place, and nothing is queued', () =
   });
 
   it('a folder of pictures that is a file', async () => {
-    kiln.write('outputs', '');
-    await refused(['run', 'a cat'], 1, /outputs/);
+    kiln.write('file', '');
+    await refused(['run', 'a cat', '--out', 'file'], 1, /file/);
   });
 });

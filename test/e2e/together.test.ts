@@ -38,14 +38,12 @@ describe('two runs at once on one data folder', () => {
   });
 
   it('refuse the same name at the same time', async () => {
-    kiln = new Kiln(SLOW);
-    const args = ['run', kiln.write('a.txt', prompts('a', 12)), '--name', 'a', '--json'];
-    const first = kiln.start(args);
-    await first.line(/"state":"running"/);
+    kiln = new Kiln({ KW_FAKE: JSON.stringify({ step_seconds: 60 }) });
+    const args = ['run', kiln.write('a.txt', prompts('a', 2)), '--name', 'a', '--json'];
+    await kiln.start(args).line(/"state":"running"/);
     const second = await kiln.run(args);
     expect(second.code).toBe(2);
     expect(second.stderr).toContain('the run a is being made by another process');
-    expect((await first.ended).code).toBe(0);
   });
 });
 
@@ -61,7 +59,8 @@ describe('Ctrl-C', () => {
     expect(ended.stderr).toContain('the same command goes on where it stopped');
     const summary = Kiln.events(ended).at(-1);
     expect(summary).toMatchObject({ event: 'summary', jobs: 20, failed: 0 });
-    expect(Number(summary?.images) % 4).toBe(0);
+    expect(Number(summary?.images)).toBeGreaterThan(0);
+    expect(Number(summary?.left)).toBeGreaterThan(0);
     expect(Number(summary?.images) + Number(summary?.left)).toBe(20);
     expect(kiln.leftovers()).toEqual([]);
     const again = Kiln.events(await kiln.run(args));
