@@ -23,9 +23,17 @@ const UNKNOWN_ENERGY: EnergyReading = { millijoules: null, method: 'unknown', me
 
 /**
  * Has the batch's engine loaded and makes its pictures. What is wrong with the batch itself is the answer of
- * each of its jobs; only what is wrong with the worker rejects.
+ * each of its jobs; only what is wrong with the worker rejects. After out-of-memory the process is replaced.
  */
 export async function makeBatch(place: Place, batch: Batch, options: MakeOptions): Promise<BatchResult> {
+  const result = await makeOrRefuse(place, batch, options);
+  const outOfMemory = result.answers.some((answer) => answer.kind === 'failure' && answer.code === 'out_of_memory');
+  // What such a process has left of its memory is in pieces.
+  if (outOfMemory) await place.supervisor.stop();
+  return result;
+}
+
+async function makeOrRefuse(place: Place, batch: Batch, options: MakeOptions): Promise<BatchResult> {
   const overhead: BatchResult['overhead'][number][] = [];
   try {
     const spec = engineFor(batch, place.device);
@@ -55,12 +63,12 @@ async function load(
   { clock, signal, onProgress }: MakeOptions,
   overhead: BatchResult['overhead'][number][],
 ): Promise<void> {
-  if (supervisor.engine?.spec.id === spec.id) return;
   const begun = clock.monotonic();
-  onProgress({ batch, phase: 'load', step: 0, steps: 1 });
+  if (supervisor.engine?.spec.id !== spec.id) onProgress({ batch, phase: 'load', step: 0, steps: 1 });
   try {
     const report = await supervisor.ensureLoaded(spec, { signal });
-    if (report !== null) overhead.push({ cause: 'load', ...report });
+    if (report === null) return;
+    overhead.push({ cause: 'load', ...report });
   } catch (error) {
     overhead.push({ cause: 'load', seconds: (clock.monotonic() - begun) / 1_000, energy: UNKNOWN_ENERGY });
     throw error;
@@ -68,24 +76,14 @@ async function load(
   onProgress({ batch, phase: 'load', step: 1, steps: 1 });
 }
 
-/** After out-of-memory the process is replaced: what it has left is in pieces. */
-async function generate(
-  supervisor: Supervisor,
-  batch: Batch,
-  { signal, onProgress }: MakeOptions,
-): Promise<BatchReport> {
-  const report = await supervisor.generate(
-    { batch: batch.id, params: paramsOf(batch), items: batch.jobs.map(itemOf) },
-    {
-      signal,
-      onProgress: ({ phase, step, steps }) => {
-        if (phase !== 'idle') onProgress({ batch: batch.id, phase, step, steps });
-      },
+function generate(supervisor: Supervisor, batch: Batch, { signal, onProgress }: MakeOptions): Promise<BatchReport> {
+  const order = { batch: batch.id, params: paramsOf(batch), items: batch.jobs.map(itemOf) };
+  return supervisor.generate(order, {
+    signal,
+    onProgress: ({ phase, step, steps }) => {
+      if (phase !== 'idle') onProgress({ batch: batch.id, phase, step, steps });
     },
-  );
-  const outOfMemory = report.answers.some((answer) => answer.kind === 'failure' && answer.code === 'out_of_memory');
-  if (outOfMemory) await supervisor.stop();
-  return report;
+  });
 }
 
 function paramsOf(batch: Batch): Generate['params'] {

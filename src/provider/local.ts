@@ -86,7 +86,8 @@ function placeFor(device: Device, options: LocalProviderOptions): Place {
     device: device.id,
     worker: {
       command: python,
-      args: ['-u', '-m', 'kilnwatt_worker', '--engine', engine],
+      // -P: a file of the working folder must not stand in for a package of the same name.
+      args: ['-P', '-u', '-m', 'kilnwatt_worker', '--engine', engine],
       env: { ...env, PYTHONPATH: workerDir },
     },
     launch,

@@ -44,7 +44,10 @@ type Torch = NonNullable<Probe['torch']>;
 /** Lines of `doctor` on the interpreter, our worker in it, and torch with its CUDA. */
 export async function checkPython(options: PythonOptions): Promise<readonly Check[]> {
   const { python, workerDir, engine, devices } = options;
-  const run = await runBriefly(python, ['-c', PROBE, engine], { limit: LIMIT_MS, env: { PYTHONPATH: workerDir } });
+  const run = await runBriefly(python, ['-P', '-c', PROBE, engine], {
+    limit: LIMIT_MS,
+    env: { PYTHONPATH: workerDir },
+  });
   const found = run.ok ? probeSchema.safeParse(parsed(run.output)) : null;
   if (!found?.success) {
     const why = run.ok ? `answered ${run.output.slice(0, 200)}` : run.complaint;

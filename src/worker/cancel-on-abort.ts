@@ -7,14 +7,12 @@ import type { Incarnation } from './incarnation.ts';
  * From an abort on, asks the worker to leave out what is open, and ends a worker that has not finished the batch
  * within the limit. Returns what takes the listener and its timer away.
  */
-export function cancelOnAbort(options: {
-  readonly incarnation: Incarnation;
-  readonly answers: Answers;
-  readonly signal: AbortSignal | undefined;
-  readonly clock: Clock;
-  readonly limit: Millis;
-}): () => void {
-  const { incarnation, answers, signal, clock, limit } = options;
+export function cancelOnAbort(
+  incarnation: Incarnation,
+  answers: Answers,
+  options: { readonly signal: AbortSignal | undefined; readonly clock: Clock; readonly limit: Millis },
+): () => void {
+  const { signal, clock, limit } = options;
   let stopTimer = () => {};
   const onAbort = () => {
     incarnation.send({ type: 'cancel', batch: answers.batch, jobs: answers.open });

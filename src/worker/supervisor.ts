@@ -1,9 +1,9 @@
-import { AppError } from '../errors.ts';
 import type { Clock } from '../ports.ts';
 import { Restarts } from '../process/backoff.ts';
 import { pause } from '../process/clock.ts';
 import { Answers, type BatchReport, isAboutBatch } from './answers.ts';
 import { cancelOnAbort } from './cancel-on-abort.ts';
+import { Conversation, type Listener, type Outcome, only } from './conversation.ts';
 import { type Death, workerDied, workerUnavailable } from './death.ts';
 import {
   answersLoad,
@@ -16,14 +16,14 @@ import {
 } from './engine.ts';
 import { Incarnation, type WorkerCommand } from './incarnation.ts';
 import type { WorkerLimits } from './limits.ts';
-import type { Generate, Inbound, InboundOf, Order } from './messages.ts';
+import type { Generate, InboundOf, Order } from './messages.ts';
 import type { WatchedPhase } from './watchdog.ts';
 
 /**
- * `down` no process → `starting` until its hello → `ready` for an order ⇄ `loading` or `generating`.
- * From each of them a death leads to `down`; a stop leads there by way of `stopping`.
+ * `down` no process → (`waiting` for the end of the back-off →) `starting` until its hello → `ready` for an order ⇄
+ * `loading` or `generating`. From each of them a death leads to `down`; a stop leads there by way of `stopping`.
  */
-export type SupervisorState = 'down' | 'starting' | 'ready' | 'loading' | 'generating' | 'stopping';
+export type SupervisorState = 'down' | 'waiting' | 'starting' | 'ready' | 'loading' | 'generating' | 'stopping';
 
 export interface SupervisorOptions {
   readonly device: string;
@@ -38,31 +38,23 @@ export interface SupervisorOptions {
   onState?(state: SupervisorState): void;
 }
 
-/** What the worker answered, or how it died instead. */
-type Outcome<Value> = { readonly value: Value } | { readonly death: Death };
-
-interface Exchange {
-  /** Returns why the message is against the protocol. */
-  take(message: Inbound): string | undefined;
-  lost(death: Death): void;
-}
-
 /**
  * Keeps the one worker of a device: starts it when it is needed, gives it one order at a time, and replaces it
  * when it dies, hangs or talks nonsense. After a death the next start waits, longer each time until a batch is finished.
  */
 export class Supervisor {
   readonly #options: SupervisorOptions;
+  readonly #conversation: Conversation;
+  readonly #restarts: Restarts;
   #state: SupervisorState = 'down';
   #incarnation: Incarnation | null = null;
-  #exchange: Exchange | null = null;
   #engine: LoadedEngine | null = null;
   #launches = 0;
-  readonly #restarts: Restarts;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#restarts = new Restarts(options.clock, options.rng);
+    this.#conversation = new Conversation((line) => options.onLog(line));
   }
 
   get state(): SupervisorState {
@@ -116,13 +108,7 @@ export class Supervisor {
     const answers = new Answers(batch.batch, batch.items, this.#options.clock);
     const order: Order = { type: 'generate', engine: this.#engine.spec.id, ...batch };
     const { clock, limits } = this.#options;
-    const stopListening = cancelOnAbort({
-      incarnation: this.#incarnation,
-      answers,
-      signal,
-      clock,
-      limit: limits.cancel,
-    });
+    const stopListening = cancelOnAbort(this.#incarnation, answers, { signal, clock, limit: limits.cancel });
     const outcome = await this.#ask<InboundOf<'done'>>('generating', order, 'encode', (message, settle) => {
       if (!isAboutBatch(message)) return `${message.type} came while batch ${batch.batch} was made`;
       const complaint = answers.take(message);
@@ -133,7 +119,10 @@ export class Supervisor {
     return this.#report(answers, outcome, signal);
   }
 
-  /** Ends the worker and waits until it is gone. It is started anew when it is needed again. */
+  /**
+   * Ends the worker and waits until it is gone. It is started anew when it is needed again. Who stops for good
+   * aborts the calls under way first, or one that waits for a restart goes on to it.
+   */
   async stop(): Promise<void> {
     if (this.#incarnation === null) return;
     this.#become('stopping');
@@ -142,8 +131,7 @@ export class Supervisor {
 
   async #start(signal: AbortSignal | undefined): Promise<void> {
     const { clock, worker, device, limits } = this.#options;
-    await pause(clock, this.#restarts.remaining(), signal);
-    signal?.throwIfAborted();
+    if (this.#restarts.remaining() > 0) await this.#backOff(signal);
     this.#launches += 1;
     const incarnation = new Incarnation({
       worker,
@@ -151,16 +139,21 @@ export class Supervisor {
       limits,
       launch: `${this.#options.launch}-${device}-${this.#launches}`,
       onLog: (line) => this.#options.onLog(line),
-      onMessage: (message) => this.#receive(message),
+      onMessage: (message) => this.#conversation.receive(message),
     });
     this.#incarnation = incarnation;
     void incarnation.ended.then((death) => this.#bury(death));
-    const outcome = await this.#ask<true>('starting', null, 'start', (message, settle) => {
-      if (message.type !== 'hello') return `${message.type} came before hello`;
-      settle(true);
-      return undefined;
-    });
+    const outcome = await this.#ask('starting', null, 'start', only('hello'));
     if ('death' in outcome) throw workerUnavailable(device, worker.command, outcome.death);
+  }
+
+  async #backOff(signal: AbortSignal | undefined): Promise<void> {
+    this.#become('waiting');
+    try {
+      await pause(this.#options.clock, this.#restarts.remaining(), signal);
+    } finally {
+      this.#become('down');
+    }
   }
 
   async #load(spec: EngineSpec): Promise<LoadReport> {
@@ -185,47 +178,23 @@ export class Supervisor {
   /** Before another load, so that two models are never in memory together. */
   async #unload(): Promise<void> {
     this.#engine = null;
-    const outcome = await this.#ask<true>('loading', { type: 'unload' }, 'load', (message, settle) => {
-      if (message.type !== 'unloaded') return `${message.type} came in answer to unload`;
-      settle(true);
-      return undefined;
-    });
+    const outcome = await this.#ask('loading', { type: 'unload' }, 'load', only('unloaded'));
     if ('death' in outcome) throw workerDied(this.#options.device, outcome.death);
   }
 
-  /** Gives one order and waits for what answers it, or for the end of the worker, whichever comes first. */
   async #ask<Value>(
     state: SupervisorState,
     order: Order | null,
     phase: WatchedPhase,
-    take: (message: Inbound, settle: (value: Value) => void) => string | undefined,
+    listener: Listener<Value>,
   ): Promise<Outcome<Value>> {
-    const incarnation = this.#incarnation;
-    if (incarnation === null) throw this.#misuse('has no process to give an order to');
+    if (this.#incarnation === null) throw this.#misuse('has no process to give an order to');
+    this.#become(state);
     try {
-      return await new Promise<Outcome<Value>>((resolve) => {
-        if (order !== null) incarnation.send(order);
-        incarnation.watch(phase);
-        this.#exchange = {
-          take: (message) => take(message, (value) => resolve({ value })),
-          lost: (death) => resolve({ death }),
-        };
-        this.#become(state);
-      });
+      return await this.#conversation.ask(this.#incarnation, order, phase, listener);
     } finally {
-      this.#exchange = null;
-      incarnation.watch('idle');
       if (this.#state === state) this.#become('ready');
     }
-  }
-
-  #receive(message: Inbound): string | undefined {
-    if (message.type === 'heartbeat') return undefined;
-    if (message.type === 'log') {
-      this.#options.onLog(`${message.level}: ${message.message}`);
-      return undefined;
-    }
-    return this.#exchange === null ? `${message.type} came unasked` : this.#exchange.take(message);
   }
 
   #bury(death: Death): void {
@@ -233,7 +202,7 @@ export class Supervisor {
     this.#engine = null;
     if (!death.deliberate) this.#restarts.failed();
     this.#become('down');
-    this.#exchange?.lost(death);
+    this.#conversation.lost(death);
   }
 
   #report(answers: Answers, outcome: Outcome<InboundOf<'done'>>, signal: AbortSignal | undefined): BatchReport {
@@ -251,8 +220,9 @@ export class Supervisor {
     if (this.#state !== 'down' && this.#state !== 'ready') throw this.#misuse(`is ${this.#state}`);
   }
 
-  #misuse(why: string): AppError {
-    return new AppError(`the worker on ${this.#options.device} ${why}`, { code: 'internal' });
+  /** A mistake of the caller's, which no user can mend. */
+  #misuse(why: string): Error {
+    return new Error(`the worker on ${this.#options.device} ${why}`);
   }
 
   #become(state: SupervisorState): void {

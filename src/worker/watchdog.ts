@@ -32,6 +32,7 @@ export class Watchdog {
   #lastStep: Millis;
   #step = '';
   #due: Millis = 0;
+  #stopped = false;
   #cancel: (() => void) | null = null;
 
   /** Watches from now on, until `stop`. */
@@ -70,13 +71,15 @@ export class Watchdog {
     this.#arm(this.#remaining());
   }
 
+  /** For good: what is told afterwards winds nothing up again. */
   stop(): void {
+    this.#stopped = true;
     this.#cancel?.();
-    this.#cancel = null;
   }
 
   #arm(delay: Millis): void {
     this.#cancel?.();
+    if (this.#stopped) return;
     this.#due = this.#clock.monotonic() + delay;
     this.#cancel = this.#clock.after(delay, () => this.#look());
   }

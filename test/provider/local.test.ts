@@ -68,6 +68,7 @@ describe('the local provider', () => {
     const provider = opened({ load_failure: code });
     const result = await provider.make(await batchOf(['a', 'b']), {});
     expect(result.answers).toMatchObject([{ code, retryable }, { code }]);
+    expect(provider.resident('cpu')).toBeNull();
     expect(result.overhead).toMatchObject([{ cause: 'load', energy: { millijoules: null, method: 'unknown' } }]);
   });
 

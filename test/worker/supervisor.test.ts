@@ -146,7 +146,7 @@ describe('a worker that dies over a batch', () => {
       const loading = supervisor.ensureLoaded(ENGINE);
       if (wait > 0) {
         clock.advance(wait - 1);
-        expect(supervisor.state).toBe('down');
+        expect(supervisor.state).toBe('waiting');
         clock.advance(1);
       }
       await loading;
@@ -161,6 +161,7 @@ describe('a worker that dies over a batch', () => {
     await supervisor.generate(batch('b', ['p', 'q']));
     const controller = new AbortController();
     const loading = supervisor.ensureLoaded(ENGINE, { signal: controller.signal });
+    await expect(supervisor.ensureLoaded(ENGINE)).rejects.toThrow('is waiting');
     controller.abort(new Error('never mind'));
     await expect(loading).rejects.toThrow('never mind');
     expect(supervisor.state).toBe('down');
