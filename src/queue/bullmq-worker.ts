@@ -31,8 +31,8 @@ const IDLE_LIMIT_MS = 60_000;
 /** One BullMQ Worker whose concurrency is the look-ahead window, and what guards it. */
 export class BullmqWorker implements QueueWorker {
   readonly #options: BullmqWorkerOptions;
-  /** Handlers that run, by job id. */
-  readonly #inHand = new Map<string, Promise<void>>();
+  /** Jobs that were fetched and whose outcome BullMQ was not told yet. */
+  readonly #inHand = new Set<Promise<void>>();
   #window: number;
   #worker: Worker<unknown, void>;
   /** Workers that were replaced and still finish their last jobs. */
@@ -76,7 +76,7 @@ export class BullmqWorker implements QueueWorker {
   async #stop(paused: Promise<void>): Promise<void> {
     this.#cancelWatch();
     await paused;
-    while (this.#inHand.size > 0) await Promise.allSettled(this.#inHand.values());
+    while (this.#inHand.size > 0) await Promise.allSettled(this.#inHand);
     await this.#close(this.#worker);
     await Promise.all(this.#retired);
   }
@@ -120,16 +120,25 @@ export class BullmqWorker implements QueueWorker {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     this.#fetchedAt = this.#options.clock.monotonic();
-    const id = job.id ?? '';
+    const settled = this.#settle(job, token, signal);
+    this.#inHand.add(settled);
+    try {
+      await settled;
+    } finally {
+      this.#inHand.delete(settled);
+    }
+  }
+
+  async #settle(
+    job: BullJob<unknown, void>,
+    token: string | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     try {
       if (this.#stopping !== undefined) throw new HandedBack();
-      const handled = this.#handle(job, signal ?? new AbortController().signal);
-      this.#inHand.set(id, handled);
-      await handled;
+      await this.#handle(job, signal ?? new AbortController().signal);
     } catch (error) {
       throw await this.#verdict(job, token, signal, error);
-    } finally {
-      this.#inHand.delete(id);
     }
   }
 

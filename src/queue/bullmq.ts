@@ -37,7 +37,7 @@ interface Producer {
 
 const LOCK_MS = 30_000;
 const PATIENCE_MS = 10_000;
-const ADD_CHUNK = 500;
+const ADD_CHUNK = 100;
 const REMOVE_CHUNK = 200;
 /** A lock may be taken again between its removal and the job's: then the job is removed once more. */
 const REMOVE_ROUNDS = 5;

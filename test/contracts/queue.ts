@@ -1,0 +1,231 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { AppError, HandedBack } from '../../src/errors.ts';
+import type { Job, Queue } from '../../src/ports.ts';
+import { Hands, idsOf, jobOf, jobsOf, OTHER_RUN, RUN } from '../queue/samples.ts';
+
+export interface QueueUnderTest {
+  readonly queue: Queue;
+  /** Lets the time of a back-off pass where the clock is the test's own. */
+  passTime(): void;
+}
+
+const PATIENCE = { timeout: 8_000, interval: 10 };
+
+/** What every queue promises. `make` opens an empty one. */
+export function queueContract(make: () => Promise<QueueUnderTest>): void {
+  describe('a queue', () => {
+    let it: QueueUnderTest;
+    let queue: Queue;
+    let hands: Hands;
+    beforeEach(async () => {
+      it = await make();
+      queue = it.queue;
+      hands = new Hands();
+    });
+    afterEach(async () => {
+      // Whatever a test left unsettled would hold up the close.
+      const closed = queue.close();
+      for (const call of hands.calls) call.reject(new HandedBack());
+      await closed;
+    });
+
+    const calls = (count: number): Promise<void> =>
+      vi.waitFor(() => {
+        it.passTime();
+        expect(hands.calls.length).toBeGreaterThanOrEqual(count);
+      }, PATIENCE);
+    const ids = async (): Promise<string[]> => [...(await queue.ids())].sort();
+    const left = (jobs: readonly Job[]): Promise<void> =>
+      vi.waitFor(async () => expect(await ids()).toEqual(idsOf(jobs)), PATIENCE);
+    /** Works off what is there, one after the other, and tells the order. */
+    const order = async (count: number): Promise<string[]> => {
+      for (let at = 0; at < count; at += 1) {
+        await calls(at + 1);
+        hands.call(at).resolve();
+      }
+      return hands.seen;
+    };
+
+    test('hands jobs over in the order in which they were added, whole', async () => {
+      const jobs = [...jobsOf(1, 12), ...jobsOf(1, 3, OTHER_RUN)];
+      await queue.add(jobs.slice(0, 5));
+      await queue.add(jobs.slice(5));
+      queue.work(hands.handler, { window: 1 });
+      expect(await order(15)).toEqual(idsOf(jobs));
+      expect(hands.calls.map(({ job }) => job)).toEqual(jobs);
+      await left([]);
+    });
+
+    test('leaves a job whose id it has already as it is', async () => {
+      await queue.add([jobOf(1)]);
+      await queue.add([{ ...jobOf(1), preset: 'another' }, jobOf(2), jobOf(2)]);
+      expect(await ids()).toEqual(idsOf(jobsOf(1, 2)));
+      queue.work(hands.handler, { window: 1 });
+      await order(2);
+      expect(hands.calls.map(({ job }) => job.preset)).toEqual(['auto', 'auto']);
+    });
+
+    test('a job that is done may be added again', async () => {
+      await queue.add([jobOf(1)]);
+      queue.work(hands.handler, { window: 1 });
+      await order(1);
+      await left([]);
+      await queue.add([jobOf(1)]);
+      expect(await order(2)).toEqual(idsOf([jobOf(1), jobOf(1)]));
+    });
+
+    test('never works on a job that was removed before, and ignores ids that it does not know', async () => {
+      await queue.add(jobsOf(1, 4));
+      await queue.remove([jobOf(2).id, jobOf(9).id, jobOf(3).id]);
+      expect(await ids()).toEqual(idsOf([jobOf(1), jobOf(4)]));
+      queue.work(hands.handler, { window: 1 });
+      expect(await order(2)).toEqual(idsOf([jobOf(1), jobOf(4)]));
+    });
+
+    test('tells the handler of a job that is removed while it works, and the job is gone at once', async () => {
+      await queue.add(jobsOf(1, 2));
+      queue.work(hands.handler, { window: 2 });
+      await calls(2);
+      await queue.remove([jobOf(1).id]);
+      expect(await ids()).toEqual([jobOf(2).id]);
+      expect(hands.call(0).signal.aborted).toBe(true);
+      expect(hands.call(0).signal.reason).toMatchObject({ code: 'job_removed' });
+      expect(hands.call(1).signal.aborted).toBe(false);
+      hands.call(0).reject(hands.call(0).signal.reason);
+      hands.call(1).resolve();
+      await left([]);
+    });
+
+    test('has a job that was removed while it works again when it is added again', async () => {
+      await queue.add([jobOf(1)]);
+      queue.work(hands.handler, { window: 1 });
+      await calls(1);
+      await queue.remove([jobOf(1).id]);
+      await queue.add([jobOf(1)]);
+      hands.call(0).reject(hands.call(0).signal.reason);
+      await calls(2);
+      hands.call(1).resolve();
+      await left([]);
+    });
+
+    test('puts jobs that are handed back to their old place, whatever their order, with no attempt counted', async () => {
+      await queue.add(jobsOf(1, 5));
+      const worker = queue.work(hands.handler, { window: 3 });
+      await calls(3);
+      worker.setWindow(1);
+      for (const at of [1, 2, 0]) hands.call(at).reject(new HandedBack());
+      for (let at = 3; at < 8; at += 1) {
+        await calls(at + 1);
+        hands.call(at).resolve();
+      }
+      expect(hands.seen.slice(3)).toEqual(idsOf(jobsOf(1, 5)));
+      expect(hands.calls.map(({ job }) => job.attempt)).toEqual(Array(8).fill(0));
+    });
+
+    test('tries a job with a retryable error again, later and counted, three times in all', async () => {
+      await queue.add([{ ...jobOf(1), attempt: 4 }, jobOf(2)]);
+      queue.work(hands.handler, { window: 1 });
+      const failure = () => new AppError('out of memory', { code: 'out_of_memory', retryable: true });
+      await calls(1);
+      hands.call(0).reject(failure());
+      await calls(2);
+      expect(hands.call(1).job.id).toBe(jobOf(2).id);
+      expect(await ids()).toEqual(idsOf(jobsOf(1, 2)));
+      hands.call(1).resolve();
+      await calls(3);
+      hands.call(2).reject(failure());
+      await calls(4);
+      hands.call(3).reject(failure());
+      await left([]);
+      expect([0, 2, 3].map((at) => hands.call(at).job.attempt)).toEqual([4, 5, 6]);
+    });
+
+    test('takes a job with any other error out, so that its id is free', async () => {
+      await queue.add(jobsOf(1, 2));
+      queue.work(hands.handler, { window: 2 });
+      await calls(2);
+      hands.call(0).reject(new AppError('no such model', { code: 'model_missing' }));
+      hands.call(1).reject(new TypeError('a bug'));
+      await left([]);
+      await queue.add([jobOf(1)]);
+      await calls(3);
+      expect(hands.call(2).job.attempt).toBe(0);
+    });
+
+    test('never works on more jobs than its window', async () => {
+      await queue.add(jobsOf(1, 8));
+      queue.work(hands.handler, { window: 3 });
+      for (let done = 0; done < 8; done += 1) {
+        await calls(Math.min(8, done + 3));
+        expect(hands.calls.length).toBe(Math.min(8, done + 3));
+        hands.call(done).resolve();
+      }
+      await left([]);
+    });
+
+    test('a wider window is filled while the jobs in hand go on', async () => {
+      await queue.add(jobsOf(1, 6));
+      const worker = queue.work(hands.handler, { window: 1 });
+      await calls(1);
+      worker.setWindow(4);
+      await calls(4);
+      expect(hands.seen).toEqual(idsOf(jobsOf(1, 4)));
+    });
+
+    test('stops after every handler has settled, takes nothing more, and may be stopped twice', async () => {
+      await queue.add(jobsOf(1, 6));
+      const worker = queue.work(hands.handler, { window: 2 });
+      await calls(2);
+      let stopped = false;
+      const stopping = Promise.all([worker.stop(), worker.stop()]).then(() => {
+        stopped = true;
+      });
+      worker.setWindow(5);
+      hands.call(1).reject(new HandedBack());
+      await vi.waitFor(async () => expect(await ids()).toHaveLength(6));
+      expect(stopped).toBe(false);
+      hands.call(0).resolve();
+      await stopping;
+      expect(hands.calls).toHaveLength(2);
+      expect(await ids()).toEqual(idsOf(jobsOf(2, 6)));
+    });
+
+    test('reclaims: keeps what is asked for, in its order, and forgets the rest', async () => {
+      await queue.add([...jobsOf(1, 3), ...jobsOf(1, 2, OTHER_RUN), jobOf(4)]);
+      const asked: { id: string; runId: string }[] = [];
+      const outcome = await queue.reclaim(({ id, runId }) => {
+        asked.push({ id, runId });
+        return runId === RUN;
+      });
+      expect(outcome).toEqual({ kept: 4, removed: 2 });
+      expect(asked).toContainEqual({ id: jobOf(2, OTHER_RUN).id, runId: OTHER_RUN });
+      queue.work(hands.handler, { window: 1 });
+      expect(await order(4)).toEqual(idsOf(jobsOf(1, 4)));
+    });
+
+    test('reclaims nothing at all, and takes jobs again afterwards', async () => {
+      await queue.add(jobsOf(1, 3));
+      expect(await queue.reclaim(() => false)).toEqual({ kept: 0, removed: 3 });
+      expect(await queue.reclaim(() => true)).toEqual({ kept: 0, removed: 0 });
+      expect(await ids()).toEqual([]);
+      await queue.add(jobsOf(2, 3));
+      queue.work(hands.handler, { window: 1 });
+      expect(await order(2)).toEqual(idsOf(jobsOf(2, 3)));
+    });
+
+    test('has one worker at most', () => {
+      queue.work(hands.handler, { window: 1 });
+      expect(() => queue.work(hands.handler, { window: 1 })).toThrow(/a worker already/);
+    });
+
+    test('finds itself fit', async () => {
+      expect((await queue.check()).map(({ status }) => status)).not.toContain('fail');
+    });
+
+    test('may be closed twice', async () => {
+      await queue.add([jobOf(1)]);
+      await queue.close();
+      await queue.close();
+    });
+  });
+}
