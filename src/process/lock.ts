@@ -113,6 +113,8 @@ function open(path: string, patience: number): DatabaseSync | undefined {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     // node:sqlite waits by default, and its waiting blocks the event loop.
     database = new DatabaseSync(path, { timeout: patience });
+    // No journal beside the lock: nothing is ever written, and a killed process would leave it behind.
+    database.exec('PRAGMA journal_mode = MEMORY');
     database.exec('BEGIN EXCLUSIVE');
     return database;
   } catch (error) {
