@@ -26,7 +26,7 @@ def main(out: Path, shown: str, command: list[str]) -> int:
     if status != 0:
         print(text)
         return status
-    lines = [f"\x1b[32m$\x1b[39m {shown}", *text.splitlines()]
+    lines = [f"\x1b[32m$\x1b[39m {shown}", *(part for line in text.splitlines() for part in wrapped(line))]
     out.write_text(drawn(lines), encoding="utf-8")
     return 0
 
@@ -52,6 +52,13 @@ def read(terminal: int) -> bytes:
         return os.read(terminal, 65536)
     except OSError:
         return b""
+
+
+def wrapped(line: str) -> list[str]:
+    """As a terminal does it. Lines with colours fit already: the program cuts them to the terminal's width."""
+    if "\x1b" in line or len(line) <= COLUMNS:
+        return [line]
+    return [line[at : at + COLUMNS] for at in range(0, len(line), COLUMNS)]
 
 
 def drawn(lines: list[str]) -> str:
