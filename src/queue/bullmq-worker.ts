@@ -31,7 +31,7 @@ const IDLE_LIMIT_MS = 60_000;
 /** One BullMQ Worker whose concurrency is the look-ahead window, and what guards it. */
 export class BullmqWorker implements QueueWorker {
   readonly #options: BullmqWorkerOptions;
-  /** Jobs that were fetched and whose outcome BullMQ was not told yet. */
+  /** Handlers that run. */
   readonly #inHand = new Set<Promise<void>>();
   #window: number;
   #worker: Worker<unknown, void>;
@@ -41,6 +41,7 @@ export class BullmqWorker implements QueueWorker {
   #trouble = '';
   #stopping: Promise<void> | undefined;
   #cancelWatch = () => {};
+  #givenUp = false;
 
   constructor(options: BullmqWorkerOptions) {
     this.#options = options;
@@ -84,15 +85,18 @@ export class BullmqWorker implements QueueWorker {
   async #close(worker: Worker<unknown, void>): Promise<void> {
     const closed = worker.close();
     if (await settlesWithin(this.#options.clock, CLOSE_LIMIT_MS, closed)) return;
-    this.#options.log(`queue: ${this.#options.server.name} did not answer; its connections are cut`);
-    // Not awaited: a connection that is being made anew never reports its end.
-    worker.disconnect().catch(this.#report);
+    this.#options.log(`queue: ${this.#options.server.name} did not answer; its connections are given up`);
+    this.#givenUp = true;
+    wakeConnections(worker).catch(this.#report);
+    await settlesWithin(this.#options.clock, CLOSE_LIMIT_MS, closed);
   }
 
   #open(): Worker<unknown, void> {
     const { name, server, lockDuration, log } = this.#options;
+    // Without a delay ioredis ends the connection, which fails whatever still waits for an answer.
+    const retryStrategy = (times: number) => (this.#givenUp ? null : reconnectDelay(times));
     const worker = new Worker<unknown, void>(name, (job, token, signal) => this.#process(job, token, signal), {
-      connection: { ...server.options, maxRetriesPerRequest: null, retryStrategy: reconnectDelay },
+      connection: { ...server.options, maxRetriesPerRequest: null, retryStrategy },
       concurrency: this.#window,
       lockDuration,
       stalledInterval: STALLED_INTERVAL_MS,
@@ -120,25 +124,20 @@ export class BullmqWorker implements QueueWorker {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     this.#fetchedAt = this.#options.clock.monotonic();
-    const settled = this.#settle(job, token, signal);
-    this.#inHand.add(settled);
     try {
-      await settled;
-    } finally {
-      this.#inHand.delete(settled);
+      if (this.#stopping !== undefined) throw new HandedBack();
+      await this.#counted(this.#handle(job, signal ?? new AbortController().signal));
+    } catch (error) {
+      throw await this.#verdict(job, token, signal, error);
     }
   }
 
-  async #settle(
-    job: BullJob<unknown, void>,
-    token: string | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
+  async #counted(handled: Promise<void>): Promise<void> {
+    this.#inHand.add(handled);
     try {
-      if (this.#stopping !== undefined) throw new HandedBack();
-      await this.#handle(job, signal ?? new AbortController().signal);
-    } catch (error) {
-      throw await this.#verdict(job, token, signal, error);
+      await handled;
+    } finally {
+      this.#inHand.delete(handled);
     }
   }
 
@@ -210,6 +209,19 @@ export class BullmqWorker implements QueueWorker {
   #looksIdle(): boolean {
     const idleFor = this.#options.clock.monotonic() - this.#fetchedAt;
     return idleFor >= IDLE_LIMIT_MS && this.#inHand.size < this.#window;
+  }
+}
+
+/**
+ * BullMQ disconnects while it closes. A connection that was between two tries then makes no other and never
+ * reports its end, for which BullMQ waits; one more try, which fails, makes it end.
+ */
+async function wakeConnections(worker: Worker<unknown, void>): Promise<void> {
+  const { client, blockingClient } = worker.getBackend();
+  for (const connection of await Promise.all([client, blockingClient])) {
+    // The failure of the try is what is wanted, and BullMQ has stopped listening to errors.
+    connection?.on('error', () => {});
+    if (connection?.status === 'reconnecting') connection.connect().catch(() => {});
   }
 }
 
