@@ -27,7 +27,7 @@ def main(out: Path, shown: str, command: list[str]) -> int:
         print(text)
         return status
     lines = [f"\x1b[32m$\x1b[39m {shown}", *(part for line in text.splitlines() for part in wrapped(line))]
-    out.write_text(drawn(lines), encoding="utf-8")
+    out.write_text(drawn(f"A terminal after {shown}", lines), encoding="utf-8")
     return 0
 
 
@@ -61,7 +61,7 @@ def wrapped(line: str) -> list[str]:
     return [line[at : at + COLUMNS] for at in range(0, len(line), COLUMNS)]
 
 
-def drawn(lines: list[str]) -> str:
+def drawn(title: str, lines: list[str]) -> str:
     width, height = round(COLUMNS * CHARACTER + 2 * MARGIN), len(lines) * LINE + 2 * MARGIN
     rows = [
         f'<text x="{MARGIN}" y="{MARGIN + LINE * at + SIZE}" xml:space="preserve">{spans(line)}</text>'
@@ -73,6 +73,7 @@ def drawn(lines: list[str]) -> str:
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {width} {height}">',
+            f"<title>{escape(title)}</title>",
             f'<rect {size} rx="8" fill="{BACKGROUND}"/>',
             f'<g font-family="{family}" font-size="{SIZE}" fill="{TEXT}">',
             *rows,
