@@ -36,7 +36,7 @@ export class BullmqWorker implements QueueWorker {
   #window: number;
   #worker: Worker<unknown, void>;
   /** Workers that were replaced and still finish their last jobs. */
-  readonly #retired = new Set<Promise<void>>();
+  readonly #retired = new Set<Worker<unknown, void>>();
   #fetchedAt: Millis;
   #trouble = '';
   #stopping: Promise<void> | undefined;
@@ -65,7 +65,7 @@ export class BullmqWorker implements QueueWorker {
   /** Tells the handler of a job that is taken out of the queue. */
   abandon(jobId: string): void {
     const removed = new AppError(`the job ${jobId} was taken out of the queue`, { code: 'job_removed' });
-    this.#worker.cancelJob(jobId, removed as unknown as string);
+    for (const worker of [this.#worker, ...this.#retired]) cancel(worker, jobId, removed);
   }
 
   stop(): Promise<void> {
@@ -78,8 +78,7 @@ export class BullmqWorker implements QueueWorker {
     this.#cancelWatch();
     await paused;
     while (this.#inHand.size > 0) await Promise.allSettled(this.#inHand);
-    await this.#close(this.#worker);
-    await Promise.all(this.#retired);
+    await Promise.all([this.#worker, ...this.#retired].map((worker) => this.#close(worker)));
   }
 
   async #close(worker: Worker<unknown, void>): Promise<void> {
@@ -111,8 +110,7 @@ export class BullmqWorker implements QueueWorker {
     worker.on('stalled', (jobId) => log(`queue: ${jobId} waits again, because its worker let the lock expire`));
     worker.on('lockRenewalFailed', (jobIds: string[]) => {
       const lost = new AppError('the queue gave the job to another worker', { code: 'lock_lost', retryable: true });
-      // An Error in spite of the type: BullMQ passes it on, and drops the text of a string.
-      for (const jobId of jobIds) worker.cancelJob(jobId, lost as unknown as string);
+      for (const jobId of jobIds) cancel(worker, jobId, lost);
     });
     return worker;
   }
@@ -202,14 +200,20 @@ export class BullmqWorker implements QueueWorker {
     const old = this.#worker;
     this.#fetchedAt = this.#options.clock.monotonic();
     this.#worker = this.#open();
-    const closed = old.close().finally(() => this.#retired.delete(closed));
-    this.#retired.add(closed);
+    this.#retired.add(old);
+    await old.close();
+    this.#retired.delete(old);
   }
 
   #looksIdle(): boolean {
     const idleFor = this.#options.clock.monotonic() - this.#fetchedAt;
     return idleFor >= IDLE_LIMIT_MS && this.#inHand.size < this.#window;
   }
+}
+
+/** With an Error in spite of the type: BullMQ passes it on as it is, and would drop the text of a string. */
+function cancel(worker: Worker<unknown, void>, jobId: string, reason: Error): void {
+  worker.cancelJob(jobId, reason as unknown as string);
 }
 
 /**

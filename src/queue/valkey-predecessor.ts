@@ -1,4 +1,5 @@
 import { existsSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { UnavailableError } from '../errors.ts';
 import type { Clock } from '../ports.ts';
@@ -32,10 +33,11 @@ export async function outlivePredecessor(predecessor: Predecessor): Promise<void
   const { folder, socketPath } = predecessor;
   const written = readPid(pidFileIn(folder));
   if (written !== undefined) await outlive(written, () => worksIn(written, folder), predecessor);
-  if (!existsSync(socketPath)) return;
+  // A socket file without a listener is all that a killed server leaves.
+  if (!(await isListening(socketPath))) return;
   // One whose pid was never written down: its owner was killed that very moment.
   const answering = await pidBehind(predecessor);
-  if (answering !== undefined) await outlive(answering, () => existsSync(`/proc/${answering}`), predecessor);
+  if (answering !== undefined) await outlive(answering, () => workingFolderOf(answering) !== undefined, predecessor);
 }
 
 async function outlive(pid: number, isThere: () => boolean, { folder, clock, signal }: Predecessor): Promise<void> {
@@ -57,16 +59,32 @@ async function outlive(pid: number, isThere: () => boolean, { folder, clock, sig
   });
 }
 
-/** By its working folder, because a pid may have gone to another program since. A dead process has none. */
+/** By its working folder, because a pid may have gone to another program since. */
 function worksIn(pid: number, folder: string): boolean {
+  return workingFolderOf(pid) === realpathSync(folder);
+}
+
+/** Undefined for a dead process, also while nobody has collected its exit. */
+function workingFolderOf(pid: number): string | undefined {
   try {
-    return readlinkSync(`/proc/${pid}/cwd`) === realpathSync(folder);
+    return readlinkSync(`/proc/${pid}/cwd`);
   } catch {
-    return false;
+    return undefined;
   }
 }
 
-/** Undefined when nobody listens: then the socket file is all that is left. */
+function isListening(socketPath: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(socketPath);
+    socket.once('error', () => resolve(false));
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+  });
+}
+
+/** Undefined when it does not answer after all, being about to end. */
 async function pidBehind({ socketPath, clock, signal }: Predecessor): Promise<number | undefined> {
   try {
     const limits = { clock, patience: ANSWER_LIMIT_MS, ...(signal === undefined ? {} : { signal }) };

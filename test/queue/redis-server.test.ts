@@ -1,0 +1,92 @@
+import { describe, expect, it } from 'vitest';
+import { ConfigError } from '../../src/errors.ts';
+import { checksOf, isNewEnough, requireFit, type ServerFacts } from '../../src/queue/fitness.ts';
+import { isConnectionTrouble, reconnectDelay, redisServer } from '../../src/queue/redis-server.ts';
+
+describe('where the server is', () => {
+  it.each([
+    ['redis://127.0.0.1', '127.0.0.1:6379', { host: '127.0.0.1', port: 6379, db: 0 }],
+    ['redis://host.lan:7000/3', 'host.lan:7000', { host: 'host.lan', port: 7000, db: 3 }],
+    ['redis://[::1]:6380', '[::1]:6380', { host: '::1', port: 6380, db: 0 }],
+    ['redis://me:p%40ss@host', 'host:6379', { host: 'host', port: 6379, db: 0, username: 'me', password: 'p@ss' }],
+    ['redis://:pass@host', 'host:6379', { host: 'host', port: 6379, db: 0, password: 'pass' }],
+    ['rediss://host', 'host:6379', { host: 'host', port: 6379, db: 0, tls: { servername: 'host' } }],
+    ['unix:///run/a%20b/redis.sock', '/run/a b/redis.sock', { path: '/run/a b/redis.sock' }],
+  ])('is read from %s', (url, name, options) => {
+    expect(redisServer({ url })).toEqual({ name, options });
+  });
+
+  it('is the socket of our own server', () => {
+    expect(redisServer({ socketPath: '/run/k.sock' })).toEqual({
+      name: '/run/k.sock',
+      options: { path: '/run/k.sock' },
+    });
+  });
+
+  it.each([
+    '',
+    'localhost:6379',
+    'http://host',
+    'redis://',
+    'redis:///0',
+    'redis://u:topsecret@host/x',
+    'unix://',
+    'unix://host/s',
+  ])('is not read from %j, and the error repeats no password', (url) => {
+    expect(() => redisServer({ url })).toThrow(ConfigError);
+    expect(() => redisServer({ url })).toThrow(/^redis_url: /);
+    expect(() => redisServer({ url })).not.toThrow(/topsecret/);
+  });
+});
+
+describe('trouble', () => {
+  it('of the way to the server is told from an answer that says no', () => {
+    const reply = (message: string) => Object.assign(new Error(message), { name: 'ReplyError' });
+    expect(isConnectionTrouble(new Error('connect ECONNREFUSED /run/k.sock'))).toBe(true);
+    expect(isConnectionTrouble(new Error('Connection is closed.'))).toBe(true);
+    expect(isConnectionTrouble(reply('LOADING Redis is loading the dataset in memory'))).toBe(true);
+    expect(isConnectionTrouble(reply('NOAUTH Authentication required.'))).toBe(false);
+    expect(isConnectionTrouble(new TypeError('x is not a function'))).toBe(false);
+    expect(isConnectionTrouble('Connection is closed.')).toBe(false);
+  });
+
+  it('is met by trying again soon at first, and at least every second', () => {
+    const delays = Array.from({ length: 50 }, (_, at) => reconnectDelay(at + 1));
+    expect(delays[0]).toBeLessThanOrEqual(50);
+    expect(delays).toEqual(delays.toSorted((a, b) => a - b));
+    expect(delays.at(-1)).toBe(1_000);
+  });
+});
+
+describe('a server', () => {
+  const server = { name: 'host:6379', options: {} };
+  const fit: ServerFacts = { title: 'Redis 6.2.0', version: '6.2.0', policy: 'noeviction', appendOnly: true };
+
+  it('is fit from version 6.2 on', () => {
+    expect(['6.2.0', '6.10.1', '7.0.15', '10.0.0'].map(isNewEnough)).toEqual([true, true, true, true]);
+    expect(['6.0.16', '5.0.7', '', 'x'].map(isNewEnough)).toEqual([false, false, false, false]);
+    expect(() => requireFit(server, fit)).not.toThrow();
+    expect(() => requireFit(server, { ...fit, version: '6.0.16' })).toThrow(
+      expect.objectContaining({ code: 'redis_too_old' }),
+    );
+  });
+
+  it('that may evict jobs is not fit; one that does not tell is trusted with a warning', () => {
+    const evicting = { ...fit, policy: 'volatile-lru' };
+    expect(() => requireFit(server, evicting)).toThrow(expect.objectContaining({ code: 'redis_evicts' }));
+    expect(() => requireFit(server, { ...fit, policy: null })).not.toThrow();
+    expect(checksOf(server, evicting).map(({ status }) => status)).toEqual(['ok', 'fail', 'ok']);
+    expect(checksOf(server, { ...fit, policy: null }).map(({ status }) => status)).toEqual(['ok', 'warn', 'ok']);
+  });
+
+  it('without an append-only file is warned of, and each line that is not ok says what mends it', () => {
+    const lines = checksOf(server, {
+      title: 'Redis 6.0.16',
+      version: '6.0.16',
+      policy: 'allkeys-lru',
+      appendOnly: false,
+    });
+    expect(lines.map(({ status }) => status)).toEqual(['fail', 'fail', 'warn']);
+    expect(lines.every(({ mend }) => mend !== undefined)).toBe(true);
+  });
+});
