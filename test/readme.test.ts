@@ -1,6 +1,15 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -41,6 +50,14 @@ describe('the README', () => {
     const summary: unknown = JSON.parse(text.trim().split('\n').at(-1) ?? '');
     expect(summary).toMatchObject({ event: 'summary', images: 0, cached: before.length, failed: 0, left: 0 });
     expect(pictures()).toEqual(before);
+  });
+
+  it('shows a configuration that is accepted', async () => {
+    const [yaml = ''] = [...README.matchAll(/^```yaml\n([\s\S]*?)^```$/gm)].map((match) => match[1] ?? '');
+    writeFileSync(join(home, 'clone/kilnwatt.yaml'), yaml);
+    const { code, text } = await sh('./scripts/kilnwatt config show; rm kilnwatt.yaml');
+    expect(code, text).toBe(0);
+    expect(text).toMatch(/tariff\.price_per_kwh +0\.32 .*kilnwatt\.yaml:1/);
   });
 
   it('names files that are there', () => {
