@@ -1,9 +1,9 @@
 import { Queue as BullQueue } from 'bullmq';
-import type { Redis } from 'ioredis';
 import { AppError, sentenceOf } from '../errors.ts';
 import type { Check, Clock, Job, JobHandler, Queue, QueueWorker } from '../ports.ts';
 import { pause } from '../process/clock.ts';
 import type { Millis } from '../units.ts';
+import { chunks, giveBackActive, idsOf, type Producer, removeAll } from './bullmq-commands.ts';
 import { BullmqWorker } from './bullmq-worker.ts';
 import { checksOf, factsOf, requireFit } from './fitness.ts';
 import {
@@ -29,18 +29,10 @@ export interface BullmqQueueOptions {
   readonly patienceMs?: Millis;
 }
 
-/** One producer connection and BullMQ's view of the queue over it. */
-interface Producer {
-  readonly redis: Redis;
-  readonly queue: BullQueue;
-}
-
 const LOCK_MS = 30_000;
 const PATIENCE_MS = 10_000;
 const ADD_CHUNK = 100;
 const REMOVE_CHUNK = 200;
-/** A lock may be taken again between its removal and the job's: then the job is removed once more. */
-const REMOVE_ROUNDS = 5;
 /** Every job has one, because BullMQ runs jobs without a priority before all others. */
 const BULK_PRIORITY = 1_000;
 const EVENTS_KEPT = 2_000;
@@ -216,56 +208,4 @@ export class BullmqQueue implements Queue {
     });
     return { redis, queue };
   }
-}
-
-/** All ids as they are at one moment; their order is of no promise. */
-async function idsOf({ redis, queue }: Producer): Promise<readonly string[]> {
-  const answers = await redis
-    .multi()
-    .lrange(queue.toKey('active'), 0, -1)
-    .lrange(queue.toKey('wait'), 0, -1)
-    .zrange(queue.toKey('prioritized'), '0', '-1')
-    .zrange(queue.toKey('delayed'), '0', '-1')
-    .exec();
-  return (answers ?? []).flatMap(([error, ids]) => {
-    if (error !== null) throw error;
-    return Array.isArray(ids) ? ids.map(String) : [];
-  });
-}
-
-/** A lock is taken away first: the job is to be gone whoever works on it. */
-async function removeAll({ redis, queue }: Producer, ids: readonly string[]): Promise<void> {
-  let left = ids;
-  for (let round = 0; left.length > 0; round += 1) {
-    if (round === REMOVE_ROUNDS) {
-      throw new AppError(`${left.length} jobs could not be taken out of the queue; try again.`, {
-        code: 'jobs_locked',
-        retryable: true,
-      });
-    }
-    await redis.unlink(...left.map((id) => lockOf(queue, id)));
-    const removed = await Promise.all(left.map((id) => queue.getBackend().remove(id, false)));
-    left = left.filter((_id, at) => removed[at] === 0);
-  }
-}
-
-/** Puts active jobs back to the front of their priority, by id, whether their lock has expired or not. */
-async function giveBackActive({ redis, queue }: Producer): Promise<void> {
-  const active = await redis.lrange(queue.toKey('active'), 0, -1);
-  for (const some of chunks(active, REMOVE_CHUNK)) {
-    await redis.unlink(...some.map((id) => lockOf(queue, id)));
-    await Promise.all(some.map((id) => queue.getBackend().moveJobFromActiveToWait(id, NO_LOCK)));
-  }
-  await redis.unlink(queue.toKey('stalled'));
-}
-
-/** BullMQ's word for "whoever holds the lock". */
-const NO_LOCK = '0';
-
-function lockOf(queue: BullQueue, id: string): string {
-  return `${queue.toKey(id)}:lock`;
-}
-
-function* chunks<T>(all: readonly T[], size: number): Generator<readonly T[]> {
-  for (let from = 0; from < all.length; from += size) yield all.slice(from, from + size);
 }

@@ -24,6 +24,8 @@ import { PYTHON } from '../support/python.ts';
 import { idsOf, jobsOf } from './samples.ts';
 import { hurried, TestServer } from './server.ts';
 
+const OWNER = resolve(import.meta.dirname, 'owner-process.ts');
+
 let server: TestServer;
 const strangers: ChildProcess[] = [];
 
@@ -88,11 +90,9 @@ describe('our own Valkey', () => {
   });
 
   it('dies with an owner that is killed, and the next owner has its jobs', async () => {
-    const owner = spawn(
-      process.execPath,
-      [resolve(import.meta.dirname, 'owner-process.ts'), server.dataDir, server.socketPath, PYTHON],
-      { stdio: ['ignore', 'pipe', 'inherit'] },
-    );
+    const owner = spawn(process.execPath, [OWNER, server.dataDir, server.socketPath, PYTHON], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     strangers.push(owner);
     const pid = Number(await firstLine(owner));
     owner.kill('SIGKILL');
