@@ -50,9 +50,15 @@ export async function giveBackActive({ redis, queue }: Producer): Promise<void> 
   const active = await redis.lrange(queue.toKey('active'), 0, -1);
   for (const some of chunks(active, CHUNK)) {
     await redis.unlink(...some.map((id) => lockOf(queue, id)));
-    await Promise.all(some.map((id) => queue.getBackend().moveJobFromActiveToWait(id, NO_LOCK)));
+    await Promise.all(some.map((id) => giveBack({ redis, queue }, id)));
   }
   await redis.unlink(queue.toKey('stalled'));
+}
+
+/** An id without a job, which no worker could ever finish, is struck off. */
+async function giveBack({ redis, queue }: Producer, id: string): Promise<void> {
+  if ((await redis.exists(queue.toKey(id))) === 0) await redis.lrem(queue.toKey('active'), 0, id);
+  else await queue.getBackend().moveJobFromActiveToWait(id, NO_LOCK);
 }
 
 function lockOf(queue: BullQueue, id: string): string {

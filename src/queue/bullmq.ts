@@ -85,13 +85,11 @@ export class BullmqQueue implements Queue {
   ): Promise<{ kept: number; removed: number }> {
     // A clearing that was cut short leaves the queue paused, and nobody else would resume it.
     await this.#retrying(({ queue }) => queue.resume());
+    await this.#retrying(giveBackActive);
     const ids = await this.ids();
     const refused = ids.filter((id) => !keep({ id, runId: runIdOf(id) }));
     if (refused.length === ids.length) await this.#clear();
-    else {
-      await this.remove(refused);
-      await this.#retrying(giveBackActive);
-    }
+    else await this.remove(refused);
     return { kept: ids.length - refused.length, removed: refused.length };
   }
 

@@ -169,6 +169,7 @@ describe('a queue on BullMQ', () => {
     const exited = once(child, 'exit');
     child.kill('SIGKILL');
     await exited;
+    await server.raw((redis) => redis.rpush(`bull:${name}:active`, jobOf(99).id));
     await server.raw((redis) => redis.unlink(`bull:${name}:${jobOf(2).id}:lock`, `bull:${name}:${jobOf(10).id}:lock`));
 
     const kept = (id: string) => id !== jobOf(4).id && id !== jobOf(20).id;
