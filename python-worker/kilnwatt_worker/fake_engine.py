@@ -116,6 +116,7 @@ class FakeEngine:
         if script.exit_on and script.exit_on in prompt:
             os._exit(70)
         if script.freeze_on and script.freeze_on in prompt:
+            os.write(2, b"frozen\n")
             ctypes.PyDLL(None).pause()  # PyDLL keeps the interpreter's lock during the call
         while script.hang_on and script.hang_on in prompt:
             time.sleep(60)

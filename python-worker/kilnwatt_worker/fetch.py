@@ -12,18 +12,24 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 import httpx
-from huggingface_hub import HfApi, hf_hub_download, snapshot_download
+from huggingface_hub import (
+    HfApi,
+    get_cached_repo_tree,
+    hf_hub_download,
+    snapshot_download,
+    try_to_load_from_cache,
+)
 from huggingface_hub.errors import (
+    CachedRepoTreeNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
-    LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
 
 from kilnwatt_worker.errors import WorkerError
-from kilnwatt_worker.model_folder import INDEX, LEFT_OUT, VARIANT, inspect
+from kilnwatt_worker.model_folder import INDEX, LEFT_OUT, VARIANT, judge
 
 EXIT_UNREACHABLE = 3
 LOADED = (".json", ".safetensors", ".txt", ".model")
@@ -36,7 +42,7 @@ def main() -> int:
     asked = options.parse_args()
     try:
         path = cached(asked.name, asked.revision) or download(asked.name, asked.revision)
-    except (HfHubHTTPError, HFValidationError, httpx.HTTPError, OSError) as error:
+    except (HfHubHTTPError, HFValidationError, httpx.HTTPError, OSError, ValueError) as error:
         print(sentence(asked.name, asked.revision, error), file=sys.stderr)
         return EXIT_UNREACHABLE
     print(json.dumps({"path": path}))
@@ -45,23 +51,26 @@ def main() -> int:
 
 def cached(name: str, revision: str) -> str | None:
     """None where the cache has nothing of it, or not all that is loaded."""
-    try:
-        path = snapshot_download(name, revision=revision, local_files_only=True)
-        inspect(path)
-    except (LocalEntryNotFoundError, WorkerError):
+    found = try_to_load_from_cache(name, INDEX, revision=revision)
+    if not isinstance(found, str):
         return None
-    return path
+    folder = Path(found).parent
+    try:
+        judge(str(folder))
+        listed = [file.path for file in get_cached_repo_tree(name, revision=revision)]
+    except CachedRepoTreeNotFoundError:  # put there file by file, by a program that knew what it needs
+        return str(folder)
+    except WorkerError:
+        return None
+    return str(folder) if all((folder / file).is_file() for file in choose(listed, _index(found))) else None
 
 
 def download(name: str, revision: str) -> str:
     """Files that are on the disk already are not fetched again; an interrupted fetch goes on."""
     print(f"fetching {name} ({revision}) from the hub", file=sys.stderr)
     found = HfApi().list_repo_files(name, revision=revision)
-    index: object = {}
-    if INDEX in found:
-        index = json.loads(Path(hf_hub_download(name, INDEX, revision=revision)).read_text(encoding="utf-8"))
-    wanted = choose(found, index if isinstance(index, dict) else {})
-    return snapshot_download(name, revision=revision, allow_patterns=wanted)
+    index = _index(hf_hub_download(name, INDEX, revision=revision)) if INDEX in found else {}
+    return snapshot_download(name, revision=revision, allow_patterns=choose(found, index))
 
 
 def choose(files: Iterable[str], index: Mapping[str, object]) -> list[str]:
@@ -92,6 +101,11 @@ def sentence(name: str, revision: str, error: Exception) -> str:
         return f"{name} is no hub id; it looks like org/name"
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     return f"the model {name} is not on this disk and the hub cannot be reached ({reason}); check the network"
+
+
+def _index(file: str) -> dict[str, object]:
+    raw: object = json.loads(Path(file).read_text(encoding="utf-8"))
+    return raw if isinstance(raw, dict) else {}
 
 
 def _is_variant(name: str) -> bool:

@@ -27,14 +27,14 @@ class ModelFolder:
     """`fp16` when some component has its weights under that name only."""
 
 
-def inspect(path: str) -> ModelFolder:
+def judge(path: str) -> ModelFolder:
     """Raises WorkerError `model_missing`, `model_broken` or `model_unsafe`."""
     folder = Path(path)
     if not folder.is_dir():
         raise WorkerError("model_missing", f"the model folder {path} does not exist; check --model")
     index = _index(folder)
     components = tuple(name for name, value in index.items() if _is_present(value) and name not in LEFT_OUT)
-    only_variant = [_judge(folder / name) for name in components if _has_weights(folder, name, index[name])]
+    only_variant = [_only_variant(folder / name) for name in components if _has_weights(folder, name, index[name])]
     pipeline_class = index.get("_class_name")
     if not isinstance(pipeline_class, str):
         raise WorkerError("model_broken", f"{folder / INDEX} names no pipeline class; fetch the model again")
@@ -69,7 +69,7 @@ def _has_weights(folder: Path, name: str, value: object) -> bool:
     return not kind.endswith(without)
 
 
-def _judge(component: Path) -> bool:
+def _only_variant(component: Path) -> bool:
     """True when its only safetensors are those of the fp16 variant."""
     safe = _weights(component, (".safetensors",))
     if not safe:

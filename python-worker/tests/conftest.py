@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+# Tiny models gain nothing from threads, and on a busy machine lose minutes to waiting for each other.
+os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 os.environ["DIFFUSERS_VERBOSITY"] = "error"
@@ -17,8 +19,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     folder = tmp_path_factory.mktemp("models")
 
     def ensure(name: str) -> Path:
-        from tiny_models.writing import ensure as write
         from tiny_models.pipelines import RECIPES
+        from tiny_models.writing import ensure as write
 
         return write(RECIPES[name], folder).path
 

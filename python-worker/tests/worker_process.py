@@ -67,7 +67,7 @@ class WorkerProcess:
                 return heard
         raise AssertionError(f"the worker ended without {until}: {heard} {self.log.read_text(errors='replace')}")
 
-    def load(self, path: str = "/models/none") -> list[dict[str, object]]:
+    def load(self, path: str = "/models/none", until: str = "loaded") -> list[dict[str, object]]:
         preset = {
             "name": "plain",
             "dtype": "auto",
@@ -77,7 +77,7 @@ class WorkerProcess:
             "offload": "none",
         }
         self.send("load", engine="e1", device="cpu", model={"path": path, "family": "other"}, preset=preset)
-        return self.answers("loaded")
+        return self.answers(until)
 
     def generate(self, folder: Path, prompts: list[str], batch: str = "b1", **changed: object) -> None:
         params = {

@@ -5,6 +5,9 @@ The words are those that prompts for pictures are full of; anything else is read
 as the real tokenizers do with what they do not know.
 """
 
+from collections import Counter
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 from transformers import CLIPTokenizer, T5Tokenizer
@@ -33,16 +36,26 @@ def t5_tokenizer() -> T5Tokenizer:
     return T5Tokenizer(vocab=pieces, extra_ids=0, model_max_length=512)
 
 
+@cache
 def _merges() -> list[tuple[str, str]]:
-    """Builds each word from its left end, shortest pieces first."""
-    merges: dict[tuple[str, str], int] = {}
-    for word in WORDS:
-        letters = [*word[:-1], word[-1] + "</w>"]
-        left = letters[0]
-        for place, letter in enumerate(letters[1:]):
-            merges.setdefault((left, letter), place)
-            left += letter
-    return sorted(merges, key=lambda pair: (merges[pair], pair))
+    """Byte pair encoding, until each word is one token: the most frequent pair first, of equals the smallest."""
+    words = [[*word[:-1], word[-1] + "</w>"] for word in dict.fromkeys(WORDS)]
+    merges: list[tuple[str, str]] = []
+    while pairs := Counter(pair for word in words for pair in pairwise(word)):
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(best)
+        words = [_merged(word, best) if best in pairwise(word) else word for word in words if len(word) > 1]
+    return merges
+
+
+def _merged(word: list[str], pair: tuple[str, str]) -> list[str]:
+    merged: list[str] = []
+    for piece in word:
+        if merged and (merged[-1], piece) == pair:
+            merged[-1] += piece
+        else:
+            merged.append(piece)
+    return merged
 
 
 def _byte_letters() -> list[str]:

@@ -1,11 +1,12 @@
 """From a folder to a pipeline on its device. No network, no pickles, no safety checker."""
 
-from typing import cast
+import inspect
+import warnings
 
 import diffusers
 import torch
 import transformers
-from diffusers import AutoencoderKL, AutoPipelineForText2Image
+from diffusers import AutoencoderKL, DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError
 
@@ -15,7 +16,7 @@ from kilnwatt_worker.diffusers_engine.pipeline import FAMILIES, Family, LoadedPi
 from kilnwatt_worker.engine import LogTo
 from kilnwatt_worker.errors import WorkerError
 from kilnwatt_worker.messages import Load, Preset
-from kilnwatt_worker.model_folder import LEFT_OUT, ModelFolder, inspect
+from kilnwatt_worker.model_folder import LEFT_OUT, ModelFolder, judge
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -23,7 +24,7 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 def load_pipeline(load: Load, log: LogTo) -> LoadedPipeline:
     """Raises WorkerError `model_missing`, `model_unsafe`, `model_broken`, `model_unsupported`, `device_missing`."""
     _quiet()
-    folder = inspect(load.model.path)
+    folder = judge(load.model.path)
     family = FAMILIES.get(folder.pipeline_class, "other")
     if load.model.family not in (family, "other"):
         log("warning", f"{load.model.path} was taken for {load.model.family} but is {family} ({folder.pipeline_class})")
@@ -31,6 +32,7 @@ def load_pipeline(load: Load, log: LogTo) -> LoadedPipeline:
     pipe = _from_folder(folder, dtype_of(load.preset, family, device))
     _check_supported(pipe, folder, family)
     pipe.set_progress_bar_config(disable=True)
+    _keep_old_name_of_clip(pipe)
     apply(pipe, family, load.preset, device, log)
     return LoadedPipeline(
         pipe=pipe,
@@ -79,10 +81,12 @@ def is_flow_matching(pipe: Pipeline) -> bool:
 
 
 def _from_folder(folder: ModelFolder, dtype: torch.dtype) -> Pipeline:
+    if not hasattr(diffusers, folder.pipeline_class):
+        raise _unsupported(folder, f"diffusers {diffusers.__version__} has no such pipeline")
     left_out = {name: None for name in LEFT_OUT if name in _expected(folder)}
     checker = {"requires_safety_checker": False} if "safety_checker" in left_out else {}
     try:
-        return AutoPipelineForText2Image.from_pretrained(
+        return DiffusionPipeline.from_pretrained(
             str(folder.path),
             dtype=dtype,
             use_safetensors=True,
@@ -94,15 +98,12 @@ def _from_folder(folder: ModelFolder, dtype: torch.dtype) -> Pipeline:
     except (OSError, KeyError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
-        if "can't find a pipeline" in str(error):
-            raise _unsupported(folder, "it has no text-to-image pipeline in diffusers") from error
         raise WorkerError("model_broken", f"{folder.path} cannot be loaded: {_first_line(error)}") from error
 
 
 def _expected(folder: ModelFolder) -> tuple[str, ...]:
     """Parameters of the pipeline class; it warns about names that it does not have."""
-    found = getattr(diffusers, folder.pipeline_class, None)
-    return tuple(cast(dict[str, object], found._get_signature_types())) if found is not None else ()
+    return tuple(inspect.signature(getattr(diffusers, folder.pipeline_class).__init__).parameters)
 
 
 def _check_supported(pipe: Pipeline, folder: ModelFolder, family: Family) -> None:
@@ -112,6 +113,14 @@ def _check_supported(pipe: Pipeline, folder: ModelFolder, family: Family) -> Non
         raise _unsupported(folder, "its latents are packed in a way that is not known here")
     if (lacking := unsupported_call(pipe)) is not None:
         raise _unsupported(folder, f"its call has no {lacking}")
+
+
+def _keep_old_name_of_clip(pipe: Pipeline) -> None:
+    """diffusers 0.40 finds the encoder's last norm, for clip skip, under a name that transformers 5 has dropped."""
+    encoder = getattr(pipe, "text_encoder", None)
+    if isinstance(encoder, transformers.CLIPTextModel) and not hasattr(encoder, "text_model"):
+        # Past nn.Module's own __setattr__, which would make the encoder a part of itself.
+        object.__setattr__(encoder, "text_model", encoder)
 
 
 def _unsupported(folder: ModelFolder, reason: str) -> WorkerError:
@@ -124,6 +133,8 @@ def _first_line(error: Exception) -> str:
 
 def _quiet() -> None:
     """Their warnings repeat what `log` messages say, and progress bars fill logs."""
+    # The last step of dpmpp_sde is off by a rounding of float32, and torchsde puts it right.
+    warnings.filterwarnings("ignore", message="Should have t[ab]", category=UserWarning)
     diffusers_logging.set_verbosity_error()
     diffusers_logging.disable_progress_bar()
     transformers.logging.set_verbosity_error()

@@ -1,0 +1,239 @@
+"""The real engine with real diffusers, on tiny models."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from kilnwatt_worker.diffusers_engine.decode import to_picture
+from kilnwatt_worker.diffusers_engine.engine import DiffusersEngine
+from kilnwatt_worker.engine import EngineFacts
+from kilnwatt_worker.errors import BadRequest, Stopped, WorkerError
+from kilnwatt_worker.messages import Level, Params
+from tests.samples import FLUX_PARAMS, PARAMS, PRESET, Recorder, generate_of, item, load_of
+
+
+@pytest.fixture
+def engine() -> DiffusersEngine:
+    return DiffusersEngine()
+
+
+def load(engine: DiffusersEngine, path: Path, **preset: object) -> tuple[EngineFacts, list[tuple[Level, str]]]:
+    logs: list[tuple[Level, str]] = []
+    changed = replace(PRESET, **preset)  # type: ignore[arg-type]
+    return engine.load(load_of(path, changed), lambda level, message: logs.append((level, message))), logs
+
+
+def test_a_batch_gives_one_picture_an_item_in_its_file(
+    engine: DiffusersEngine, model: Callable[[str], Path], tmp_path: Path
+) -> None:
+    load(engine, model("sd"))
+    generate = generate_of([item(number, tmp_path / f"{number}.part") for number in range(3)])
+    recorder = Recorder(generate)
+    engine.generate(generate, recorder)
+    assert recorder.images == {"job-0": (64, 64), "job-1": (64, 64), "job-2": (64, 64)}
+    assert recorder.steps[-1] == (4, 4)
+    assert list(dict.fromkeys(recorder.phases)) == ["encode", "denoise", "decode", "save"]
+    assert len({(tmp_path / f"{number}.part").read_bytes() for number in range(3)}) == 3
+
+
+@pytest.mark.parametrize(("form", "written"), [("png", "PNG"), ("jpeg", "JPEG"), ("webp", "WEBP")])
+def test_the_format_is_that_of_the_request_whatever_the_name(
+    engine: DiffusersEngine, model: Callable[[str], Path], tmp_path: Path, form: str, written: str
+) -> None:
+    load(engine, model("sd"))
+    params = replace(PARAMS, format=form)  # type: ignore[arg-type]
+    generate = generate_of([item(0, tmp_path / "picture.tiff")], params)
+    engine.generate(generate, Recorder(generate))
+    with Image.open(tmp_path / "picture.tiff") as picture:
+        assert (picture.format, picture.size) == (written, (64, 64))
+
+
+@pytest.mark.parametrize("family", ["sdxl", "flux"])
+def test_other_families_and_sizes_make_pictures_too(
+    engine: DiffusersEngine, model: Callable[[str], Path], tmp_path: Path, family: str
+) -> None:
+    load(engine, model(family))
+    params = replace(FLUX_PARAMS if family == "flux" else PARAMS, width=96, height=64)
+    generate = generate_of([item(0, tmp_path / "0.part"), item(1, tmp_path / "1.part", negative="blurry")], params)
+    recorder = Recorder(generate)
+    engine.generate(generate, recorder)
+    assert recorder.images == {"job-0": (96, 64), "job-1": (96, 64)}
+
+
+def test_the_answer_to_a_load_holds_the_settings_in_effect(
+    engine: DiffusersEngine, model: Callable[[str], Path]
+) -> None:
+    facts, logs = load(engine, model("sd"), dtype="auto", vae_slicing=True, vae_tiling=True)
+    assert facts.settings == {
+        "device": "cpu",
+        "dtype": "float32",
+        "vae_dtype": "float32",
+        "attention": "AttnProcessor2_0",
+        "scheduler": "PNDMScheduler",
+        "vae_slicing": True,
+        "vae_tiling": True,
+        "vae_tile_pixels": 64,
+        "offload": "none",
+        "channels_last": False,
+    }
+    assert set(facts.versions) == {"torch", "diffusers", "transformers"}
+    assert logs == []
+
+
+def test_half_precision_is_in_effect_when_asked_for(engine: DiffusersEngine, model: Callable[[str], Path]) -> None:
+    facts, _ = load(engine, model("sdxl"), dtype="float16")
+    assert (facts.settings["dtype"], facts.settings["vae_dtype"]) == ("float16", "float32")
+
+
+def test_tiling_really_tiles_above_its_threshold(
+    engine: DiffusersEngine, model: Callable[[str], Path], tmp_path: Path
+) -> None:
+    def bytes_of(tiling: bool) -> bytes:
+        load(engine, model("sd"), vae_tiling=tiling)
+        generate = generate_of([item(0, tmp_path / "0.part")], replace(PARAMS, width=128, height=128))
+        engine.generate(generate, Recorder(generate))
+        return (tmp_path / "0.part").read_bytes()
+
+    assert bytes_of(tiling=True) != bytes_of(tiling=False)
+
+
+def test_sliced_attention_is_verified_by_its_processor(engine: DiffusersEngine, model: Callable[[str], Path]) -> None:
+    facts, logs = load(engine, model("sd"), attention="sliced")
+    assert (facts.settings["attention"], logs) == ("SlicedAttnProcessor", [])
+
+
+@pytest.mark.parametrize(("family", "attention"), [("sd", "xformers"), ("flux", "sliced"), ("flux", "xformers")])
+def test_a_setting_that_cannot_hold_is_a_named_downgrade(
+    engine: DiffusersEngine, model: Callable[[str], Path], family: str, attention: str
+) -> None:
+    facts, logs = load(engine, model(family), attention=attention)
+    in_effect = str(facts.settings["attention"])
+    assert in_effect in ("AttnProcessor2_0", "FluxAttnProcessor")
+    assert [level for level, _ in logs] == ["warning"]
+    assert f"attention={attention} is not in effect" in logs[0][1]
+    assert in_effect in logs[0][1]
+
+
+def test_offload_on_a_cpu_is_a_named_downgrade(engine: DiffusersEngine, model: Callable[[str], Path]) -> None:
+    facts, logs = load(engine, model("sd"), offload="model")
+    assert facts.settings["offload"] == "none"
+    assert "nothing to offload on a CPU" in logs[0][1]
+
+
+def test_a_long_prompt_is_a_warning_that_names_the_job(
+    engine: DiffusersEngine, model: Callable[[str], Path], tmp_path: Path
+) -> None:
+    load(engine, model("sd"))
+    generate = generate_of([item(0, tmp_path / "0"), item(1, tmp_path / "1", prompt="a red circle " * 40)])
+    recorder = Recorder(generate)
+    engine.generate(generate, recorder)
+    assert len(recorder.images) == 2
+    assert recorder.logs == [
+        ("warning", "the prompt of job job-1 is longer than the 77 tokens that the model reads; the rest is ignored")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("family", "params", "sentence"),
+    [
+        ("sd", replace(PARAMS, width=60), "60x64 is not divisible by 8"),
+        ("flux", replace(FLUX_PARAMS, width=72), "72x64 is not divisible by 16"),
+        ("sd", replace(PARAMS, distilled_guidance=3.5), "takes no distilled guidance"),
+        ("flux", replace(FLUX_PARAMS, distilled_guidance=None), "takes a distilled guidance and the request has none"),
+        ("flux", replace(FLUX_PARAMS, clip_skip=1), "clip skip means nothing"),
+        ("sd", replace(PARAMS, clip_skip=3), "clip skip 3 leaves nothing"),
+        ("sd", replace(PARAMS, scheduler="euler_a"), "euler_a has no schedule karras"),
+        ("flux", replace(FLUX_PARAMS, scheduler="euler"), "needs flow_match_euler"),
+    ],
+)
+def test_what_a_model_cannot_do_is_refused_before_any_work(
+    engine: DiffusersEngine, model: Callable[[str], Path], family: str, params: Params, sentence: str
+) -> None:
+    load(engine, model(family))
+    generate = generate_of([item(0)], params)
+    recorder = Recorder(generate)
+    with pytest.raises(BadRequest) as refused:
+        engine.generate(generate, recorder)
+    assert sentence in refused.value.message
+    assert recorder.steps == []
+
+
+def test_a_cancelled_batch_stops_between_two_steps_and_the_engine_goes_on(
+    engine: DiffusersEngine, model: Callable[[str], Path], tmp_path: Path
+) -> None:
+    load(engine, model("sd"))
+    generate = generate_of([item(0, tmp_path / "0")], replace(PARAMS, steps=10))
+    stopped = Recorder(generate, cancel_at=2)
+    with pytest.raises(Stopped):
+        engine.generate(generate, stopped)
+    assert stopped.steps == [(1, 10), (2, 10)]
+    recorder = Recorder(generate)
+    engine.generate(generate, recorder)
+    assert list(recorder.images) == ["job-0"]
+
+
+def test_a_picture_that_cannot_be_written_fails_alone(
+    engine: DiffusersEngine, model: Callable[[str], Path], tmp_path: Path
+) -> None:
+    load(engine, model("sd"))
+    generate = generate_of([item(0, tmp_path / "missing" / "0"), item(1, tmp_path / "1")])
+    recorder = Recorder(generate)
+    engine.generate(generate, recorder)
+    assert list(recorder.images) == ["job-1"]
+    assert recorder.failures["job-0"].code == "not_writable"
+
+
+def test_a_model_that_makes_no_numbers_fails_each_picture_as_black(
+    engine: DiffusersEngine, model: Callable[[str], Path], tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(model("sd"), broken)
+    weights = broken / "unet" / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(weights)
+    tensors["conv_out.bias"].fill_(float("nan"))
+    save_file(tensors, weights, {"format": "pt"})
+
+    load(engine, broken)
+    generate = generate_of([item(0, tmp_path / "0"), item(1, tmp_path / "1")])
+    recorder = Recorder(generate)
+    engine.generate(generate, recorder)
+    assert [error.code for error in recorder.failures.values()] == ["black_image", "black_image"]
+    assert not (tmp_path / "0").exists()
+
+
+def test_a_picture_of_one_value_is_black_whatever_its_colour() -> None:
+    with pytest.raises(WorkerError, match="the same value, 128") as black:
+        to_picture(torch.full((3, 8, 8), 0.5))
+    assert black.value.code == "black_image"
+
+
+def test_a_load_over_another_replaces_it_and_unload_frees_it(
+    engine: DiffusersEngine, model: Callable[[str], Path]
+) -> None:
+    load(engine, model("sd"))
+    facts, _ = load(engine, model("flux"))
+    assert facts.settings["scheduler"] == "FlowMatchEulerDiscreteScheduler"
+    engine.unload()
+    generate = generate_of([item(0)])
+    with pytest.raises(WorkerError, match="no model is loaded"):
+        engine.generate(generate, Recorder(generate))
+
+
+def test_a_window_on_a_cpu_knows_memory_and_says_that_energy_is_unknown(engine: DiffusersEngine) -> None:
+    usage = engine.window("cpu:1").close()
+    assert usage.memory.peak_allocated_bytes is None
+    assert 0 < usage.memory.rss_bytes <= usage.memory.peak_rss_bytes
+    assert (usage.energy.millijoules, usage.energy.meter, usage.energy.method) == (None, "none", "unknown")
+
+
+def test_a_device_that_is_not_there_is_said_so(engine: DiffusersEngine) -> None:
+    with pytest.raises(WorkerError, match="does not see cuda:9"):
+        engine.window("cuda:9")
+    with pytest.raises(WorkerError, match="no device that torch knows"):
+        engine.window("gpu")

@@ -1,0 +1,53 @@
+import json
+from pathlib import Path
+
+import pytest
+from transformers import CLIPTokenizer, T5Tokenizer
+
+from tiny_models.pipelines import RECIPES
+from tiny_models.vocabulary import clip_tokenizer, t5_tokenizer
+from tiny_models.writing import ensure
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_model_is_small_and_kept_when_it_is_there(name: str, tmp_path: Path) -> None:
+    made = ensure(RECIPES[name], tmp_path)
+    assert made.made
+    assert made.bytes < 20_000_000
+    before = sorted((file, file.stat().st_mtime_ns) for file in made.path.rglob("*"))
+    assert not ensure(RECIPES[name], tmp_path).made
+    assert before == sorted((file, file.stat().st_mtime_ns) for file in made.path.rglob("*"))
+    assert [path.name for path in tmp_path.iterdir()] == [RECIPES[name].folder]
+
+
+def test_two_makings_of_a_model_are_equal_to_the_byte(tmp_path: Path) -> None:
+    weights = "unet/diffusion_pytorch_model.safetensors"
+    one, other = (ensure(RECIPES["sd"], tmp_path / side).path for side in ("one", "other"))
+    assert (one / weights).read_bytes() == (other / weights).read_bytes()
+
+
+def test_a_folder_that_was_left_half_made_is_made_anew(tmp_path: Path) -> None:
+    (tmp_path / "tiny-sd" / "unet").mkdir(parents=True)
+    assert ensure(RECIPES["sd"], tmp_path).made
+    assert (
+        json.loads((tmp_path / "tiny-sd" / "model_index.json").read_text())["_class_name"] == "StableDiffusionPipeline"
+    )
+
+
+def test_the_clip_tokenizer_reads_known_words_as_one_token_and_loses_nothing(tmp_path: Path) -> None:
+    clip_tokenizer().save_pretrained(tmp_path)
+    tokenizer = CLIPTokenizer.from_pretrained(tmp_path)
+    ids = tokenizer("a red circle, été")["input_ids"]
+    assert ids[0] == tokenizer.bos_token_id
+    assert ids[-1] == tokenizer.eos_token_id
+    assert len(tokenizer("a red circle")["input_ids"]) == 5
+    assert tokenizer.decode(ids, skip_special_tokens=True).replace(" ", "") == "aredcircle,été"
+
+
+def test_the_t5_tokenizer_survives_being_saved(tmp_path: Path) -> None:
+    t5_tokenizer().save_pretrained(tmp_path)
+    tokenizer = T5Tokenizer.from_pretrained(tmp_path)
+    ids = tokenizer("a red circle")["input_ids"]
+    assert len(ids) == 4
+    assert ids[-1] == tokenizer.eos_token_id
+    assert tokenizer.decode(ids, skip_special_tokens=True) == "a red circle"
