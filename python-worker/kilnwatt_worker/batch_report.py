@@ -6,18 +6,8 @@ from collections.abc import Callable
 from kilnwatt_worker.cancellations import Cancellations
 from kilnwatt_worker.channel import Channel
 from kilnwatt_worker.errors import WorkerError
-from kilnwatt_worker.messages import (
-    Cancelled,
-    Failure,
-    Generate,
-    Image,
-    Item,
-    Level,
-    Log,
-    Phase,
-    PhaseSeconds,
-    Progress,
-)
+from kilnwatt_worker.messages import Cancelled, Failure, Generate, Image, Log, Progress
+from kilnwatt_worker.parts import Item, Level, Phase, PhaseSeconds
 
 PROGRESS_EVERY_SECONDS = 0.2
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from kilnwatt_worker.errors import WorkerError
-from kilnwatt_worker.messages import Energy, Generate, Item, Level, Load, Memory, Phase, Settings
+from kilnwatt_worker.messages import Generate, Load
+from kilnwatt_worker.parts import Energy, Item, Level, Memory, Phase, Settings
 
 LogTo: TypeAlias = Callable[[Level, str], None]
 

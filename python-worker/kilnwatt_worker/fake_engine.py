@@ -17,7 +17,8 @@ from PIL import Image
 from kilnwatt_worker import pictures, resident
 from kilnwatt_worker.engine import EngineFacts, LogTo, Report, Usage
 from kilnwatt_worker.errors import BadRequest, OutOfMemory, Stopped, WorkerError
-from kilnwatt_worker.messages import Generate, Item, Load, Memory
+from kilnwatt_worker.messages import Generate, Load
+from kilnwatt_worker.parts import Item, Memory
 from kilnwatt_worker.strict import build, read_json
 
 

@@ -26,18 +26,16 @@ from kilnwatt_worker.messages import (
     Generate,
     Heartbeat,
     Hello,
-    Level,
     Load,
     Loaded,
     Log,
-    Phase,
-    PhaseSeconds,
     Request,
     Shutdown,
     Unload,
     Unloaded,
     parse,
 )
+from kilnwatt_worker.parts import Level, Phase, PhaseSeconds
 from kilnwatt_worker.salvage import salvage
 from kilnwatt_worker.strict import Refused, read_json
 

@@ -4,13 +4,13 @@ import errno
 from typing import TYPE_CHECKING
 
 from kilnwatt_worker.errors import WorkerError
-from kilnwatt_worker.messages import Format
+from kilnwatt_worker.parts import Format
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# zlib level 4 writes a photographic 1024 x 1024 picture in about half the time of Pillow's default 6
-# and 1 to 2 % larger; the pixels are the same.
+# On a soft picture with fine noise, 1024 x 1024, level 4 makes the same size as Pillow's default 6, no slower;
+# zlib's fast mode, below 4, takes two thirds of the time and makes files an eighth larger.
 PNG_COMPRESS_LEVEL = 4
 JPEG_QUALITY = 95
 WEBP_QUALITY = 95

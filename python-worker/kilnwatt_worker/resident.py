@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from kilnwatt_worker.messages import Energy, Memory
+from kilnwatt_worker.parts import Energy, Memory
 
 NO_ENERGY = Energy(millijoules=None, meter="none", method="unknown")
 

@@ -1,7 +1,8 @@
 """Answers for a request that could not be read, so that nobody waits for it in vain."""
 
 from kilnwatt_worker import resident
-from kilnwatt_worker.messages import Answer, Done, Failure, Generate, Load, PhaseSeconds
+from kilnwatt_worker.messages import Answer, Done, Failure, Generate, Load
+from kilnwatt_worker.parts import PhaseSeconds
 
 
 def salvage(raw: object, sentence: str) -> list[Answer]:

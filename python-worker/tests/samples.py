@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 
 from kilnwatt_worker.errors import WorkerError
-from kilnwatt_worker.messages import Generate, Item, Level, Load, ModelRef, Params, Phase, Preset
+from kilnwatt_worker.messages import Generate, Load
+from kilnwatt_worker.parts import Item, Level, ModelRef, Params, Phase, Preset
 
 PRESET = Preset("plain", "float32", "sdpa", vae_slicing=False, vae_tiling=False, offload="none")
 PARAMS = Params(64, 64, 4, 5.0, None, "dpmpp_2m", "karras", 0, "png")

@@ -8,7 +8,7 @@ from kilnwatt_worker.batch_report import BatchReport
 from kilnwatt_worker.cancellations import Cancellations
 from kilnwatt_worker.channel import Channel
 from kilnwatt_worker.errors import BadRequest, WorkerError
-from kilnwatt_worker.messages import Phase
+from kilnwatt_worker.parts import Phase
 from tests.samples import generate_of, item
 
 

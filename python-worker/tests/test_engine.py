@@ -14,7 +14,7 @@ from kilnwatt_worker.diffusers_engine.decode import to_picture
 from kilnwatt_worker.diffusers_engine.engine import DiffusersEngine
 from kilnwatt_worker.engine import EngineFacts
 from kilnwatt_worker.errors import BadRequest, Stopped, WorkerError
-from kilnwatt_worker.messages import Level, Params
+from kilnwatt_worker.parts import Level, Params
 from tests.samples import FLUX_PARAMS, PARAMS, PRESET, Recorder, generate_of, item, load_of
 
 

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from kilnwatt_worker.messages import ANSWERS, MAX_SEED, REQUESTS, Done, Envelope, Log, decode, encode, parse
+from kilnwatt_worker.messages import ANSWERS, REQUESTS, Done, Envelope, Log, decode, encode, parse
+from kilnwatt_worker.parts import MAX_SEED
 from kilnwatt_worker.strict import MAX_LINE_BYTES, Refused
 
 GOLDEN = Path(__file__).parents[2] / "test" / "fixtures" / "messages"

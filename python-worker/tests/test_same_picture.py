@@ -19,7 +19,7 @@ from kilnwatt_worker.diffusers_engine.denoise import denoise
 from kilnwatt_worker.diffusers_engine.encode import encode
 from kilnwatt_worker.diffusers_engine.load import load_pipeline
 from kilnwatt_worker.diffusers_engine.pipeline import LoadedPipeline
-from kilnwatt_worker.messages import Item, Params
+from kilnwatt_worker.parts import Item, Params
 from tests.samples import FLUX_PARAMS, PARAMS, item, load_of
 
 TOLERANCE = 1e-4

@@ -6,7 +6,7 @@ from PIL import Image
 
 from kilnwatt_worker.diffusers_engine.pipeline import LoadedPipeline
 from kilnwatt_worker.errors import WorkerError
-from kilnwatt_worker.messages import Params
+from kilnwatt_worker.parts import Params
 
 
 @torch.no_grad()

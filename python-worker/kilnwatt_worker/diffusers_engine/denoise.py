@@ -15,7 +15,7 @@ from kilnwatt_worker.diffusers_engine.encode import Conditioning
 from kilnwatt_worker.diffusers_engine.pipeline import LoadedPipeline, Pipeline
 from kilnwatt_worker.diffusers_engine.schedulers import Sampling, build_scheduler
 from kilnwatt_worker.errors import BadRequest
-from kilnwatt_worker.messages import Params
+from kilnwatt_worker.parts import Params
 
 OnStep: TypeAlias = Callable[[int, int], None]
 """Steps done and steps in all. What it raises ends the call between two steps."""

@@ -9,7 +9,7 @@ import torch
 from kilnwatt_worker.diffusers_engine.pipeline import Family, LoadedPipeline, Pipeline
 from kilnwatt_worker.engine import LogTo
 from kilnwatt_worker.errors import BadRequest
-from kilnwatt_worker.messages import Item, Params
+from kilnwatt_worker.parts import Item, Params
 
 Conditioning: TypeAlias = Mapping[str, object]
 """Arguments of the pipeline's call that come from prompts, one row an item."""

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import torch
 
-from kilnwatt_worker.messages import Energy
+from kilnwatt_worker.parts import Energy
 from kilnwatt_worker.resident import NO_ENERGY
 
 Counter: TypeAlias = Callable[[], int | None]

@@ -15,7 +15,8 @@ from kilnwatt_worker.diffusers_engine.memory import free_unused, read_memory, re
 from kilnwatt_worker.diffusers_engine.pipeline import LoadedPipeline
 from kilnwatt_worker.engine import EngineFacts, LogTo, Report, Usage
 from kilnwatt_worker.errors import OutOfMemory, Stopped, WorkerError, internal
-from kilnwatt_worker.messages import Generate, Item, Load
+from kilnwatt_worker.messages import Generate, Load
+from kilnwatt_worker.parts import Item
 
 
 class DiffusersWindow:

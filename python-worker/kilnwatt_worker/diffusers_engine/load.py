@@ -15,8 +15,9 @@ from kilnwatt_worker.diffusers_engine.optimise import apply, settings_in_effect
 from kilnwatt_worker.diffusers_engine.pipeline import FAMILIES, Family, LoadedPipeline, Pipeline
 from kilnwatt_worker.engine import LogTo
 from kilnwatt_worker.errors import WorkerError
-from kilnwatt_worker.messages import Load, Preset
+from kilnwatt_worker.messages import Load
 from kilnwatt_worker.model_folder import LEFT_OUT, ModelFolder, judge
+from kilnwatt_worker.parts import Preset
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 

@@ -5,7 +5,7 @@ import gc
 import torch
 
 from kilnwatt_worker import resident
-from kilnwatt_worker.messages import Memory
+from kilnwatt_worker.parts import Memory
 
 
 def reset_peaks(device: torch.device) -> None:

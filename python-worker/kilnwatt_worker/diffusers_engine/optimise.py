@@ -4,7 +4,7 @@ import torch
 
 from kilnwatt_worker.diffusers_engine.pipeline import Family, Pipeline, denoiser_of
 from kilnwatt_worker.engine import LogTo
-from kilnwatt_worker.messages import Preset, Settings
+from kilnwatt_worker.parts import Preset, Settings
 
 TILE_PIXELS = 512
 SLICED = "SlicedAttnProcessor"

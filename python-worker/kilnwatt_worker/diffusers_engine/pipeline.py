@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 
-from kilnwatt_worker.messages import Settings
+from kilnwatt_worker.parts import Settings
 
 # diffusers has no types: the one Any of this adapter. Stages read attributes of it and hand on tensors.
 Pipeline: TypeAlias = Any
