@@ -34,7 +34,7 @@ def main(model: str, out: str, images: int, batch: int, steps: int) -> None:
     print(json.dumps(ends))
 
 
-COMPRESS_LEVEL = 1
+COMPRESS_LEVEL = 4
 """As the worker writes them."""
 
 if __name__ == "__main__":

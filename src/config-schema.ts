@@ -65,7 +65,9 @@ export const configSchema = z.strictObject({
     .string()
     .min(1)
     .default('{run}/{index:05}-{seed}')
-    .describe('Name of a picture in out, without extension: {run} {index:05} {seed} {id} {date} {prompt:40} {model}'),
+    .describe(
+      'Name of a picture in out, without extension: {run} {index:05} {seed} {id} {date} {prompt:40} {model} {name}',
+    ),
   format: z.enum(['png', 'jpeg', 'webp']).default('png').describe('Format of the pictures'),
   sidecar: z.enum(['txt', 'json']).nullable().default(null).describe('A text file beside each picture; not set: none'),
   metadata: z
@@ -124,10 +126,21 @@ export const configSchema = z.strictObject({
       step_seconds: z
         .number()
         .positive()
-        .default(300)
-        .describe('Longest time without a finished step before the worker is replaced'),
-      load_seconds: z.number().positive().default(900).describe('Longest time to load a model'),
-      heartbeat_seconds: z.number().positive().default(30).describe('Longest silence of the worker'),
+        .nullable()
+        .default(null)
+        .describe('Longest time without a finished step before the worker is replaced; not set: by kind of device'),
+      load_seconds: z
+        .number()
+        .positive()
+        .nullable()
+        .default(null)
+        .describe('Longest time to load a model; not set: 1200'),
+      heartbeat_seconds: z
+        .number()
+        .positive()
+        .nullable()
+        .default(null)
+        .describe('Longest silence of the worker; not set: 30'),
     })
     .prefault({})
     .describe('How long the worker may take'),

@@ -29,7 +29,8 @@ export interface Config extends HiddenConfig {
   readonly energy: { readonly cpuWatts: number; readonly gpuWatts: number };
   /** `assumed`: the user did not say what electricity costs. */
   readonly tariff: { readonly pricePerKwh: number; readonly currency: string; readonly assumed: boolean };
-  readonly limits: { readonly stepSeconds: number; readonly loadSeconds: number; readonly heartbeatSeconds: number };
+  /** Null: what is sensible for the kind of device. */
+  readonly limits: Readonly<Record<'stepSeconds' | 'loadSeconds' | 'heartbeatSeconds', number | null>>;
   readonly diskReserveMb: number;
   readonly log: Readonly<Settings['log']>;
   readonly noColor: boolean;

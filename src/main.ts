@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=2 --heap-growing-percent=15
 import { randomInt } from 'node:crypto';
 import { constants } from 'node:fs';
 import { access, mkdir, readFile } from 'node:fs/promises';
@@ -11,7 +11,7 @@ import { EXIT } from './cli/exit.ts';
 import type { Io } from './cli/io.ts';
 import { main } from './cli/program.ts';
 import { type Config, type ConfigSources, type LoadedConfig, loadConfig } from './config.ts';
-import { sentenceOf, UnavailableError } from './errors.ts';
+import { type AppError, sentenceOf, UnavailableError } from './errors.ts';
 import { DiskImages } from './images/disk.ts';
 import { hubFetcher } from './model/fetch.ts';
 import { DiskRegistry } from './model/registry.ts';
@@ -20,6 +20,7 @@ import { systemClock } from './process/clock.ts';
 import { type Lock, Presence, tryLock } from './process/lock.ts';
 import { LocalProvider } from './provider/local.ts';
 import { BullmqQueue } from './queue/bullmq.ts';
+import { keepRunning } from './queue/keep-running.ts';
 import { socketPathFor, startValkey } from './queue/valkey.ts';
 import { openSqliteStore } from './store/sqlite.ts';
 import { devicesOf } from './telemetry/devices.ts';
@@ -43,6 +44,7 @@ class LocalApp implements App {
   readonly #stops: (() => Promise<void> | void)[] = [];
   readonly #queues = { owner: once(() => this.#connect('owner')), client: once(() => this.#connect('client')) };
   #lock: Lock | null = null;
+  #broken: AppError | null = null;
 
   constructor(loaded: LoadedConfig, io: Io, version: string) {
     const { config } = loaded;
@@ -68,6 +70,10 @@ class LocalApp implements App {
   readonly fault = (point: string): void => {
     if (point === this.#config.fault) process.kill(process.pid, 'SIGKILL');
   };
+
+  get broken(): AppError | null {
+    return this.#broken;
+  }
 
   own(): boolean {
     this.#lock ??= tryLock(join(this.#config.dataDir, 'owner.lock')) ?? null;
@@ -95,7 +101,11 @@ class LocalApp implements App {
       launch: this.launch,
       clock: this.clock,
       log: (line) => this.#log(line),
-      limits: { heartbeat: limits.heartbeatSeconds * 1000 },
+      limits: {
+        heartbeat: millis(limits.heartbeatSeconds),
+        step: millis(limits.stepSeconds),
+        load: millis(limits.loadSeconds),
+      },
       ...(batchLimit === null ? {} : { limit: batchLimit }),
     });
     this.#stops.push(() => provider.close());
@@ -128,25 +138,26 @@ class LocalApp implements App {
 
   async #connect(role: 'owner' | 'client'): Promise<BullmqQueue> {
     const { redisUrl, queue: name } = this.#config;
-    const socketPath = socketPathFor(this.#config.dataDir, this.#config.runtimeDir);
-    if (redisUrl === null && role === 'owner') await this.#startServer(socketPath);
-    const connection = redisUrl === null ? { socketPath } : { url: redisUrl };
+    const connection = redisUrl === null ? await this.#ownServer(role) : { url: redisUrl };
     const queue = new BullmqQueue({ connection, name, clock: this.clock, log: (line) => this.#log(line) });
     this.#stops.push(() => queue.close());
     return queue;
   }
 
-  async #startServer(socketPath: string): Promise<void> {
-    const { python, redisBinary: binary } = this.#config;
-    const server = await startValkey({
-      python,
-      dataDir: this.#config.dataDir,
-      socketPath,
-      clock: this.clock,
-      log: (line) => this.#log(line),
-      ...(binary === null ? {} : { binary }),
-    });
+  /** Where the data folder's own Valkey listens; the owner starts it, and starts it again when it dies. */
+  async #ownServer(role: 'owner' | 'client'): Promise<{ readonly socketPath: string }> {
+    const { dataDir, runtimeDir, python, redisBinary: binary } = this.#config;
+    const socketPath = socketPathFor(dataDir, runtimeDir);
+    if (role === 'client') return { socketPath };
+    const log = (line: string) => this.#log(line);
+    const start = () =>
+      startValkey({ python, dataDir, socketPath, log, clock: this.clock, ...(binary === null ? {} : { binary }) });
+    const onLost = (error: AppError) => {
+      this.#broken = error;
+    };
+    const server = await keepRunning({ start, log, onLost, clock: this.clock });
     this.#stops.push(() => server.stop());
+    return { socketPath };
   }
 
   #log(line: string): void {
@@ -164,6 +175,10 @@ function once<T>(build: () => Promise<T>): () => Promise<T> {
     });
     return built;
   };
+}
+
+function millis(seconds: number | null): number | null {
+  return seconds === null ? null : seconds * 1000;
 }
 
 /** Looks before anything is queued; what is wrong inside the environment shows when the worker starts. */

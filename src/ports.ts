@@ -169,7 +169,10 @@ export interface Provider extends Checked {
    * Works one batch off. Resolves with one answer a job; rejects only with WorkerDied before any
    * answer, UnavailableError, or the signal's reason. One call a device at a time.
    */
-  make(batch: Batch, options: { readonly signal?: AbortSignal; onProgress?(progress: Progress): void }): Promise<BatchResult>;
+  make(
+    batch: Batch,
+    options: { readonly signal?: AbortSignal; onProgress?(progress: Progress): void },
+  ): Promise<BatchResult>;
   /** Stops every child and waits until it is gone. May be called twice. */
   close(): Promise<void>;
 }
@@ -185,7 +188,9 @@ export interface Queue extends Checked {
    * For the one owner at its start, when no other worker of this queue is alive: every job that a dead
    * process held is waiting again at its place, and jobs that `keep` refuses are gone.
    */
-  reclaim(keep: (job: { readonly id: string; readonly runId: string }) => boolean): Promise<{ kept: number; removed: number }>;
+  reclaim(
+    keep: (job: { readonly id: string; readonly runId: string }) => boolean,
+  ): Promise<{ kept: number; removed: number }>;
   /** Ids of all jobs that are waiting, delayed or active. */
   ids(): Promise<readonly string[]>;
   /** Starts working off. At most one worker an object. */
@@ -288,7 +293,12 @@ export interface Receipt {
   /** This image's share of the batch's seconds, and the batch's own. */
   readonly seconds: { readonly share: Seconds; readonly batch: Seconds; readonly method: Method };
   readonly peak_memory_bytes: { readonly value: Bytes | null; readonly method: Method };
-  readonly energy: { readonly joules: number | null; readonly method: Method; readonly meter: EnergyReading['meter']; readonly flags: readonly string[] };
+  readonly energy: {
+    readonly joules: number | null;
+    readonly method: Method;
+    readonly meter: EnergyReading['meter'];
+    readonly flags: readonly string[];
+  };
   readonly cost: { readonly amount: number | null; readonly currency: string; readonly method: Method };
   /** Which tariff priced it; past receipts are never priced again. */
   readonly price: string;
@@ -301,7 +311,11 @@ export interface Settlement {
   readonly entries: readonly Entry[];
   readonly jobs: readonly (
     | { readonly id: string; readonly state: 'done'; readonly path: string }
-    | { readonly id: string; readonly state: 'failed'; readonly error: { readonly code: string; readonly message: string } }
+    | {
+        readonly id: string;
+        readonly state: 'failed';
+        readonly error: { readonly code: string; readonly message: string };
+      }
     | { readonly id: string; readonly state: 'queued' }
   )[];
 }
@@ -390,7 +404,15 @@ export interface ImageStore extends Checked {
    * there that carries the same job id is returned instead.
    * @throws StorageError `disk_full`, `not_writable`
    */
-  finish(made: { readonly temporary: string; readonly target: string; readonly format: ImageFormat; readonly sidecar: 'txt' | 'json' | null }, metadata: ImageMetadata): Promise<string>;
+  finish(
+    made: {
+      readonly temporary: string;
+      readonly target: string;
+      readonly format: ImageFormat;
+      readonly sidecar: 'txt' | 'json' | null;
+    },
+    metadata: ImageMetadata,
+  ): Promise<string>;
   /** Syncs the folders, after which the names survive a power cut. */
   syncFolders(paths: readonly string[]): Promise<void>;
   /** The final file that carries this job's id, at the target or one of its numbered siblings. */

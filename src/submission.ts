@@ -1,4 +1,4 @@
-import { extname, isAbsolute, resolve as resolvePath } from 'node:path';
+import { dirname, extname, isAbsolute, resolve as resolvePath } from 'node:path';
 import { v7 as uuidv7 } from 'uuid';
 import { InputError } from './errors.ts';
 import type { Draft } from './job/draft.ts';
@@ -61,6 +61,8 @@ export interface PlannedRun {
   readonly requeue: readonly { readonly id: string; readonly job: Job }[];
   /** All that is to be made, first one first. */
   readonly jobs: readonly Job[];
+  /** The folder that all pictures of the run are in. */
+  readonly folder: string;
   /** Wanted jobs in all: to be made, done before, and failed before. */
   readonly total: number;
 }
@@ -101,7 +103,9 @@ export async function planSubmission(parts: DoorParts, ask: Ask): Promise<Planne
     tags: { ...existing?.tags, ...ask.tags },
   };
   const jobs = jobsOf(plan, run, rows, models, ask, parts.clock);
-  return { run, existing, plan, ...jobs, total: jobs.jobs.length + plan.done.length + plan.failed.length };
+  const paths = [...plan.done, ...plan.failed].map((row) => row.path);
+  const folder = commonFolder([...paths, ...jobs.jobs.map((job) => job.target)]) ?? run.outDir;
+  return { run, existing, plan, ...jobs, folder, total: jobs.jobs.length + plan.done.length + plan.failed.length };
 }
 
 async function resolveModels(registry: ModelRegistry, ask: Ask): Promise<Map<string, Model>> {
@@ -176,6 +180,18 @@ function jobsOf(
   }));
   const byIndex = new Map([...requeue, ...add].map(({ job }) => [indexOf(job.id), job]));
   return { add, requeue, jobs: plan.order.flatMap((index) => byIndex.get(index) ?? []) };
+}
+
+/** The deepest folder that holds all of these files. */
+function commonFolder(files: readonly string[]): string | undefined {
+  const [first, ...folders] = new Set(files.map((file) => dirname(file)));
+  return folders.reduce((common, folder) => {
+    let shared = common;
+    while (shared !== undefined && folder !== shared && !folder.startsWith(shared === '/' ? shared : `${shared}/`)) {
+      shared = dirname(shared);
+    }
+    return shared;
+  }, first);
 }
 
 /** A picture that is made again keeps its name, and so its format. */

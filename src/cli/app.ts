@@ -1,4 +1,5 @@
 import type { LoadedConfig } from '../config.ts';
+import type { AppError } from '../errors.ts';
 import type { Checked, Clock, ImageStore, ModelRegistry, Provider, Queue, Store } from '../ports.ts';
 import type { Io } from './io.ts';
 
@@ -25,6 +26,8 @@ export interface App {
    * @throws UnavailableError `redis_unavailable`
    */
   queue(role: 'owner' | 'client'): Promise<Queue>;
+  /** Something that the work cannot go on without has been lost for good, after it had come up. */
+  readonly broken: AppError | null;
   provider(): Promise<Provider>;
   /** Everything that `doctor` asks. */
   checked(): Promise<readonly Checked[]>;

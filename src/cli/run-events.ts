@@ -17,6 +17,7 @@ export interface RunStarted {
   readonly failed: number;
   /** Lines that the file no longer has; their pictures stay. */
   readonly removed: number;
+  /** The folder that holds all pictures of the run. */
   readonly out_dir: string;
 }
 

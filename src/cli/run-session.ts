@@ -209,7 +209,7 @@ function announce(planned: PlannedRun, reporter: Reporter): void {
     cached: plan.done.length,
     failed: plan.failed.length,
     removed: plan.removed.length,
-    out_dir: run.outDir,
+    out_dir: planned.folder,
   });
 }
 

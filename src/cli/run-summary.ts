@@ -46,7 +46,7 @@ export async function summaryOf(parts: SummaryParts): Promise<RunSummary> {
       pictures: totals === null || bill === null ? free : partOf(totals.active.seconds, bill.pictures),
       overhead: totals === null || bill === null ? free : partOf(totals.overhead.seconds, bill.overhead),
     },
-    out_dir: run.outDir,
+    out_dir: parts.planned.folder,
   };
 }
 

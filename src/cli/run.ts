@@ -36,7 +36,10 @@ export async function run(app: App, [word = '']: readonly string[], options: Run
   presetNamed(config.preset);
   const ask: Ask = {
     drafts: await draftsOf(word, options.literal === true),
-    flags: readFields(options.fields, { place: 'command line', code: 'bad_flag' }),
+    flags: {
+      ...readFields(options.fields, { place: 'command line', code: 'bad_flag' }),
+      ...(options.literal === true ? { literal: true } : {}),
+    },
     defaultModel: config.model,
     n: options.n ?? 1,
     order: options.order,

@@ -38,7 +38,7 @@ export class Session {
 
   /** What stopped the work for good, if anything did. */
   get fatal(): AppError | null {
-    return this.#fatal;
+    return this.#fatal ?? this.#options.app.broken;
   }
 
   /** Tries to become the owner; as such puts the store right after a dead one. Needs neither queue nor Python. */

@@ -1,7 +1,7 @@
 import { UnavailableError } from '../errors.ts';
 import type { Batch, BatchResult, Check, Clock, Device, Provider } from '../ports.ts';
 import { PRESETS } from '../preset/catalogue.ts';
-import { type WorkerLimits, workerLimits } from '../worker/limits.ts';
+import { type LimitSettings, workerLimits } from '../worker/limits.ts';
 import { Supervisor } from '../worker/supervisor.ts';
 import { Calls } from './calls.ts';
 import { makeBatch, type Place } from './local-batch.ts';
@@ -20,7 +20,7 @@ export interface LocalProviderOptions {
   readonly clock: Clock;
   /** Lines of the workers' logs, each with its device. */
   log(line: string): void;
-  readonly limits?: Partial<WorkerLimits>;
+  readonly limits?: LimitSettings;
   /** Overrides how many jobs a batch may hold. */
   readonly limit?: number;
   /** For the workers, besides our own. */
@@ -84,15 +84,17 @@ function placeFor(device: Device, options: LocalProviderOptions): Place {
   const { python, workerDir, engine, env, clock, launch, limits, rng, log } = options;
   const supervisor = new Supervisor({
     device: device.id,
+    address: device.kind === 'cuda' ? 'cuda:0' : 'cpu',
     worker: {
       command: python,
       // -P: a file of the working folder must not stand in for a package of the same name.
       args: ['-P', '-u', '-m', 'kilnwatt_worker', '--engine', engine],
-      env: { ...env, PYTHONPATH: workerDir },
+      // Torch and nvidia-smi number cards differently; by its UUID a card is itself.
+      env: { ...env, PYTHONPATH: workerDir, ...(device.uuid === null ? {} : { CUDA_VISIBLE_DEVICES: device.uuid }) },
     },
     launch,
     clock,
-    limits: { ...workerLimits(device.kind), ...limits },
+    limits: workerLimits(device.kind, limits),
     rng: rng ?? Math.random,
     onLog: (line) => log(`${device.id}: ${line}`),
   });

@@ -16,12 +16,25 @@ const STEPS_ON_A_GPU = { encode: 3 * MINUTE, denoise: 3 * MINUTE, decode: 5 * MI
 /** One step of a large model takes minutes there. */
 const STEPS_ON_A_CPU = { encode: 15 * MINUTE, denoise: 30 * MINUTE, decode: 30 * MINUTE, save: 2 * MINUTE };
 
+/** What a user may set of them; null leaves a limit as it is for the kind of device. */
+export interface LimitSettings {
+  /** Of encoding, one denoising step, decoding or saving. */
+  readonly step: Millis | null;
+  readonly load: Millis | null;
+  readonly heartbeat: Millis | null;
+}
+
+const UNSET: LimitSettings = { step: null, load: null, heartbeat: null };
+
 /** Generous on purpose: a false alarm costs a load and a batch, a late one costs idle time. */
-export function workerLimits(kind: 'cpu' | 'cuda'): WorkerLimits {
+export function workerLimits(kind: 'cpu' | 'cuda', set: LimitSettings = UNSET): WorkerLimits {
+  const steps = kind === 'cuda' ? STEPS_ON_A_GPU : STEPS_ON_A_CPU;
+  const { step } = set;
+  const phases = step === null ? steps : { encode: step, denoise: step, decode: step, save: step };
   return {
-    heartbeat: 30 * SECOND,
+    heartbeat: set.heartbeat ?? 30 * SECOND,
     heartbeatLoading: 5 * MINUTE,
-    phases: { start: 2 * MINUTE, load: 20 * MINUTE, ...(kind === 'cuda' ? STEPS_ON_A_GPU : STEPS_ON_A_CPU) },
+    phases: { start: 2 * MINUTE, load: set.load ?? 20 * MINUTE, ...phases },
     cancel: 20 * SECOND,
     stop: { ask: 10 * SECOND, terminate: 5 * SECOND, kill: 10 * SECOND },
   };

@@ -26,7 +26,10 @@ import type { WatchedPhase } from './watchdog.ts';
 export type SupervisorState = 'down' | 'waiting' | 'starting' | 'ready' | 'loading' | 'generating' | 'stopping';
 
 export interface SupervisorOptions {
+  /** As users and logs know it. */
   readonly device: string;
+  /** As the worker knows it: it sees one card only, its own. */
+  readonly address: 'cpu' | 'cuda:0';
   readonly worker: WorkerCommand;
   /** Launch ids of the worker begin with this. */
   readonly launch: string;
@@ -157,11 +160,11 @@ export class Supervisor {
   }
 
   async #load(spec: EngineSpec): Promise<LoadReport> {
-    const { device } = this.#options;
+    const { device, address } = this.#options;
     if (this.#engine !== null) await this.#unload();
     const outcome = await this.#ask<InboundOf<'loaded' | 'failure'>>(
       'loading',
-      loadOrder(spec, device),
+      loadOrder(spec, address),
       'load',
       (message, settle) => {
         if (!answersLoad(message, spec.id)) return `${message.type} came while engine ${spec.id} was loaded`;

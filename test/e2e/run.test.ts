@@ -20,34 +20,38 @@ afterEach(() => kiln.close());
 const REAL = 180_000;
 
 describe('kilnwatt run on the real engine', () => {
-  it('turns a prompt file into pictures that say what they are and what they cost', async () => {
-    kiln = new Kiln({ KILNWATT_WORKER_ENGINE: 'diffusers' });
-    const file = kiln.write('p.txt', PROMPTS);
-    const ended = await kiln.run(['run', file, '--steps', '2', '--name', 'first', '--tag', 'client=acme', '--json']);
-    expect(ended.stderr).toBe('');
-    expect(ended.code).toBe(0);
-    const events = Kiln.events(ended);
-    const images = events.filter((event) => event.event === 'image');
-    expect(images.map((image) => image.prompt).sort()).toEqual(['a blue square', 'a green star', 'a red circle']);
-    const summary = events.at(-1);
-    expect(summary).toMatchObject({ event: 'summary', jobs: 3, images: 3, cached: 0, failed: 0, left: 0 });
-    expect(summary?.energy).toMatchObject({ method: 'assumed' });
-    expect(summary?.cost).toMatchObject({ currency: 'EUR', method: 'assumed' });
+  it(
+    'turns a prompt file into pictures that say what they are and what they cost',
+    async () => {
+      kiln = new Kiln({ KILNWATT_WORKER_ENGINE: 'diffusers' });
+      const file = kiln.write('p.txt', PROMPTS);
+      const ended = await kiln.run(['run', file, '--steps', '2', '--name', 'first', '--tag', 'client=acme', '--json']);
+      expect(ended.stderr).toBe('');
+      expect(ended.code).toBe(0);
+      const events = Kiln.events(ended);
+      const images = events.filter((event) => event.event === 'image');
+      expect(images.map((image) => image.prompt).sort()).toEqual(['a blue square', 'a green star', 'a red circle']);
+      const summary = events.at(-1);
+      expect(summary).toMatchObject({ event: 'summary', jobs: 3, images: 3, cached: 0, failed: 0, left: 0 });
+      expect(summary?.energy).toMatchObject({ method: 'assumed' });
+      expect(summary?.cost).toMatchObject({ currency: 'EUR', method: 'assumed' });
 
-    expect(kiln.pictures()).toHaveLength(3);
-    expect(kiln.leftovers()).toEqual([]);
-    const star = images.find((image) => image.seed === 7);
-    const metadata = readMetadata(readFileSync(String(star?.path)), String(star?.path));
-    expect(metadata?.parameters).toContain('a green star\nSteps: 3, Sampler: DPM++ 2M');
-    expect(metadata?.kilnwatt).toMatchObject({
-      job: star?.id,
-      receipt: { batch: { size: 1 }, energy: { meter: 'model' } },
-    });
-    const entries = kiln.rows("SELECT * FROM entries WHERE kind = 'active'");
-    expect(entries).toHaveLength(3);
-    expect(entries.every((entry) => entry.tags === '{"client":"acme"}')).toBe(true);
-    expect(kiln.rows("SELECT cause FROM entries WHERE kind = 'overhead'")).toEqual([{ cause: 'load' }]);
-  }, REAL);
+      expect(kiln.pictures()).toHaveLength(3);
+      expect(kiln.leftovers()).toEqual([]);
+      const star = images.find((image) => image.seed === 7);
+      const metadata = readMetadata(readFileSync(String(star?.path)), String(star?.path));
+      expect(metadata?.parameters).toContain('a green star\nSteps: 3, Sampler: DPM++ 2M');
+      expect(metadata?.kilnwatt).toMatchObject({
+        job: star?.id,
+        receipt: { batch: { size: 1 }, energy: { meter: 'model' } },
+      });
+      const entries = kiln.rows("SELECT * FROM entries WHERE kind = 'active'");
+      expect(entries).toHaveLength(3);
+      expect(entries.every((entry) => entry.tags === '{"client":"acme"}')).toBe(true);
+      expect(kiln.rows("SELECT cause FROM entries WHERE kind = 'overhead'")).toEqual([{ cause: 'load' }]);
+    },
+    REAL,
+  );
 
   it('makes nothing twice, keeps old seeds when a line is inserted, and leaves thrown-away pictures alone', async () => {
     kiln = new Kiln();

@@ -84,6 +84,12 @@ describe('the local provider', () => {
     await expect(opened().make(batch, {})).rejects.toThrow('there is no device cuda:7 here; use one of cpu');
   });
 
+  it('lets each worker see one card only, so that two ways of numbering cards cannot disagree', async () => {
+    const card = { id: 'cuda:1', kind: 'cuda', uuid: 'GPU-1', name: 'the second card' } as const;
+    const result = await opened({}, { devices: [card] }).make({ ...(await batchOf(['a'])), device: 'cuda:1' }, {});
+    expect(result.shared.engine.settings).toMatchObject({ device: 'cuda:0' });
+  });
+
   it('says what is wrong with Python, and how to mend it', async () => {
     const missing = opened({}, { python: '/nowhere/python' });
     expect(await missing.check()).toMatchObject([{ name: 'python', status: 'fail', mend: expect.any(String) }]);

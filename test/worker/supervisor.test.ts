@@ -302,6 +302,7 @@ function supervise(worker: string, { command = PYTHON, limits = {} }: Changes = 
   const states: SupervisorState[] = [];
   const supervisor = new Supervisor({
     device: 'cpu',
+    address: 'cpu',
     worker: { command, args: ['-u', join(WORKERS, `${worker}.py`)], env: { PYTHONDONTWRITEBYTECODE: '1' } },
     launch: 'launch',
     clock,

@@ -1,0 +1,73 @@
+import { type AppError, sentenceOf, UnavailableError } from '../errors.ts';
+import type { Clock } from '../ports.ts';
+import { Restarts } from '../process/backoff.ts';
+import { pause } from '../process/clock.ts';
+import type { Valkey } from './valkey.ts';
+
+export interface KeepRunningOptions {
+  start(): Promise<Valkey>;
+  readonly clock: Clock;
+  log(line: string): void;
+  /** It does not come up any more; told once. */
+  onLost(error: AppError): void;
+}
+
+/** So many starts in a row may fail, or end at once. */
+const ATTEMPTS = 5;
+/** A server that ran this long had come up well. */
+const WELL_MS = 10_000;
+
+/**
+ * Starts the server and, whenever it ends unasked, starts it again on the same socket, where its clients
+ * find it by themselves. With its append-only file nothing that was acknowledged is lost.
+ * @throws what the first start throws
+ */
+export async function keepRunning(options: KeepRunningOptions): Promise<{ stop(): Promise<void> }> {
+  const keeper = new Keeper(options, await options.start());
+  return { stop: () => keeper.stop() };
+}
+
+class Keeper {
+  readonly #options: KeepRunningOptions;
+  readonly #watching: Promise<void>;
+  readonly #stopping = new AbortController();
+  #server: Valkey;
+
+  constructor(options: KeepRunningOptions, server: Valkey) {
+    this.#options = options;
+    this.#server = server;
+    this.#watching = this.#watch();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#server.stop();
+    await this.#watching;
+    // A start that was under way when the stop came.
+    await this.#server.stop();
+  }
+
+  async #watch(): Promise<void> {
+    const { clock, log, onLost } = this.#options;
+    const restarts = new Restarts(clock, () => 0.5);
+    let reason = 'it ended by itself';
+    for (let failures = 0; failures < ATTEMPTS; ) {
+      const began = clock.monotonic();
+      await this.#server.exited;
+      if (this.#stopping.signal.aborted) return;
+      if (clock.monotonic() - began > WELL_MS) failures = 0;
+      failures += 1;
+      log(`queue: the server ended (${reason}); it is started again`);
+      restarts.failed();
+      try {
+        await pause(clock, failures === 1 ? 0 : restarts.remaining(), this.#stopping.signal);
+        this.#server = await this.#options.start();
+      } catch (error) {
+        if (this.#stopping.signal.aborted) return;
+        reason = sentenceOf(error);
+      }
+    }
+    const sentence = `the queue's own server does not stay up (${reason}); look at the disk of the data folder, then start again`;
+    onLost(new UnavailableError(sentence, { code: 'redis_unavailable' }));
+  }
+}
