@@ -43,8 +43,6 @@ class Keeper {
     this.#stopping.abort();
     await this.#server.stop();
     await this.#watching;
-    // A start that was under way when the stop came.
-    await this.#server.stop();
   }
 
   async #watch(): Promise<void> {
@@ -62,6 +60,8 @@ class Keeper {
       try {
         await pause(clock, failures === 1 ? 0 : restarts.remaining(), this.#stopping.signal);
         this.#server = await this.#options.start();
+        // A stop that came meanwhile stopped only the one before.
+        if (this.#stopping.signal.aborted) return await this.#server.stop();
       } catch (error) {
         if (this.#stopping.signal.aborted) return;
         reason = sentenceOf(error);
