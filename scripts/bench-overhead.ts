@@ -1,25 +1,26 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import {
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
-import { basename, join, resolve } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import {
+  eachLine,
+  family,
+  kilnwatt,
+  MODELS,
+  newPlace,
+  PYTHON,
+  ROOT,
+  residentMegabytes,
+  rounded,
+  rowsOf,
+  startKilnwatt,
+  withScratch,
+} from './bench-place.ts';
 
-const ROOT = resolve(import.meta.dirname, '..');
-const MODELS = join(ROOT, '.scratch/models');
-const PYTHON = join(ROOT, '.venv/bin/python');
 const BATCH = 4;
 const STEPS = 20;
 const QUEUED = 10_000;
+const FAKE = { KILNWATT_WORKER_ENGINE: 'fake' };
 
 const { values } = parseArgs({
   options: {
@@ -29,79 +30,69 @@ const { values } = parseArgs({
   },
 });
 const say = values.json ? console.error : console.log;
-const scratch = mkdtempSync(join(tmpdir(), 'bench-overhead-'));
-try {
-  const throughput = compare(Number(values.images), Number(values.rounds));
-  const own = ownMillis(400);
-  const memory = await memoryWithQueue();
-  const result = { ...throughput, own_ms_per_image: own, ...memory };
-  console.log(JSON.stringify(result));
-} finally {
-  rmSync(scratch, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
-}
+
+await withScratch(async (scratch) => {
+  const throughput = compare(scratch, Number(values.images), Number(values.rounds));
+  const own = ownMillis(scratch, 400);
+  const memory = await memoryWithQueue(scratch);
+  console.log(JSON.stringify({ ...throughput, own_ms_per_image: own, ...memory }));
+});
 
 /** Both sides in alternation, so that a noisy machine disturbs both alike. */
-function compare(images: number, rounds: number) {
+function compare(scratch: string, images: number, rounds: number) {
   const ours: number[] = [];
   const theirs: number[] = [];
   for (let round = 1; round <= rounds; round += 1) {
-    ours.push(rate(kilnwattEnds(images, round)));
-    theirs.push(rate(loopEnds(images, round)));
-    say(
-      `round ${round}: kilnwatt ${ours.at(-1)?.toFixed(3)} images/s, diffusers ${theirs.at(-1)?.toFixed(3)} images/s`,
-    );
+    ours.push(rate(kilnwattEnds(scratch, images, round)));
+    theirs.push(rate(loopEnds(scratch, images, round)));
+    const [mine, bare] = [ours.at(-1)?.toFixed(3), theirs.at(-1)?.toFixed(3)];
+    say(`round ${round}: kilnwatt ${mine} images/s, diffusers ${bare} images/s`);
   }
-  const [kilnwatt, diffusers] = [median(ours), median(theirs)];
-  say(`ratio of medians ${(kilnwatt / diffusers).toFixed(3)} (${images} pictures, batches of ${BATCH})`);
+  const [kilnwattRate, diffusersRate] = [median(ours), median(theirs)];
+  const ratio = kilnwattRate / diffusersRate;
+  say(`ratio of medians ${ratio.toFixed(3)} (${images} pictures, batches of ${BATCH})`);
   return {
-    ratio: rounded(kilnwatt / diffusers),
-    kilnwatt_images_per_second: rounded(kilnwatt),
-    diffusers_images_per_second: rounded(diffusers),
+    ratio: rounded(ratio),
+    kilnwatt_images_per_second: rounded(kilnwattRate),
+    diffusers_images_per_second: rounded(diffusersRate),
   };
 }
 
 /** Images a second from the end of the first batch to the end of the last; loading and warming up are on neither side. */
 function rate(ends: readonly number[]): number {
-  const [first = 0] = ends;
-  const last = ends.at(-1) ?? 0;
-  return ((ends.length - 1) * BATCH * 1000) / (last - first);
+  const [first = Number.NaN] = ends;
+  return ((ends.length - 1) * BATCH * 1000) / ((ends.at(-1) ?? Number.NaN) - first);
 }
 
 /** When each batch was in the ledger, its pictures on disk. */
-function kilnwattEnds(images: number, round: number): readonly number[] {
-  const place = newPlace(`kilnwatt-${round}`, 'bench-sd');
+function kilnwattEnds(scratch: string, images: number, round: number): readonly number[] {
+  const place = newPlace(scratch, `kilnwatt-${round}`, 'bench-sd');
   const prompts = Array.from({ length: images }, (_, seed) => `picture number ${seed} --seed ${seed}`);
   writeFileSync(join(place.work, 'p.txt'), prompts.join('\n'));
-  const flags = ['--steps', String(STEPS), '--cfg', '7', '--sampler', 'DPM++ 2M Karras', '--name', 'bench', '--json'];
-  kilnwatt(place, ['run', 'p.txt', ...flags], {});
-  return rows(place, "SELECT max(at) AS at FROM entries WHERE kind = 'active' GROUP BY batch_id ORDER BY 1").map(
-    (row) => Number(row.at),
-  );
+  const settings = ['--steps', String(STEPS), '--cfg', '7', '--sampler', 'DPM++ 2M', '--schedule', 'karras'];
+  kilnwatt(place, ['run', 'p.txt', ...settings, '--name', 'bench', '--json']);
+  const sql = "SELECT max(at) AS at, count(*) AS n FROM entries WHERE kind = 'active' GROUP BY batch_id ORDER BY 1";
+  const batches = rowsOf(place, sql);
+  const odd = batches.find((row) => row.n !== BATCH);
+  if (odd !== undefined) throw new Error(`a batch of ${odd.n} and not of ${BATCH}: the two sides cannot be compared`);
+  return batches.map((row) => Number(row.at));
 }
 
-function loopEnds(images: number, round: number): readonly number[] {
-  const words = [
-    join(ROOT, 'scripts/bench_loop.py'),
-    join(MODELS, 'bench-sd'),
-    join(scratch, `diffusers-${round}`),
-    images,
-    BATCH,
-    STEPS,
-  ];
+function loopEnds(scratch: string, images: number, round: number): readonly number[] {
+  const script = join(ROOT, 'scripts/bench_loop.py');
+  const words = [script, join(MODELS, 'bench-sd'), join(scratch, `diffusers-${round}`), images, BATCH, STEPS];
   const out = execFileSync(PYTHON, words.map(String), { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
   return JSON.parse(out.trim().split('\n').at(-1) ?? '[]') as number[];
 }
 
 /** What a picture takes beside the worker's own work: from the first settled batch to the last, less what the worker says. */
-function ownMillis(images: number): number {
-  const place = newPlace('own', 'tiny-sd');
+function ownMillis(scratch: string, images: number): number {
+  const place = newPlace(scratch, 'own', 'tiny-sd');
   writeFileSync(join(place.work, 'p.txt'), Array.from({ length: images }, (_, at) => `picture ${at}`).join('\n'));
-  kilnwatt(place, ['run', 'p.txt', '--name', 'own', '--json'], { KILNWATT_WORKER_ENGINE: 'fake' });
-  const batches = rows(
-    place,
-    "SELECT max(at) AS at, count(*) AS images, max(seconds_batch) AS worker FROM entries WHERE kind = 'active' GROUP BY batch_id ORDER BY 1",
-  );
-  const [first, ...rest] = batches;
+  kilnwatt(place, ['run', 'p.txt', '--name', 'own', '--json'], FAKE);
+  const sql = `SELECT max(at) AS at, count(*) AS images, max(seconds_batch) AS worker
+    FROM entries WHERE kind = 'active' GROUP BY batch_id ORDER BY 1`;
+  const [first, ...rest] = rowsOf(place, sql);
   const made = rest.reduce((sum, row) => sum + Number(row.images), 0);
   const worker = rest.reduce((sum, row) => sum + Number(row.worker) * 1000, 0);
   const own = (Number(rest.at(-1)?.at) - Number(first?.at) - worker) / made;
@@ -109,103 +100,33 @@ function ownMillis(images: number): number {
   return rounded(own);
 }
 
-/** Peak resident memory of each process while 10,000 jobs are queued and the first are being made. */
-async function memoryWithQueue() {
-  const place = newPlace('memory', 'tiny-sd');
-  writeFileSync(
-    join(place.work, 'p.txt'),
-    Array.from({ length: QUEUED }, (_, at) => `a picture of thing number ${at}`).join('\n'),
-  );
-  const env = { KILNWATT_WORKER_ENGINE: 'fake', KW_FAKE: JSON.stringify({ step_seconds: 0.05 }) };
-  const child = spawn(join(ROOT, 'scripts/kilnwatt'), ['run', 'p.txt', '--name', 'memory'], {
-    cwd: place.work,
-    env: environment(place, env),
-    stdio: ['ignore', 'pipe', 'inherit'],
+/** Peak resident memory of each process while 10,000 jobs are queued and the first of them are made. */
+async function memoryWithQueue(scratch: string) {
+  const place = newPlace(scratch, 'memory', 'tiny-sd');
+  const prompts = Array.from({ length: QUEUED }, (_, at) => `a picture of thing number ${at}`);
+  writeFileSync(join(place.work, 'p.txt'), prompts.join('\n'));
+  const env = { ...FAKE, KW_FAKE: JSON.stringify({ step_seconds: 0.05 }) };
+  const child = startKilnwatt(place, ['run', 'p.txt', '--name', 'memory'], env);
+  const peaks = new Map<string, number>();
+  let seen = 0;
+  await eachLine(child, (line) => {
+    seen += line.startsWith('done') ? 1 : 0;
+    if (seen !== 40 || peaks.size > 0) return;
+    for (const [program, pid] of family(child.pid ?? 0)) peaks.set(program, residentMegabytes(pid, 'VmHWM'));
+    child.kill('SIGKILL');
   });
-  await pictures(child, 40);
-  const pids = [child.pid ?? 0, ...descendants(child.pid ?? 0)];
-  const peaks = new Map(pids.map((pid) => [programOf(pid), peakMegabytes(pid)]));
-  child.kill('SIGKILL');
-  await new Promise((done) => child.once('close', done));
-  const of = (name: string) => rounded([...peaks].find(([program]) => program.includes(name))?.[1] ?? Number.NaN);
+  const peakOf = (name: string) => rounded([...peaks].find(([program]) => program.startsWith(name))?.[1] ?? Number.NaN);
   const memory = {
-    orchestrator_rss_mb: of('node'),
-    valkey_rss_mb: of('valkey-server'),
-    python_fake_rss_mb: of('python'),
+    orchestrator_rss_mb: peakOf('node'),
+    valkey_rss_mb: peakOf('valkey-server'),
+    python_fake_rss_mb: peakOf('python'),
   };
-  say(`peak memory with ${QUEUED} jobs queued: ${JSON.stringify(memory)}`);
+  say(`peak memory with ${QUEUED} jobs queued, in MB: ${JSON.stringify(memory)}`);
   return memory;
-}
-
-interface Place {
-  readonly work: string;
-  readonly data: string;
-}
-
-function newPlace(name: string, model: string): Place {
-  const place = { work: join(scratch, name, 'work'), data: join(scratch, name, 'data') };
-  mkdirSync(place.work, { recursive: true });
-  mkdirSync(join(place.data, 'models'), { recursive: true });
-  symlinkSync(join(MODELS, model), join(place.data, 'models', 'kiln-tiny'));
-  return place;
-}
-
-function environment(place: Place, more: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
-  return { PATH: process.env.PATH, HOME: scratch, XDG_RUNTIME_DIR: scratch, KILNWATT_DATA_DIR: place.data, ...more };
-}
-
-function kilnwatt(place: Place, words: readonly string[], env: Readonly<Record<string, string>>): void {
-  execFileSync(join(ROOT, 'scripts/kilnwatt'), [...words], {
-    cwd: place.work,
-    env: environment(place, env),
-    stdio: ['ignore', 'ignore', 'inherit'],
-    maxBuffer: 2 ** 30,
-  });
-}
-
-function rows(place: Place, sql: string): readonly Record<string, unknown>[] {
-  const database = new DatabaseSync(join(place.data, 'kilnwatt.sqlite'), { readOnly: true });
-  try {
-    return database.prepare(sql).all();
-  } finally {
-    database.close();
-  }
-}
-
-function pictures(child: ChildProcess, count: number): Promise<void> {
-  return new Promise((done, fail) => {
-    let seen = 0;
-    child.once('close', () => fail(new Error(`kilnwatt ended before ${count} pictures were made`)));
-    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-      seen += text.split('\n').filter((line) => line.startsWith('done')).length;
-      if (seen >= count) done();
-    });
-  });
-}
-
-function descendants(pid: number): readonly number[] {
-  const children = readdirSync(`/proc/${pid}/task`)
-    .flatMap((task) => readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim().split(' '))
-    .filter((text) => text !== '')
-    .map(Number);
-  return children.flatMap((child) => [child, ...descendants(child)]);
-}
-
-function programOf(pid: number): string {
-  return basename(readlinkSync(`/proc/${pid}/exe`));
-}
-
-function peakMegabytes(pid: number): number {
-  const kilobytes = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  return Number(kilobytes) / 1000;
 }
 
 function median(numbers: readonly number[]): number {
   const sorted = numbers.toSorted((a, b) => a - b);
-  const middle = sorted.length / 2;
-  return ((sorted[Math.floor(middle - 0.5)] ?? Number.NaN) + (sorted[Math.floor(middle)] ?? Number.NaN)) / 2;
-}
-
-function rounded(value: number): number {
-  return Math.round(value * 1000) / 1000;
+  const middle = (sorted.length - 1) / 2;
+  return ((sorted[Math.floor(middle)] ?? Number.NaN) + (sorted[Math.ceil(middle)] ?? Number.NaN)) / 2;
 }

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 
+from kilnwatt_worker.allocator import keep_freed_memory
 from kilnwatt_worker.channel import claim
 from kilnwatt_worker.engine import Engine
 from kilnwatt_worker.loop import Loop
@@ -21,6 +22,7 @@ def main() -> int:
     options.add_argument("--launch", required=True, help="id that every message of this process carries")
     chosen = options.parse_args()
     die_with_parent()
+    keep_freed_memory()
     # Ctrl-C goes to the whole terminal; the orchestrator decides what it means for a running batch.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

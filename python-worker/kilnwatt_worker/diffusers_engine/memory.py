@@ -5,6 +5,7 @@ import gc
 import torch
 
 from kilnwatt_worker import resident
+from kilnwatt_worker.allocator import give_back_memory
 from kilnwatt_worker.parts import Memory
 
 
@@ -28,5 +29,6 @@ def read_memory(device: torch.device) -> Memory:
 
 def free_unused() -> None:
     gc.collect()
+    give_back_memory()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
