@@ -6,7 +6,7 @@ import { eachLine, newPlace, residentMegabytes, rounded, startKilnwatt, withScra
 const WARM = 5_000;
 
 const { values } = parseArgs({
-  options: { jobs: { type: 'string', default: '15000' }, json: { type: 'boolean', default: false } },
+  options: { jobs: { type: 'string', default: '25000' }, json: { type: 'boolean', default: false } },
 });
 const jobs = Number(values.jobs);
 const say = values.json ? console.error : console.log;

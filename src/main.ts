@@ -49,7 +49,7 @@ class LocalApp implements App {
   constructor(loaded: LoadedConfig, io: Io, version: string) {
     const { config } = loaded;
     this.loaded = loaded;
-    this.io = io;
+    this.io = config.noColor ? uncolored(io) : io;
     this.software = `kilnwatt ${version}`;
     this.#config = config;
     this.#presence = new Presence(join(config.dataDir, 'live'), this.launch);
@@ -161,9 +161,13 @@ class LocalApp implements App {
   }
 
   #log(line: string): void {
-    if (this.#config.log.level === 'debug') this.io.err(line);
+    if (this.#config.log.level === 'debug' || (this.#config.log.level !== 'error' && NOTEWORTHY.test(line)))
+      this.io.err(line);
   }
 }
+
+/** What a worker warns of, and what happens to the queue's server; the rest is for `log.level: debug`. */
+const NOTEWORTHY = /^queue: |^\S+: (warning|error): /;
 
 /** Built when first asked for; a part that failed to come up may be asked for again. */
 function once<T>(build: () => Promise<T>): () => Promise<T> {
@@ -175,6 +179,10 @@ function once<T>(build: () => Promise<T>): () => Promise<T> {
     });
     return built;
   };
+}
+
+function uncolored(io: Io): Io {
+  return Object.create(io, { color: { value: false } });
 }
 
 function millis(seconds: number | null): number | null {

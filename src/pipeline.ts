@@ -67,7 +67,7 @@ export interface WorkParts {
   /** Program and version, as pictures name it. */
   readonly software: string;
   /** What pictures say besides job id and receipt, which they always carry. */
-  readonly texts: { readonly prompt: boolean };
+  readonly texts: { readonly prompt: boolean; readonly cost: boolean };
   fault(point: WorkFault): void;
   /** Work cannot go on (full disk, no Python): told once, after the jobs in hand went back to the queue. */
   onFatal(error: AppError): void;
@@ -90,6 +90,10 @@ export function work(parts: WorkParts): Working {
     stopping ??= stopWork();
     return stopping;
   };
+  const halt = (error: AppError): void => {
+    if (stopping === null) parts.onFatal(error);
+    void stop();
+  };
   const batcher = new Batcher<Job>({
     timer: parts.clock,
     devices: parts.provider.devices.map((device) => device.id),
@@ -101,11 +105,12 @@ export function work(parts: WorkParts): Working {
     run: async (jobs, key, device) => {
       batches += 1;
       try {
-        return await workOff(parts, { id: `${parts.launch}-${batches}`, key, device, jobs });
+        const { answers, fatal } = await workOff(parts, { id: `${parts.launch}-${batches}`, key, device, jobs });
+        if (fatal !== undefined) halt(fatal);
+        return answers;
       } catch (error) {
         await handBack(parts, jobs);
-        if (stopping === null) parts.onFatal(fatalOf(error));
-        void stop();
+        halt(fatalOf(error));
         throw new HandedBack();
       }
     },
@@ -121,23 +126,28 @@ export function work(parts: WorkParts): Working {
 
 type JobsInHand = Omit<Batch, 'jobs'> & { readonly jobs: readonly Job[] };
 
-/**
- * One batch, all the way: running → made → receipts → pictures on disk → one transaction.
- * @returns for each job undefined when it is settled, or the error that sends it on another trip
- */
-async function workOff(parts: WorkParts, hand: JobsInHand): Promise<readonly (Error | undefined)[]> {
-  const alive = new Set(
-    await parts.store.markRunning(
-      hand.jobs.map((job) => job.id),
-      hand.id,
-    ),
-  );
+interface WorkedOff {
+  /** For each job undefined when it is settled, or the error that sends it on another trip. */
+  readonly answers: readonly (Error | undefined)[];
+  /** Why nothing more can be done after this batch. */
+  readonly fatal: AppError | undefined;
+}
+
+/** One batch, all the way: running → made → receipts → pictures on disk → one transaction. */
+async function workOff(parts: WorkParts, hand: JobsInHand): Promise<WorkedOff> {
+  const ids = hand.jobs.map((job) => job.id);
+  const alive = new Set(await parts.store.markRunning(ids, hand.id));
   const riding = hand.jobs.filter((job) => alive.has(job.id));
-  if (riding.length === 0) return hand.jobs.map(() => undefined);
+  const outcomes = riding.length === 0 ? [] : await makeAndSettle(parts, { ...hand, jobs: riding });
+  const trips = new Map(outcomes.map((outcome) => [outcome.id, tripOf(outcome)]));
+  return { answers: ids.map((id) => trips.get(id)), fatal: outcomes.map(fatalIn).find((error) => error !== undefined) };
+}
+
+async function makeAndSettle(parts: WorkParts, hand: JobsInHand): Promise<readonly Outcome[]> {
   const jobs = await Promise.all(
-    riding.map(async (job) => ({ ...job, temporary: await parts.images.prepare(job.target, job.id) })),
+    hand.jobs.map(async (job) => ({ ...job, temporary: await parts.images.prepare(job.target, job.id) })),
   );
-  const batch: Batch = { id: hand.id, key: hand.key, device: hand.device, jobs };
+  const batch: Batch = { ...hand, jobs };
   const result = await make(parts, batch);
   const receipts = receiptsFor(batch, result, parts.prices, parts.provider.name);
   parts.fault('receipt_computed');
@@ -150,12 +160,17 @@ async function workOff(parts: WorkParts, hand: JobsInHand): Promise<readonly (Er
     settlementOf({ batch, result, receipts, outcomes, prices: parts.prices, at: parts.clock.now() }),
   );
   parts.fault('transaction_committed');
-  const stopped = outcomes.find((outcome) => outcome.state === 'queued' && outcome.error instanceof StorageError);
-  if (stopped?.state === 'queued') throw stopped.error;
-  const trips = new Map(
-    outcomes.map((outcome) => [outcome.id, outcome.state === 'queued' ? outcome.error : undefined]),
-  );
-  return hand.jobs.map((job) => trips.get(job.id));
+  return outcomes;
+}
+
+/** A picture that could not be put on disk is no failed attempt. */
+function tripOf(outcome: Outcome): Error | undefined {
+  if (outcome.state !== 'queued') return undefined;
+  return fatalIn(outcome) === undefined ? outcome.error : new HandedBack();
+}
+
+function fatalIn(outcome: Outcome): AppError | undefined {
+  return outcome.state === 'queued' && outcome.error instanceof StorageError ? outcome.error : undefined;
 }
 
 /** What became of one job: settled, or on its way back to the queue with the reason. */
@@ -240,10 +255,8 @@ function metadataOf(parts: WorkParts, job: Job, receipt: Receipt): ImageMetadata
     software: parts.software,
   } as const;
   if (!parts.texts.prompt) return { parameters: null, kilnwatt: core };
-  return {
-    parameters: parametersText(request, { version: parts.software, modelName: request.model }),
-    kilnwatt: { ...core, request },
-  };
+  const text = { version: parts.software, modelName: request.model, ...(parts.texts.cost ? { cost: receipt } : {}) };
+  return { parameters: parametersText(request, text), kilnwatt: { ...core, request } };
 }
 
 /** Jobs of a batch that never came to an end are waiting again, in the store as in the queue. */

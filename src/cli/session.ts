@@ -149,7 +149,7 @@ export class Session {
       prices,
       store: await app.store(),
       provider: await app.provider(),
-      texts: { prompt: app.loaded.config.metadata.prompt },
+      texts: app.loaded.config.metadata,
       fault: (point) => app.fault(point),
       onFatal: (error) => {
         this.#fatal ??= error;

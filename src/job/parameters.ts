@@ -1,3 +1,4 @@
+import type { Receipt } from '../ports.ts';
 import type { Request } from './request.ts';
 import { a1111Sampler } from './sampler.ts';
 
@@ -5,6 +6,8 @@ export interface ParametersOptions {
   /** Program and version, as in `kilnwatt 0.1.0`. */
   readonly version: string;
   readonly modelName: string;
+  /** What the picture took, in the receipt's figures; left out where the user wants no cost in pictures. */
+  readonly cost?: Pick<Receipt, 'energy' | 'cost'>;
 }
 
 /**
@@ -19,7 +22,10 @@ export function parametersText(request: Request, options: ParametersOptions): st
   return [...lines, settings.map(([name, value]) => `${name}: ${value}`).join(', ')].join('\n');
 }
 
-function settingsOf(request: Request, { version, modelName }: ParametersOptions): [string, string | number | null][] {
+function settingsOf(
+  request: Request,
+  { version, modelName, cost: took }: ParametersOptions,
+): [string, string | number | null][] {
   const { sampler, schedule } = a1111Sampler(request);
   const loras = request.loras.map(({ name, hash }) => `${value(name)}: ${shortHash(hash)}`).join(', ');
   return [
@@ -37,6 +43,11 @@ function settingsOf(request: Request, { version, modelName }: ParametersOptions)
     ['Clip skip', request.clipSkip === 0 ? null : request.clipSkip + 1],
     ['Lora hashes', loras === '' ? null : JSON.stringify(loras)],
     ['Version', value(version)],
+    ['Energy', took?.energy.joules == null ? null : `${took.energy.joules} J ${took.energy.method}`],
+    [
+      'Cost',
+      took?.cost.amount == null ? null : `${decimal(took.cost.amount)} ${took.cost.currency} ${took.cost.method}`,
+    ],
   ];
 }
 
@@ -49,6 +60,11 @@ function harmless(text: string): string {
     .replaceAll(/\r\n?/g, '\n')
     .replaceAll(/^(\s*)(Steps|Template|Negative Template): /gim, '$1$2 : ')
     .replaceAll(/Negative prompt:/gi, (word) => word.replace(':', ' :'));
+}
+
+/** Never in exponents. */
+function decimal(amount: number): string {
+  return amount.toFixed(9).replace(/\.?0+$/, '');
 }
 
 /** A quoted value is lost in some readers, so that nothing that would need quotes is left in one. */

@@ -40,6 +40,7 @@ describe('kilnwatt run on the real engine', () => {
       expect(kiln.leftovers()).toEqual([]);
       const star = images.find((image) => image.seed === 7);
       const metadata = readMetadata(readFileSync(String(star?.path)), String(star?.path));
+      expect(metadata?.parameters).toMatch(/, Energy: [\d.]+ J assumed, Cost: 0\.\d+ EUR assumed$/);
       expect(metadata?.parameters).toContain('a green star\nSteps: 3, Sampler: DPM++ 2M');
       expect(metadata?.kilnwatt).toMatchObject({
         job: star?.id,

@@ -1,0 +1,218 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { flatTariff } from '../../src/cost/tariff.ts';
+import { type AppError, StorageError } from '../../src/errors.ts';
+import { MemoryImages } from '../../src/images/memory.ts';
+import { MemoryRegistry } from '../../src/model/memory.ts';
+import { submit, type Working, work } from '../../src/pipeline.ts';
+import type { JobRow, Model } from '../../src/ports.ts';
+import { systemClock } from '../../src/process/clock.ts';
+import { FakeProvider, type FakeScript } from '../../src/provider/fake.ts';
+import { MemoryQueue } from '../../src/queue/memory.ts';
+import { MemoryStore } from '../../src/store/memory.ts';
+import { type Ask, type PlannedRun, planSubmission } from '../../src/submission.ts';
+
+const MODEL: Model = {
+  name: 'tiny',
+  path: '/models/tiny',
+  hash: `sha256:${'0'.repeat(64)}`,
+  family: 'sd',
+  nativeSize: { width: 64, height: 64 },
+  sizeMultiple: 8,
+  defaults: { steps: 2, guidance: 7, distilledGuidance: null, scheduler: 'dpmpp_2m', schedule: 'karras' },
+  schedulers: ['dpmpp_2m'],
+};
+
+/** The provider writes real temporary files, so that their folder has to be there. */
+class Pictures extends MemoryImages {
+  override async prepare(target: string, jobId: string): Promise<string> {
+    mkdirSync(dirname(target), { recursive: true });
+    return super.prepare(target, jobId);
+  }
+}
+
+/** A full disk from the n-th picture on. */
+class FullDisk extends Pictures {
+  #room: number;
+
+  constructor(room: number) {
+    super();
+    this.#room = room;
+  }
+
+  override async finish(...made: Parameters<MemoryImages['finish']>): Promise<string> {
+    this.#room -= 1;
+    if (this.#room < 0) throw new StorageError('the disk is full', { code: 'disk_full' });
+    return super.finish(...made);
+  }
+}
+
+let folder: string;
+let working: Working | undefined;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'pipeline-'));
+});
+afterEach(async () => {
+  await working?.stop();
+  rmSync(folder, { recursive: true });
+});
+
+/** The whole way of a picture with nothing outside this process but the fake provider's files. */
+class Workshop {
+  readonly store = new MemoryStore();
+  readonly queue = new MemoryQueue(systemClock);
+  readonly fatal: AppError[] = [];
+  readonly images: MemoryImages;
+  readonly #script: FakeScript;
+
+  constructor(script: FakeScript = {}, images: MemoryImages = new Pictures()) {
+    this.#script = script;
+    this.images = images;
+  }
+
+  async plan(prompts: readonly string[], change: Partial<Ask> = {}): Promise<PlannedRun> {
+    const { store, images } = this;
+    let seed = 0;
+    const door = {
+      clock: systemClock,
+      models: new MemoryRegistry([MODEL]),
+      launch: 'launch',
+      isAlive: () => false,
+      randomSeed: () => {
+        seed += 1;
+        return seed;
+      },
+    };
+    return planSubmission({ ...door, store, images }, { ...askFor(prompts), ...change });
+  }
+
+  async submit(planned: PlannedRun): Promise<void> {
+    const { store, queue } = this;
+    await submit({ store, launch: 'launch', enqueue: (jobs) => queue.add(jobs), fault: () => {} }, planned);
+  }
+
+  work(): void {
+    working = work({
+      clock: systemClock,
+      store: this.store,
+      queue: this.queue,
+      images: this.images,
+      provider: new FakeProvider({ clock: systemClock, script: this.#script }),
+      launch: 'launch',
+      prices: {
+        tariff: flatTariff({ pricePerKwh: 0.3, currency: 'EUR', assumed: true }),
+        watts: { cpu: 65, gpu: 300 },
+      },
+      software: 'kilnwatt test',
+      texts: { prompt: true, cost: true },
+      fault: () => {},
+      onFatal: (error) => this.fatal.push(error),
+    });
+  }
+
+  /** Submits, works, and waits until `until` holds of the run's jobs. */
+  async run(prompts: readonly string[], until: (rows: readonly JobRow[]) => boolean): Promise<readonly JobRow[]> {
+    const planned = await this.plan(prompts);
+    await this.submit(planned);
+    this.work();
+    for (;;) {
+      const rows = await this.store.jobsOf(planned.run.id);
+      if (until(rows)) return rows;
+      await new Promise<void>((next) => setImmediate(next));
+    }
+  }
+}
+
+function askFor(prompts: readonly string[]): Ask {
+  return {
+    drafts: prompts.map((prompt, at) => ({ prompt, place: `p.txt:${at + 1}` })),
+    flags: {},
+    defaultModel: 'tiny',
+    n: 1,
+    order: 'breadth',
+    name: 'run',
+    hint: 'p',
+    fresh: false,
+    retryFailed: false,
+    remakeMissing: false,
+    out: null,
+    defaultOut: folder,
+    pattern: '{run}/{index:05}-{seed}',
+    format: 'png',
+    sidecar: null,
+    preset: 'auto',
+    tags: {},
+  };
+}
+
+const settled = (rows: readonly JobRow[]) => rows.every((row) => row.state === 'done' || row.state === 'failed');
+
+describe('work', () => {
+  it('makes every picture once, with a receipt that is also in the picture', async () => {
+    const shop = new Workshop();
+    const rows = await shop.run(['a', 'b', 'c', 'd', 'e'], settled);
+    expect(rows.map((row) => row.state)).toEqual(Array(5).fill('done'));
+    for (const row of rows) expect(shop.images.pictures.get(row.path)?.kilnwatt.receipt).toEqual(row.receipt);
+    expect(await shop.queue.ids()).toEqual([]);
+  });
+
+  it('fails the one prompt that fails, books what it took, and fails none of its neighbours', async () => {
+    const shop = new Workshop({ failOn: 'poison' });
+    const rows = await shop.run(['a', 'poison', 'c'], settled);
+    expect(rows.map((row) => row.state)).toEqual(['done', 'failed', 'done']);
+    expect(rows[1]?.error?.code).toBe('black_image');
+    const [run] = new Set(rows.map((row) => row.runId));
+    const totals = await shop.store.totals(run ?? '', 0);
+    expect(totals.images).toBe(2);
+    expect(totals.overhead.seconds).toBeGreaterThan(0);
+  });
+
+  it('tries a batch again whose worker died, and gives up on it after three deaths', async () => {
+    const shop = new Workshop({ dieOn: 'killer' });
+    const rows = await shop.run(['killer'], settled);
+    expect(rows[0]).toMatchObject({ state: 'failed', error: { code: 'worker_died' } });
+  });
+
+  it('stops when the disk is full, says so once, and loses no job', async () => {
+    const shop = new Workshop({}, new FullDisk(2));
+    const rows = await shop.run(['a', 'b', 'c', 'd', 'e'], () => shop.fatal.length > 0);
+    await working?.stop();
+    expect(shop.fatal.map((error) => error.code)).toEqual(['disk_full']);
+    const now = await shop.store.jobsOf(rows[0]?.runId ?? '');
+    expect(now.map((row) => row.state).sort()).toEqual(['done', 'done', 'queued', 'queued', 'queued']);
+    expect(shop.images.pictures.size).toBe(2);
+    expect(await shop.queue.ids()).toHaveLength(3);
+  });
+
+  it('drops a job that was interrupted in the store while it waited in the queue', async () => {
+    const shop = new Workshop();
+    const planned = await shop.plan(['a', 'b']);
+    await shop.submit(planned);
+    await shop.store.interrupt(planned.run.id);
+    shop.work();
+    while ((await shop.queue.ids()).length > 0) await new Promise<void>((next) => setImmediate(next));
+    expect((await shop.store.jobsOf(planned.run.id)).map((row) => row.state)).toEqual(['interrupted', 'interrupted']);
+    expect(shop.images.pictures.size).toBe(0);
+  });
+});
+
+describe('planSubmission', () => {
+  it('makes breadth first with -n, each picture under its own name', async () => {
+    const shop = new Workshop();
+    const planned = await shop.plan(['a', 'b'], { n: 2 });
+    expect(planned.jobs.map((job) => job.request.prompt)).toEqual(['a', 'b', 'a', 'b']);
+    expect(new Set(planned.jobs.map((job) => job.target)).size).toBe(4);
+    expect(planned.folder).toBe(join(folder, 'run'));
+  });
+
+  it('keeps index, seed and file of unchanged lines when others are inserted', async () => {
+    const shop = new Workshop();
+    const before = await shop.run(['one', 'two'], settled);
+    const planned = await shop.plan(['zero', 'one', 'two']);
+    expect(planned.jobs.map((job) => job.request.prompt)).toEqual(['zero']);
+    expect(planned.plan.done.map((row) => row.path)).toEqual(before.map((row) => row.path));
+    expect(planned.total).toBe(3);
+  });
+});
