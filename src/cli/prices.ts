@@ -1,6 +1,7 @@
 import type { Config, LoadedConfig } from '../config.ts';
 import type { Prices } from '../cost/receipt.ts';
 import { flatTariff } from '../cost/tariff.ts';
+import type { RunSummary } from './run-events.ts';
 
 /** What energy costs and what is assumed where nothing measures it, as configured. */
 export function pricesOf(config: Config): Prices {
@@ -11,19 +12,18 @@ export function pricesOf(config: Config): Prices {
   };
 }
 
-/** One line for each figure that nobody set, with the line that sets it. */
-export function assumptionsOf({ config, origins, files }: LoadedConfig): readonly string[] {
+/** One line for each figure of the bill that nobody measured or set, with the line that sets it. */
+export function assumptionsOf({ config, files }: LoadedConfig, bill: Pick<RunSummary, 'energy'>): readonly string[] {
+  const { energy, tariff } = config;
   const file = files.find((candidate) => candidate.found)?.path ?? files.at(-1)?.path ?? 'kilnwatt.yaml';
   const lines: string[] = [];
-  if (config.tariff.assumed) {
-    const { pricePerKwh, currency } = config.tariff;
-    lines.push(
-      `~ ${pricePerKwh.toFixed(2)} ${currency} per kWh is assumed; set yours in ${file}: "tariff: { price_per_kwh: 0.30, currency: EUR }"`,
-    );
+  if (tariff.assumed) {
+    const price = `${tariff.pricePerKwh.toFixed(2)} ${tariff.currency}`;
+    lines.push(`~ ${price} per kWh is assumed; set yours in ${file}: "tariff: { price_per_kwh: 0.30, currency: EUR }"`);
   }
-  const watts = 'energy.cpu_watts' in origins && origins['energy.cpu_watts'] === 'default';
-  lines.push(
-    `~ energy is time × ${config.energy.cpuWatts} W${watts ? ', assumed' : ''}; set the power of this machine at work: "energy: { cpu_watts: 65 }"`,
-  );
+  if (bill.energy.method === 'assumed') {
+    const watts = `${energy.cpuWatts} W for the CPU, ${energy.gpuWatts} W for a card without a meter`;
+    lines.push(`~ energy is time × watts (${watts}); set yours there: "energy: { cpu_watts: 65, gpu_watts: 300 }"`);
+  }
   return lines;
 }

@@ -1,6 +1,6 @@
 import { relative } from 'node:path';
 import pc from 'picocolors';
-import type { Clock } from '../ports.ts';
+import type { Clock, Receipt } from '../ports.ts';
 import { energy, money, seconds, whole } from './figures.ts';
 import type { Io } from './io.ts';
 import type { ImageMade, Reporter, RunEvent, RunStarted, RunSummary } from './run-events.ts';
@@ -10,9 +10,12 @@ export interface HumanOptions {
   readonly io: Io;
   readonly clock: Clock;
   readonly cwd: string;
-  /** Which of the figures are assumed, and how to set them; printed under the bill. */
-  readonly assumptions: readonly string[];
+  /** Which figures of the bill are assumed, and how to set them; printed under it. */
+  assumptions(bill: RunSummary): readonly string[];
 }
+
+/** Of a prompt, where no terminal says how wide a line may be. */
+const PROMPT_WIDTH = 40;
 
 /** One line a picture, one live line at the bottom where there is a terminal, and the bill at the end. */
 export function humanReporter(options: HumanOptions): Reporter {
@@ -47,7 +50,7 @@ function linesOf(event: RunEvent, options: HumanOptions): readonly string[] {
     case 'job':
       return [];
     case 'image':
-      return event.cached ? [] : [imageLine(event, options.cwd, color)];
+      return event.cached ? [] : [imageLine(event, options, color)];
     case 'failure':
       return [
         `${color.red('failed')} ${shortId(event.id)}  ${event.code}: ${event.message}  ${color.dim(clip(event.prompt, 40))}`,
@@ -65,18 +68,18 @@ function startLines(event: RunStarted): readonly string[] {
   return [`${event.resumed ? 'Going on with' : 'Run'} ${event.name}: ${parts.join(', ')}`];
 }
 
-function imageLine(event: ImageMade, cwd: string, color: ReturnType<typeof pc.createColors>): string {
+function imageLine(event: ImageMade, { io, cwd }: HumanOptions, color: ReturnType<typeof pc.createColors>): string {
   const { receipt } = event;
   const path = event.path === null ? '' : relative(cwd, event.path);
-  const taken =
-    receipt === null
-      ? []
-      : [
-          seconds(receipt.seconds.share),
-          energy(receipt.energy.joules, receipt.energy.method),
-          money(receipt.cost.amount, receipt.cost.currency, receipt.cost.method),
-        ];
-  return [color.green('done'), path, ...taken, color.dim(clip(event.prompt, 40))].join('  ');
+  const taken = receipt === null ? '' : takenBy(receipt);
+  const room = io.isTTY ? io.columns - `done${taken}  ${path}  `.length : PROMPT_WIDTH;
+  return `${color.green('done')}${taken}  ${path}  ${color.dim(clip(event.prompt, room))}`.trimEnd();
+}
+
+/** Time, energy and money in columns. */
+function takenBy({ seconds: took, energy: used, cost }: Receipt): string {
+  const price = money(cost.amount, cost.currency, cost.method);
+  return [seconds(took.share).padStart(9), energy(used.joules, used.method).padStart(12), price.padStart(18)].join('');
 }
 
 function liveLine(run: RunStarted, tally: Tally, columns: number): string {
@@ -121,7 +124,7 @@ function billLines(event: RunSummary, options: HumanOptions): readonly string[] 
     '',
     `${event.name}: ${facts.join(', ')}`,
     ...(event.images === 0 ? [] : table(rows)),
-    ...(event.images === 0 ? [] : options.assumptions),
+    ...(event.images === 0 ? [] : options.assumptions(event)),
     `The pictures are in ${event.out_dir}`,
   ];
 }

@@ -8,6 +8,7 @@ import { presetNamed } from '../preset/catalogue.ts';
 import type { Ask } from '../submission.ts';
 import type { App } from './app.ts';
 import { assumptionsOf, pricesOf } from './prices.ts';
+import type { RunSummary } from './run-events.ts';
 import { humanReporter } from './run-human.ts';
 import { jsonReporter } from './run-json.ts';
 import { runSession } from './run-session.ts';
@@ -57,7 +58,7 @@ export async function run(app: App, [word = '']: readonly string[], options: Run
     tags: options.tag,
   };
   const { clock, io } = app;
-  const human = { io, clock, cwd: process.cwd(), assumptions: assumptionsOf(app.loaded) };
+  const human = { io, clock, cwd: process.cwd(), assumptions: (bill: RunSummary) => assumptionsOf(app.loaded, bill) };
   const reporter = options.json === true ? jsonReporter(io) : humanReporter(human);
   try {
     const { interrupts, dryRun = false } = options;
