@@ -18,7 +18,7 @@ const answerSchema = z.object({ path: z.string().min(1) });
  */
 export function hubFetcher(options: HubOptions): (hubId: string) => Promise<string> {
   return async (hubId) => {
-    const result = await execa(options.python, ['-m', 'kilnwatt_worker.fetch', hubId], {
+    const result = await execa(options.python, ['-P', '-m', 'kilnwatt_worker.fetch', hubId], {
       env: { PYTHONPATH: options.workerDir },
       stdin: 'ignore',
       stderr: ['inherit', 'pipe'],

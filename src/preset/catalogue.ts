@@ -27,7 +27,7 @@ export const PRESETS: readonly Preset[] = [
   { ...PLAIN, name: 'fp16', dtype: 'float16' },
   {
     name: 'low-vram',
-    dtype: 'float16',
+    dtype: 'auto',
     attention: 'sdpa',
     vaeSlicing: true,
     vaeTiling: true,

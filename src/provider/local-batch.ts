@@ -23,14 +23,18 @@ const UNKNOWN_ENERGY: EnergyReading = { millijoules: null, method: 'unknown', me
 
 /**
  * Has the batch's engine loaded and makes its pictures. What is wrong with the batch itself is the answer of
- * each of its jobs; only what is wrong with the worker rejects. After out-of-memory the process is replaced.
+ * each of its jobs; only what is wrong with the worker rejects. After out-of-memory, or a card that was lost, the
+ * process is replaced.
  */
 export async function makeBatch(place: Place, batch: Batch, options: MakeOptions): Promise<BatchResult> {
   const result = await makeOrRefuse(place, batch, options);
-  const outOfMemory = result.answers.some((answer) => answer.kind === 'failure' && answer.code === 'out_of_memory');
-  // What such a process has left of its memory is in pieces.
-  if (outOfMemory) await place.supervisor.stop();
+  // What such a process has left of its memory is in pieces, and a broken CUDA context stays broken.
+  if (failedBy(result, 'out_of_memory') || failedBy(result, 'device_lost')) await place.supervisor.stop();
   return result;
+}
+
+export function failedBy(result: BatchResult, code: string): boolean {
+  return result.answers.some((answer) => answer.kind === 'failure' && answer.code === code);
 }
 
 async function makeOrRefuse(place: Place, batch: Batch, options: MakeOptions): Promise<BatchResult> {

@@ -4,7 +4,7 @@ import { PRESETS } from '../preset/catalogue.ts';
 import { type LimitSettings, workerLimits } from '../worker/limits.ts';
 import { Supervisor } from '../worker/supervisor.ts';
 import { Calls } from './calls.ts';
-import { makeBatch, type Place } from './local-batch.ts';
+import { failedBy, makeBatch, type Place } from './local-batch.ts';
 import { checkPython } from './python-check.ts';
 
 export interface LocalProviderOptions {
@@ -36,6 +36,8 @@ export class LocalProvider implements Provider {
   readonly #options: LocalProviderOptions;
   readonly #places: ReadonlyMap<string, Place>;
   readonly #calls = new Calls('local');
+  /** By batch key: what is left to try after batches that did not fit into memory. */
+  readonly #learned = new Map<string, number>();
 
   constructor(options: LocalProviderOptions) {
     this.devices = options.devices;
@@ -43,24 +45,30 @@ export class LocalProvider implements Provider {
     this.#places = new Map(options.devices.map((device) => [device.id, placeFor(device, options)]));
   }
 
-  /** The preset decides, whose name the key begins with; a preset that nobody knows fails at `make`. */
+  /**
+   * The preset decides, whose name the key begins with; a preset that nobody knows fails at `make`. A batch that ran
+   * out of memory is tried again at half its size.
+   */
   limit(key: string, _device: string): number {
     const preset = PRESETS.find((candidate) => key.startsWith(`${candidate.name}:`));
-    return this.#options.limit ?? preset?.batchLimit ?? 1;
+    const limit = this.#options.limit ?? preset?.batchLimit ?? 1;
+    return Math.min(limit, this.#learned.get(key) ?? limit);
   }
 
   resident(device: string): string | null {
     return this.#placeOf(device).supervisor.engine?.spec.modelHash ?? null;
   }
 
-  make(batch: Batch, { signal, onProgress }: Parameters<Provider['make']>[1]): Promise<BatchResult> {
-    return this.#calls.run(signal, (either) =>
+  async make(batch: Batch, { signal, onProgress }: Parameters<Provider['make']>[1]): Promise<BatchResult> {
+    const result = await this.#calls.run(signal, (either) =>
       makeBatch(this.#placeOf(batch.device), batch, {
         clock: this.#options.clock,
         signal: either,
         onProgress: (progress) => onProgress?.(progress),
       }),
     );
+    if (failedBy(result, 'out_of_memory')) this.#learned.set(batch.key, Math.max(1, Math.floor(batch.jobs.length / 2)));
+    return result;
   }
 
   check(): Promise<readonly Check[]> {

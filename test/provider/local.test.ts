@@ -58,6 +58,7 @@ describe('the local provider', () => {
       { code: 'out_of_memory', retryable: true },
     ]);
     expect(provider.resident('cpu')).toBeNull();
+    expect(provider.limit((await batchOf(['a'])).key, 'cpu')).toBe(1);
     expect((await provider.make(await batchOf(['a']), {})).answers[0]?.kind).toBe('made');
   });
 

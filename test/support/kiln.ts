@@ -57,6 +57,7 @@ export class Kiln {
         XDG_RUNTIME_DIR: this.root,
         KILNWATT_DATA_DIR: this.data,
         KILNWATT_MODEL: 'tiny-sd',
+        KILNWATT_DEVICES: 'cpu',
         KILNWATT_WORKER_ENGINE: 'fake',
         ...this.#env,
         ...env,
