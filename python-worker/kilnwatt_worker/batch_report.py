@@ -47,7 +47,12 @@ class BatchReport:
             self._channel.send(Progress(self._batch, self._phase, step, steps))
 
     def image(self, item: Item, width: int, height: int) -> None:
-        size = os.path.getsize(item.out)
+        try:
+            size = os.path.getsize(item.out)
+        except OSError as error:  # removed behind our back; the neighbours go on
+            reason = error.strerror or type(error).__name__
+            self.failure(item, WorkerError("not_writable", f"the picture {item.out} is gone after saving: {reason}"))
+            return
         self._answered(item)
         self._channel.send(Image(self._batch, item.job, item.out, width, height, size))
 

@@ -1,13 +1,17 @@
 """Errors that travel on the wire: a stable code, whether another try can help, and one sentence."""
 
+from kilnwatt_worker.sentences import cut
+
+DEVICE_LOST = "device_lost"
+
 
 class WorkerError(Exception):
     """What `failure` carries. `code` is stable; the sentence says what, where, and what to do."""
 
     def __init__(self, code: str, message: str, *, retryable: bool = False) -> None:
-        super().__init__(message)
         self.code = code
-        self.message = message
+        self.message = cut(message)
+        super().__init__(self.message)
         self.retryable = retryable
 
 
@@ -23,6 +27,13 @@ class OutOfMemory(WorkerError):
 
     def __init__(self, where: str) -> None:
         super().__init__("out_of_memory", f"{where} ran out of memory", retryable=True)
+
+
+class DeviceLost(WorkerError):
+    """This process can use its device no more; another one may. It ends after the batch's `done`."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(DEVICE_LOST, f"the GPU was lost while {what}: {reason}", retryable=True)
 
 
 class Stopped(Exception):

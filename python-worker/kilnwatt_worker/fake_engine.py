@@ -16,7 +16,7 @@ from PIL import Image
 
 from kilnwatt_worker import pictures, resident
 from kilnwatt_worker.engine import EngineFacts, LogTo, Report, Usage
-from kilnwatt_worker.errors import BadRequest, OutOfMemory, Stopped, WorkerError
+from kilnwatt_worker.errors import BadRequest, DeviceLost, OutOfMemory, Stopped, WorkerError
 from kilnwatt_worker.messages import Generate, Load
 from kilnwatt_worker.parts import Item, Memory
 from kilnwatt_worker.strict import build, read_json
@@ -41,6 +41,8 @@ class Script:
     """Stops making progress; the heartbeat goes on."""
     freeze_on: str = ""
     """Holds the interpreter, so that the heartbeat stops too."""
+    lose_on: str = ""
+    """Loses its device at the first denoise step."""
     memory_batch: int = 0
     """Batches larger than this run out of memory; 0 means none does."""
     chatter: bool = False
@@ -116,6 +118,8 @@ class FakeEngine:
             die(signal.SIGSEGV)
         if script.exit_on and script.exit_on in prompt:
             os._exit(70)
+        if script.lose_on and script.lose_on in prompt:
+            raise DeviceLost("denoising", "the fake engine was told to lose it")
         if script.freeze_on and script.freeze_on in prompt:
             os.write(2, b"frozen\n")
             ctypes.PyDLL(None).pause()  # PyDLL keeps the interpreter's lock during the call

@@ -10,6 +10,7 @@ import platform
 import queue
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from typing import BinaryIO
 
@@ -18,7 +19,7 @@ from kilnwatt_worker.batch_report import BatchReport
 from kilnwatt_worker.cancellations import Cancellations
 from kilnwatt_worker.channel import Channel, lines
 from kilnwatt_worker.engine import Engine, Usage
-from kilnwatt_worker.errors import Stopped, WorkerError, internal
+from kilnwatt_worker.errors import DEVICE_LOST, Stopped, WorkerError, internal
 from kilnwatt_worker.messages import (
     Cancel,
     Done,
@@ -40,7 +41,13 @@ from kilnwatt_worker.salvage import salvage
 from kilnwatt_worker.strict import Refused, read_json
 
 HEARTBEAT_SECONDS = 0.5
+# Of the process; 0 is the end that `shutdown` asked for.
 EXIT_ORPHANED = 4
+"""The orchestrator's end of the line is closed."""
+EXIT_READER_DIED = 5
+"""A defect of ours: a line that neither could be read nor refused. Requests would be lost without a word."""
+EXIT_DEVICE_LOST = 6
+"""Only another process can use the device again."""
 
 
 class Loop:
@@ -67,7 +74,7 @@ class Loop:
         self._loaded: Load | None = None
 
     def run(self) -> None:
-        """Returns after `shutdown`."""
+        """Returns after `shutdown`. Ends the process when the device is lost."""
         versions = {"python": platform.python_version(), "kilnwatt_worker": __version__}
         self._channel.send(Hello(os.getpid(), self._kind, versions))
         threading.Thread(target=self._read, name="reader", daemon=True).start()
@@ -95,6 +102,7 @@ class Loop:
         except Exception as error:
             known = internal(error)
             self._channel.send(Failure(None, None, known.code, known.message, known.retryable))
+            leave_if_lost(known)
         else:
             self._loaded = load
             seconds = self._clock() - started
@@ -122,6 +130,7 @@ class Loop:
             failed = internal(error)
         phases = report.settle(failed)
         self._finish(generate.batch, self._clock() - started, phases, usage)
+        leave_if_lost(failed)
 
     def _finish(self, batch: str, seconds: float, phases: PhaseSeconds, usage: Usage) -> None:
         self._cancellations.closed(batch)
@@ -153,10 +162,17 @@ class Loop:
                 os._exit(EXIT_ORPHANED)
 
     def _read(self) -> None:
-        for line in lines(self._requests, lambda refused: self.log("error", f"a request was refused: {refused}")):
-            self._take(line)
-        # Nobody is left to answer, so what still runs is given up.
-        os._exit(0 if self._asked_to_leave else EXIT_ORPHANED)
+        """Whatever ends this thread ends the process: without it nothing is worked off and nothing is cancelled."""
+        code = EXIT_READER_DIED
+        try:
+            for line in lines(self._requests, lambda refused: self.log("error", f"a request was refused: {refused}")):
+                self._take(line)
+            # Nobody is left to answer, so what still runs is given up.
+            code = 0 if self._asked_to_leave else EXIT_ORPHANED
+        except Exception:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
 
     def _take(self, line: bytes) -> None:
         raw: object = None
@@ -188,3 +204,9 @@ class Loop:
         self.log("error", f"a request was refused: {refused}")
         for answer in salvage(raw, str(refused)):
             self._channel.send(answer)
+
+
+def leave_if_lost(error: WorkerError | None) -> None:
+    """At once, because a normal end of the interpreter would call the device once more."""
+    if error is not None and error.code == DEVICE_LOST:
+        os._exit(EXIT_DEVICE_LOST)

@@ -10,13 +10,18 @@ from collections.abc import Callable
 from types import NoneType, UnionType
 from typing import Annotated, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from kilnwatt_worker.sentences import cut
+
 MAX_LINE_BYTES = 1024 * 1024
 
 Built = TypeVar("Built")
 
 
 class Refused(ValueError):
-    """The value is not what its place in a message wants."""
+    """The value is not what its place in a message wants. The sentence may name parts of a broken request."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(cut(sentence))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -89,9 +94,13 @@ def _plain(hint: object, raw: object, where: str) -> object:
 
 
 def _finite(raw: object, where: str) -> float:
-    if isinstance(raw, bool) or not isinstance(raw, int | float) or not math.isfinite(raw):
+    if isinstance(raw, bool) or not isinstance(raw, int | float):
         _refuse(where, "a finite number")
-    return float(raw)
+    try:
+        value = float(raw)
+    except OverflowError:  # a whole number with more than 308 digits
+        _refuse(where, "a finite number")
+    return value if math.isfinite(value) else _refuse(where, "a finite number")
 
 
 def _any_of(hints: tuple[object, ...], raw: object, where: str) -> object:

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from kilnwatt_worker.fake_engine import read_script
+from kilnwatt_worker.loop import EXIT_DEVICE_LOST, EXIT_ORPHANED, EXIT_READER_DIED
 from kilnwatt_worker.strict import MAX_LINE_BYTES, Refused
 from tests.worker_process import LAUNCH, PACKAGE_ROOT, worker
 
@@ -97,6 +98,24 @@ def test_what_cannot_be_read_is_answered_or_logged_and_the_process_goes_on(tmp_p
         assert "image" in types_of(child.answers("done"))
 
 
+def test_a_huge_name_in_a_broken_line_is_cut_and_the_reader_lives_on_to_see_the_end(tmp_path: Path) -> None:
+    with worker(tmp_path) as child:
+        child.load()
+        huge = "\u00e9" * (MAX_LINE_BYTES // 2 - 400)  # six bytes a letter in an answer that repeats it
+        head = {"v": 1, "type": "generate", "launch": LAUNCH, "seq": 2, "batch": "b1", "items": [{"job": "j1"}]}
+        line = json.dumps({**head, huge: 1}, ensure_ascii=False).encode() + b"\n"
+        assert MAX_LINE_BYTES - 1000 < len(line) <= MAX_LINE_BYTES
+        child.send_raw(line)
+        log, failure, _ = child.answers("done")
+        assert (failure["job"], failure["code"]) == ("j1", "bad_request")
+        assert len(str(log["message"])) < 600
+        named = {**head, "batch": huge, "items": []}
+        child.send_raw(json.dumps(named, ensure_ascii=False).encode() + b"\n")
+        assert "lacks the field" in str(child.answers("log")[-1]["message"])
+        child.end_input()
+        assert child.process.wait(5) == EXIT_ORPHANED
+
+
 def test_a_batch_that_cannot_be_read_still_gets_an_answer_for_each_job(tmp_path: Path) -> None:
     with worker(tmp_path) as child:
         child.load()
@@ -137,6 +156,22 @@ def test_out_of_memory_is_retryable_for_every_item_without_an_answer(tmp_path: P
         assert [(failure["code"], failure["retryable"]) for failure in failures] == [("out_of_memory", True)] * 2
         child.generate(tmp_path, ["a fox"], batch="b2")
         assert jobs_of(child.answers("done"), "image") == ["b2-0"]
+
+
+def test_a_lost_device_answers_every_item_ends_the_batch_and_then_the_process(tmp_path: Path) -> None:
+    with worker(tmp_path, script={"lose_on": "boom"}) as child:
+        child.load()
+        child.generate(tmp_path, ["a fox", "boom"])
+        messages = [message for message in child.answers("done") if message["type"] != "progress"]
+        assert types_of(messages) == ["failure", "failure", "done"]
+        assert [(message["code"], message["retryable"]) for message in messages[:2]] == [("device_lost", True)] * 2
+        assert child.process.wait(5) == EXIT_DEVICE_LOST
+
+
+def test_a_device_lost_while_loading_is_the_answer_to_the_load_and_ends_the_process(tmp_path: Path) -> None:
+    with worker(tmp_path, script={"load_failure": "device_lost"}) as child:
+        assert child.load(until="failure")[-1]["code"] == "device_lost"
+        assert child.process.wait(5) == EXIT_DEVICE_LOST
 
 
 def test_a_cancel_of_all_ends_the_batch_between_two_steps(tmp_path: Path) -> None:
@@ -217,6 +252,26 @@ def test_end_of_input_ends_it_in_the_middle_of_a_batch(tmp_path: Path) -> None:
         child.generate(tmp_path, ["a fox"])
         child.end_input()
         assert child.process.wait(5) == 4
+
+
+def test_a_reader_that_dies_takes_the_process_with_it() -> None:
+    program = """
+import io
+from kilnwatt_worker.channel import Channel
+from kilnwatt_worker.fake_engine import FakeEngine, Script
+from kilnwatt_worker.loop import Loop
+
+class Broken(io.BytesIO):
+    def readline(self, size=-1):
+        raise RuntimeError("nobody foresaw this")
+
+Loop(Channel(io.BytesIO(), "l"), Broken(), "l", "fake", lambda: FakeEngine(Script())).run()
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=PACKAGE_ROOT, capture_output=True, text=True, timeout=20
+    )
+    assert ended.returncode == EXIT_READER_DIED
+    assert "nobody foresaw this" in ended.stderr
 
 
 def test_it_ends_at_once_when_the_parent_that_it_was_told_of_is_gone(tmp_path: Path) -> None:

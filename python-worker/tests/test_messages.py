@@ -80,7 +80,7 @@ def test_two_items_of_one_job_are_refused() -> None:
         parse(changed(items=items * 2))
 
 
-@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999"])
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 400])
 def test_what_is_no_finite_number_is_refused_on_the_way_in(value: str) -> None:
     line = json.dumps(with_param("guidance", 7.25)).replace("7.25", value)
     with pytest.raises(Refused):

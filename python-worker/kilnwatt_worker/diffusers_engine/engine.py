@@ -1,20 +1,18 @@
 """The real engine: three stages with a seam between them (encode, denoise, decode), and what they took."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 
 from kilnwatt_worker import pictures
 from kilnwatt_worker.diffusers_engine.decode import decode, to_picture
 from kilnwatt_worker.diffusers_engine.denoise import check, denoise
+from kilnwatt_worker.diffusers_engine.device_errors import device_told
 from kilnwatt_worker.diffusers_engine.encode import encode, warn_of_long_prompts
 from kilnwatt_worker.diffusers_engine.energy import Counter, EnergyWindow, counter_of
 from kilnwatt_worker.diffusers_engine.load import device_of, load_pipeline, versions
 from kilnwatt_worker.diffusers_engine.memory import free_unused, read_memory, reset_peaks
 from kilnwatt_worker.diffusers_engine.pipeline import LoadedPipeline
 from kilnwatt_worker.engine import EngineFacts, LogTo, Report, Usage
-from kilnwatt_worker.errors import OutOfMemory, Stopped, WorkerError, internal
+from kilnwatt_worker.errors import DeviceLost, OutOfMemory, Stopped, WorkerError, internal
 from kilnwatt_worker.messages import Generate, Load
 from kilnwatt_worker.parts import Item
 
@@ -24,13 +22,15 @@ class DiffusersWindow:
 
     def __init__(self, device: torch.device, counter: Counter) -> None:
         self._device = device
-        synchronise(device)
-        reset_peaks(device)
+        with device_told("waiting for it"):
+            synchronise(device)
+            reset_peaks(device)
         self._energy = EnergyWindow(counter)
 
     def close(self) -> Usage:
-        synchronise(self._device)
-        return Usage(read_memory(self._device), self._energy.close())
+        with device_told("waiting for it"):
+            synchronise(self._device)
+            return Usage(read_memory(self._device), self._energy.close())
 
 
 class DiffusersEngine:
@@ -48,13 +48,14 @@ class DiffusersEngine:
 
     def load(self, load: Load, log: LogTo) -> EngineFacts:
         self.unload()
-        with memory_told("loading the model"):
+        with device_told("loading the model"):
             self._loaded = load_pipeline(load, log)
         return EngineFacts(self._loaded.settings, versions())
 
     def unload(self) -> None:
         self._loaded = None
-        free_unused()
+        with device_told("freeing the model"):
+            free_unused()
 
     def generate(self, generate: Generate, report: Report) -> None:
         loaded = self._loaded
@@ -80,28 +81,28 @@ def _latents(loaded: LoadedPipeline, generate: Generate, items: list[Item], repo
     report.phase("encode")
     check(loaded, params)
     warn_of_long_prompts(loaded, items, params, report.log)
-    with memory_told("encoding the prompts"):
+    with device_told("encoding the prompts"):
         conditioning = encode(loaded, items, params)
         synchronise(loaded.device)
     report.phase("denoise")
-    with memory_told(f"denoising a batch of {len(items)}"):
+    with device_told(f"denoising a batch of {len(items)}"):
         latents = denoise(loaded, conditioning, params, [item.seed for item in items], on_step)
         synchronise(loaded.device)
     return latents
 
 
 def _finish(loaded: LoadedPipeline, generate: Generate, item: Item, row: torch.Tensor, report: Report) -> None:
-    """Decodes and saves one picture. Its failure is its own, unless the device is out of memory."""
+    """Decodes and saves one picture. Its failure is its own, unless it is one of the device."""
     params = generate.params
     report.phase("decode")
     try:
-        with memory_told("decoding a picture"):
+        with device_told("decoding a picture"):
             picture = to_picture(decode(loaded, row, params))
         if picture.size != (params.width, params.height):
             raise WorkerError("internal", f"the model made {picture.size[0]}x{picture.size[1]} pixels")
         report.phase("save")
         pictures.save(picture, item.out, params.format)
-    except OutOfMemory:
+    except (OutOfMemory, DeviceLost):
         raise
     except Exception as error:  # told apart from its neighbours, which go on
         report.failure(item, internal(error))
@@ -112,16 +113,3 @@ def _finish(loaded: LoadedPipeline, generate: Generate, item: Item, row: torch.T
 def synchronise(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-@contextmanager
-def memory_told(what: str) -> Iterator[None]:
-    """Both allocators' ways of giving up, as one error with a code."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise OutOfMemory(f"the GPU, while {what},") from error
-    except RuntimeError as error:
-        if "DefaultCPUAllocator" in str(error):
-            raise OutOfMemory(f"the host, while {what},") from error
-        raise

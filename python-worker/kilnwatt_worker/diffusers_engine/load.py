@@ -11,6 +11,7 @@ from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError
 
 from kilnwatt_worker.diffusers_engine.denoise import unsupported_call
+from kilnwatt_worker.diffusers_engine.device_errors import device_error
 from kilnwatt_worker.diffusers_engine.optimise import apply, settings_in_effect
 from kilnwatt_worker.diffusers_engine.pipeline import FAMILIES, Family, LoadedPipeline, Pipeline
 from kilnwatt_worker.engine import LogTo
@@ -97,7 +98,7 @@ def _from_folder(folder: ModelFolder, dtype: torch.dtype) -> Pipeline:
             **checker,
         )
     except (OSError, KeyError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError) as error:
-        if isinstance(error, torch.OutOfMemoryError):
+        if device_error(error, "loading the model") is not None:
             raise
         raise WorkerError("model_broken", f"{folder.path} cannot be loaded: {_first_line(error)}") from error
 
