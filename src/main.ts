@@ -131,9 +131,17 @@ class LocalApp implements App {
   }
 
   async close(): Promise<void> {
-    for (const stop of this.#stops.splice(0).reverse()) await stop();
+    const faults: unknown[] = [];
+    for (const stop of this.#stops.splice(0).reverse()) {
+      try {
+        await stop();
+      } catch (error) {
+        faults.push(error);
+      }
+    }
     this.#lock?.release();
     this.#lock = null;
+    if (faults.length > 0) throw faults[0];
   }
 
   async #connect(role: 'owner' | 'client'): Promise<BullmqQueue> {
@@ -203,6 +211,8 @@ async function requirePython(python: string): Promise<void> {
 let interrupts = 0;
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
+    // A terminal that closes says so more than once.
+    if (signal === 'SIGHUP' && interrupts > 0) return;
     interrupts += 1;
     // The children die with this process; what was half done is found by the next start.
     if (interrupts > 1) process.exit(EXIT.interrupted);

@@ -21,16 +21,15 @@ import type {
   Receipt,
   Store,
 } from './ports.ts';
+import { adoptionOf } from './recovery.ts';
 import type { PlannedRun } from './submission.ts';
 
 /**
  * Puts a planned run into the store and its jobs into the queue: one transaction (`submitting`), the
  * queue, then `queued`. A process that dies in between leaves `submitting` jobs, which the next start
  * finishes or takes back.
- *
- * @returns the store's sequence before anything of this submission could be worked off
  */
-export async function submit(parts: SubmitParts, planned: PlannedRun): Promise<number> {
+export async function submit(parts: SubmitParts, planned: PlannedRun): Promise<void> {
   await parts.store.writeRun({
     run: { ...planned.run, launch: parts.launch },
     claimedFrom: planned.existing?.launch ?? null,
@@ -38,11 +37,9 @@ export async function submit(parts: SubmitParts, planned: PlannedRun): Promise<n
     requeue: planned.requeue,
   });
   parts.fault('run_written');
-  const before = await parts.store.sequence();
   await parts.enqueue(planned.jobs);
   parts.fault('run_enqueued');
   await parts.store.markQueued(planned.run.id);
-  return before;
 }
 
 export interface SubmitParts {
@@ -69,7 +66,7 @@ export interface WorkParts {
   /** What pictures say besides job id and receipt, which they always carry. */
   readonly texts: { readonly prompt: boolean; readonly cost: boolean };
   fault(point: WorkFault): void;
-  /** Work cannot go on (full disk, no Python): told once, after the jobs in hand went back to the queue. */
+  /** Work cannot go on (full disk, no Python); the jobs in hand went back to the queue. The first one told is the reason. */
   onFatal(error: AppError): void;
   onProgress?(progress: Progress): void;
 }
@@ -79,25 +76,28 @@ export interface Working {
   stop(): Promise<void>;
 }
 
-/** A failing job is tried this often in all before it fails for good. */
+/** A failing job is tried this often in all before it fails for good; after the first time alone. */
 const ATTEMPTS = 3;
+/** So many batches in a row that ended with the worker's death say that it is not the pictures. */
+const DEATHS_IN_A_ROW = 10;
 
 /** Works the queue off, batch by batch on every device of the provider, until stopped. */
 export function work(parts: WorkParts): Working {
   let batches = 0;
+  let deathsInARow = 0;
   let stopping: Promise<void> | null = null;
   const stop = (): Promise<void> => {
     stopping ??= stopWork();
     return stopping;
   };
   const halt = (error: AppError): void => {
-    if (stopping === null) parts.onFatal(error);
-    void stop();
+    parts.onFatal(error);
+    stop().catch((cause: unknown) => parts.onFatal(fatalOf(cause)));
   };
   const batcher = new Batcher<Job>({
     timer: parts.clock,
     devices: parts.provider.devices.map((device) => device.id),
-    keyOf: batchKey,
+    keyOf,
     modelOf: (job) => job.request.modelHash,
     limit: (key, device) => parts.provider.limit(key, device),
     resident: (device) => parts.provider.resident(device),
@@ -105,8 +105,10 @@ export function work(parts: WorkParts): Working {
     run: async (jobs, key, device) => {
       batches += 1;
       try {
-        const { answers, fatal } = await workOff(parts, { id: `${parts.launch}-${batches}`, key, device, jobs });
+        const { answers, fatal, died } = await workOff(parts, { id: `${parts.launch}-${batches}`, key, device, jobs });
+        deathsInARow = died ? deathsInARow + 1 : 0;
         if (fatal !== undefined) halt(fatal);
+        else if (deathsInARow >= DEATHS_IN_A_ROW) halt(keepsDying(answers));
         return answers;
       } catch (error) {
         await handBack(parts, jobs);
@@ -115,13 +117,34 @@ export function work(parts: WorkParts): Working {
       }
     },
   });
-  const worker = parts.queue.work((job, signal) => batcher.submit(job, signal), { window: batcher.window });
+  const inHand = new Set<string>();
+  const handle = async (job: Job, signal: AbortSignal): Promise<void> => {
+    if (inHand.has(job.id)) throw new AppError(`${job.id} is being made already`, { code: 'in_hand', retryable: true });
+    inHand.add(job.id);
+    try {
+      await batcher.submit(job, signal);
+    } finally {
+      inHand.delete(job.id);
+    }
+  };
+  const worker = parts.queue.work(handle, { window: batcher.window });
   const stopWork = async (): Promise<void> => {
     const stopped = worker.stop();
     batcher.release(new HandedBack());
     await stopped;
   };
   return { stop };
+}
+
+/** A job that failed before travels alone: whoever it takes down with it, it is not its neighbours. */
+function keyOf(job: Job): string {
+  return job.attempt === 0 ? batchKey(job) : `${batchKey(job)}:${job.id}`;
+}
+
+function keepsDying(answers: readonly (Error | undefined)[]): AppError {
+  const last = answers.find((answer) => answer !== undefined)?.message ?? 'no reason is known';
+  const sentence = `the worker died ${DEATHS_IN_A_ROW} times in a row without finishing a batch; kilnwatt doctor looks at what it needs (${last})`;
+  return new UnavailableError(sentence, { code: 'worker_keeps_dying' });
 }
 
 type JobsInHand = Omit<Batch, 'jobs'> & { readonly jobs: readonly Job[] };
@@ -131,6 +154,8 @@ interface WorkedOff {
   readonly answers: readonly (Error | undefined)[];
   /** Why nothing more can be done after this batch. */
   readonly fatal: AppError | undefined;
+  /** Whether it ended with the worker's death and no picture. */
+  readonly died: boolean;
 }
 
 /** One batch, all the way: running → made → receipts → pictures on disk → one transaction. */
@@ -138,9 +163,24 @@ async function workOff(parts: WorkParts, hand: JobsInHand): Promise<WorkedOff> {
   const ids = hand.jobs.map((job) => job.id);
   const alive = new Set(await parts.store.markRunning(ids, hand.id));
   const riding = hand.jobs.filter((job) => alive.has(job.id));
-  const outcomes = riding.length === 0 ? [] : await makeAndSettle(parts, { ...hand, jobs: riding });
+  const fresh = await withoutFinished(parts, riding);
+  const outcomes = fresh.length === 0 ? [] : await makeAndSettle(parts, { ...hand, jobs: fresh });
   const trips = new Map(outcomes.map((outcome) => [outcome.id, tripOf(outcome)]));
-  return { answers: ids.map((id) => trips.get(id)), fatal: outcomes.map(fatalIn).find((error) => error !== undefined) };
+  return {
+    answers: ids.map((id) => trips.get(id)),
+    fatal: outcomes.map(fatalIn).find((error) => error !== undefined),
+    died: outcomes.length > 0 && outcomes.every(isDeath),
+  };
+}
+
+/** Settles those whose picture is on disk already: a batch was cut off between its pictures and its transaction. */
+async function withoutFinished(parts: WorkParts, jobs: readonly Job[]): Promise<readonly Job[]> {
+  const found = await Promise.all(jobs.map((job) => parts.images.find(job.target, job.id)));
+  for (const [at, job] of jobs.entries()) {
+    const picture = found[at];
+    if (picture !== undefined) await parts.store.settle(adoptionOf(job, picture, parts.clock.now()));
+  }
+  return jobs.filter((_, at) => found[at] === undefined);
 }
 
 async function makeAndSettle(parts: WorkParts, hand: JobsInHand): Promise<readonly Outcome[]> {
@@ -167,6 +207,10 @@ async function makeAndSettle(parts: WorkParts, hand: JobsInHand): Promise<readon
 function tripOf(outcome: Outcome): Error | undefined {
   if (outcome.state !== 'queued') return undefined;
   return fatalIn(outcome) === undefined ? outcome.error : new HandedBack();
+}
+
+function isDeath(outcome: Outcome): boolean {
+  return outcome.state !== 'done' && outcome.error.code === 'worker_died';
 }
 
 function fatalIn(outcome: Outcome): AppError | undefined {
@@ -275,8 +319,7 @@ async function handBack(parts: WorkParts, jobs: readonly Job[]): Promise<void> {
   }
 }
 
+/** What is not ours to expect is a fault of ours, and keeps its stack. */
 function fatalOf(error: unknown): AppError {
-  return error instanceof AppError
-    ? error
-    : new UnavailableError(sentenceOf(error), { code: 'internal', cause: error });
+  return error instanceof AppError ? error : new AppError(sentenceOf(error), { code: 'internal', cause: error });
 }

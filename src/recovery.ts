@@ -1,6 +1,7 @@
 import { entryId } from './cost/entries.ts';
 import { UnavailableError } from './errors.ts';
-import type { Clock, Entry, ImageStore, JobRow, Queue, RunRow, Store } from './ports.ts';
+import type { Clock, Entry, ImageMetadata, ImageStore, JobRow, Queue, RunRow, Settlement, Store } from './ports.ts';
+import type { EpochMillis } from './units.ts';
 
 export interface RecoveryParts {
   readonly clock: Clock;
@@ -28,7 +29,7 @@ export async function recover(parts: RecoveryParts): Promise<Recovered> {
     const running = (await parts.store.jobsOf(run.id)).filter((row) => row.state === 'running');
     const lost: JobRow[] = [];
     for (const row of running) {
-      if (await adopt(parts, run, row)) adopted += 1;
+      if (await adopt(parts, row)) adopted += 1;
       else lost.push(row);
     }
     if (parts.isAlive(run.launch)) {
@@ -76,27 +77,31 @@ async function waitAgain(parts: RecoveryParts, rows: readonly JobRow[]): Promise
   await parts.store.settle({ batchId: 'recovered', at: parts.clock.now(), entries: [], jobs });
 }
 
-async function adopt(parts: RecoveryParts, run: RunRow, row: JobRow): Promise<boolean> {
+async function adopt(parts: RecoveryParts, row: JobRow): Promise<boolean> {
   const found = await parts.images.find(row.path, row.id);
   if (found === undefined) return false;
+  await parts.store.settle(adoptionOf(row, found, parts.clock.now()));
+  return true;
+}
+
+/** Books a finished picture that has no entry by its own receipt: the one that a cut-off batch would have written. */
+export function adoptionOf(
+  job: { readonly id: string; readonly runId: string },
+  found: { readonly path: string; readonly metadata: ImageMetadata },
+  at: EpochMillis,
+): Settlement {
   const { receipt } = found.metadata.kilnwatt;
-  const at = parts.clock.now();
+  const batchId = receipt.batch.id;
   const entry: Entry = {
-    id: entryId(receipt.batch.id, row.id, 'active'),
+    id: entryId(batchId, job.id, 'active'),
     at,
     kind: 'active',
     cause: null,
-    runId: run.id,
-    jobId: row.id,
-    batchId: receipt.batch.id,
+    runId: job.runId,
+    jobId: job.id,
+    batchId,
     receipt,
-    tags: run.tags,
+    tags: {},
   };
-  await parts.store.settle({
-    batchId: receipt.batch.id,
-    at,
-    entries: [entry],
-    jobs: [{ id: row.id, state: 'done', path: found.path }],
-  });
-  return true;
+  return { batchId, at, entries: [entry], jobs: [{ id: job.id, state: 'done', path: found.path }] };
 }

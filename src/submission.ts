@@ -58,9 +58,11 @@ export interface PlannedRun {
   readonly existing: RunRow | null;
   readonly plan: Plan;
   readonly add: readonly NewJob[];
-  readonly requeue: readonly { readonly id: string; readonly job: Job }[];
+  readonly requeue: readonly { readonly id: string; readonly job: Job; readonly remake: boolean }[];
   /** All that is to be made, first one first. */
   readonly jobs: readonly Job[];
+  /** The store's sequence before the run was looked at; what changes after it is this submission's to follow. */
+  readonly since: number;
   /** The folder that all pictures of the run are in. */
   readonly folder: string;
   /** Wanted jobs in all: to be made, done before, and failed before. */
@@ -89,6 +91,7 @@ export async function planSubmission(parts: DoorParts, ask: Ask): Promise<Planne
     order: ask.order,
   });
   const key = contentKey(wanted);
+  const since = await parts.store.sequence();
   const existing = await findRun(parts, ask, key);
   const rows = existing === null ? [] : await parts.store.jobsOf(existing.id);
   const missing = ask.remakeMissing ? await missingPictures(parts.images, rows) : new Set<string>();
@@ -105,7 +108,15 @@ export async function planSubmission(parts: DoorParts, ask: Ask): Promise<Planne
   const jobs = jobsOf(plan, run, rows, models, ask, parts.clock);
   const paths = [...plan.done, ...plan.failed].map((row) => row.path);
   const folder = commonFolder([...paths, ...jobs.jobs.map((job) => job.target)]) ?? run.outDir;
-  return { run, existing, plan, ...jobs, folder, total: jobs.jobs.length + plan.done.length + plan.failed.length };
+  return {
+    run,
+    existing,
+    plan,
+    ...jobs,
+    since,
+    folder,
+    total: jobs.jobs.length + plan.done.length + plan.failed.length,
+  };
 }
 
 async function resolveModels(registry: ModelRegistry, ask: Ask): Promise<Map<string, Model>> {
@@ -177,6 +188,7 @@ function jobsOf(
   const requeue = plan.requeue.map(({ row, wanted, seed }) => ({
     id: row.id,
     job: jobFor(row.id, wanted, seed, row.path, formatOf(row.path)),
+    remake: row.state === 'done',
   }));
   const byIndex = new Map([...requeue, ...add].map(({ job }) => [indexOf(job.id), job]));
   return { add, requeue, jobs: plan.order.flatMap((index) => byIndex.get(index) ?? []) };

@@ -149,14 +149,12 @@ export class Batcher<Item> {
         device,
       )
       .then(
-        (answers) =>
-          entries.forEach((entry, at) => {
-            settle(entry, answers[at]);
-          }),
+        (answers) => settleAll(entries, answers),
         (reason: unknown) =>
-          entries.forEach((entry) => {
-            settle(entry, asError(reason));
-          }),
+          settleAll(
+            entries,
+            entries.map(() => asError(reason)),
+          ),
       )
       .finally(() => this.#freed(device, entries.length));
   }
@@ -199,9 +197,15 @@ export class Batcher<Item> {
   }
 }
 
-function settle<Item>(entry: Waiting<Item>, answer: Error | undefined): void {
-  if (answer === undefined) entry.resolve();
-  else entry.reject(answer);
+/** A list of another length would leave promises open for ever, so it is everybody's failure. */
+function settleAll<Item>(entries: readonly Waiting<Item>[], answers: readonly (Error | undefined)[]): void {
+  const fault =
+    answers.length === entries.length ? undefined : new Error(`${answers.length} answers for ${entries.length} jobs`);
+  for (const [at, entry] of entries.entries()) {
+    const answer = fault ?? answers[at];
+    if (answer === undefined) entry.resolve();
+    else entry.reject(answer);
+  }
 }
 
 function reasonOf(signal: AbortSignal): Error {

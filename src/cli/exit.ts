@@ -30,6 +30,9 @@ export function exitCodeOf(error: unknown): number {
 
 /** One sentence for a user; anything that is not ours shows its stack, because it is a bug. */
 export function explain(error: unknown): string {
-  if (error instanceof AppError) return error.message;
+  if (error instanceof AppError) {
+    const stack = error.code === 'internal' && error.cause instanceof Error ? error.cause.stack : undefined;
+    return stack ?? error.message;
+  }
   return error instanceof Error ? (error.stack ?? error.message) : sentenceOf(error);
 }

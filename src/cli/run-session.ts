@@ -1,9 +1,10 @@
 import type { Prices } from '../cost/receipt.ts';
+import { sentenceOf } from '../errors.ts';
 import type { Job, JobRow } from '../ports.ts';
 import { type Ask, type PlannedRun, planSubmission } from '../submission.ts';
 import type { Millis } from '../units.ts';
 import type { App } from './app.ts';
-import { EXIT, exitCodeOf } from './exit.ts';
+import { EXIT, exitCodeOf, explain } from './exit.ts';
 import { follow } from './follow.ts';
 import { failureOf, imageOf, jobOf, type Reporter } from './run-events.ts';
 import { summaryOf } from './run-summary.ts';
@@ -71,7 +72,7 @@ class Making {
   readonly #waitingFor: Set<string>;
   #nextLook: Millis = 0;
   #stopping: Promise<void> | null = null;
-  #since: number | null = null;
+  #submitted = false;
   #made = 0;
   #failed = 0;
 
@@ -84,18 +85,18 @@ class Making {
 
   /** What this command has seen, and the store's sequence at its beginning. */
   get counts(): { readonly made: number; readonly failed: number; readonly since: number | null } {
-    return { made: this.#made, failed: this.#failed, since: this.#since };
+    return { made: this.#made, failed: this.#failed, since: this.#submitted ? this.#planned.since : null };
   }
 
   /** The exit code if it is not told by the counts alone. */
   async toTheEnd(): Promise<number | null> {
     try {
-      const since = await this.#session.start(this.#planned);
-      this.#since = since;
+      await this.#session.start(this.#planned);
+      this.#submitted = true;
       for (const job of this.#planned.jobs) this.#options.reporter.event(jobOf(job, 'queued'));
-      await this.#follow(since);
+      await this.#follow();
     } catch (error) {
-      await this.#takeOut();
+      await this.#takeOut().catch((second: unknown) => this.#options.reporter.note(sentenceOf(second)));
       throw error;
     }
     const detached = this.#waitingFor.size > 0 && !this.#session.works && this.#session.fatal === null;
@@ -105,13 +106,13 @@ class Making {
     return this.#ending();
   }
 
-  async #follow(since: number): Promise<void> {
+  async #follow(): Promise<void> {
     const { app } = this.#options;
     const rows = follow({
       store: await app.store(),
       clock: app.clock,
       runId: this.#planned.run.id,
-      since,
+      since: this.#planned.since,
       waitingFor: this.#waitingFor,
       goOn: () => this.#goOn(),
     });
@@ -141,8 +142,7 @@ class Making {
   async #goOn(): Promise<boolean> {
     const { app, reporter } = this.#options;
     reporter.tick();
-    if (this.#session.fatal !== null) return false;
-    if (this.#options.interrupts() > 0) return this.#windDown();
+    if (this.#session.fatal !== null || this.#options.interrupts() > 0) return this.#windDown();
     const now = app.clock.monotonic();
     if (!this.#session.works && now >= this.#nextLook) {
       this.#nextLook = now + TAKE_OVER_EVERY_MS;
@@ -151,11 +151,12 @@ class Making {
     return true;
   }
 
-  /** After the first Ctrl-C: an owner finishes its batch, whose pictures are still to be reported; a client leaves at once. */
+  /** After the first Ctrl-C, or a fatal error: an owner finishes its batches, whose pictures are still to be reported; a client leaves at once. */
   async #windDown(): Promise<boolean> {
     if (!this.#session.works) return false;
     if (this.#stopping === null) {
-      this.#options.reporter.note('Finishing the running batch; Ctrl-C again stops now.');
+      if (this.#session.fatal === null)
+        this.#options.reporter.note('Finishing the running batch; Ctrl-C again stops now.');
       this.#stopping = this.#session.stop().then(() => this.#takeOut());
     }
     await this.#stopping;
@@ -168,7 +169,8 @@ class Making {
 
   #sayDetached(): number {
     this.#options.reporter.note(
-      `Left the run ${this.#planned.run.name} to the kilnwatt that owns this data folder; the same command follows it again.`,
+      `Left the run ${this.#planned.run.name}: the kilnwatt that owns this data folder goes on with it while it runs; ` +
+        'the same command follows it again, or resumes it.',
     );
     return EXIT.interrupted;
   }
@@ -177,12 +179,14 @@ class Making {
     const { reporter, interrupts } = this.#options;
     const { fatal } = this.#session;
     if (fatal !== null) {
-      reporter.note(`Stopped: ${fatal.message}`);
+      reporter.note(`Stopped: ${explain(fatal)}`);
       return exitCodeOf(fatal);
     }
-    if (interrupts() === 0) return null;
+    const left = this.#planned.jobs.length - this.#made - this.#failed;
+    if (left === 0) return null;
+    const why = interrupts() > 0 ? 'Interrupted' : 'Somebody else took the rest of the run out';
     reporter.note(
-      `Interrupted; the same command${this.#planned.run.named ? '' : ' without --new'} goes on where it stopped.`,
+      `${why}; the same command${this.#planned.run.named ? '' : ' without --new'} goes on where it stopped.`,
     );
     return EXIT.interrupted;
   }

@@ -63,10 +63,10 @@ export class Session {
     await this.#reachQueue();
   }
 
-  /** Submits, and works if this process is the owner. Returns the store's sequence from which to follow. */
-  async start(planned: PlannedRun): Promise<number> {
+  /** Submits, and works if this process is the owner. */
+  async start(planned: PlannedRun): Promise<void> {
     const { app } = this.#options;
-    const since = await submit(
+    await submit(
       {
         store: await app.store(),
         launch: app.launch,
@@ -76,7 +76,6 @@ export class Session {
       planned,
     );
     await this.takeOver();
-    return since;
   }
 
   /** Begins to work if this process is the owner, for example because the last one has left. */
@@ -159,5 +158,6 @@ export class Session {
   }
 }
 
-const ATTACH_PATIENCE_MS: Millis = 30_000;
+/** As long as the owner's server may take to read a long file back. */
+const ATTACH_PATIENCE_MS: Millis = 120_000;
 const RETRY_MS: Millis = 200;

@@ -8,11 +8,11 @@ import { MemoryImages } from '../../src/images/memory.ts';
 import { MemoryRegistry } from '../../src/model/memory.ts';
 import { submit, type Working, work } from '../../src/pipeline.ts';
 import type { JobRow, Model } from '../../src/ports.ts';
-import { systemClock } from '../../src/process/clock.ts';
 import { FakeProvider, type FakeScript } from '../../src/provider/fake.ts';
 import { MemoryQueue } from '../../src/queue/memory.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 import { type Ask, type PlannedRun, planSubmission } from '../../src/submission.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 
 const MODEL: Model = {
   name: 'tiny',
@@ -61,8 +61,9 @@ afterEach(async () => {
 
 /** The whole way of a picture with nothing outside this process but the fake provider's files. */
 class Workshop {
+  readonly clock = new ManualClock();
   readonly store = new MemoryStore();
-  readonly queue = new MemoryQueue(systemClock);
+  readonly queue = new MemoryQueue(this.clock);
   readonly fatal: AppError[] = [];
   readonly images: MemoryImages;
   readonly #script: FakeScript;
@@ -76,7 +77,7 @@ class Workshop {
     const { store, images } = this;
     let seed = 0;
     const door = {
-      clock: systemClock,
+      clock: this.clock,
       models: new MemoryRegistry([MODEL]),
       launch: 'launch',
       isAlive: () => false,
@@ -95,11 +96,11 @@ class Workshop {
 
   work(): void {
     working = work({
-      clock: systemClock,
+      clock: this.clock,
       store: this.store,
       queue: this.queue,
       images: this.images,
-      provider: new FakeProvider({ clock: systemClock, script: this.#script }),
+      provider: new FakeProvider({ clock: this.clock, script: this.#script }),
       launch: 'launch',
       prices: {
         tariff: flatTariff({ pricePerKwh: 0.3, currency: 'EUR', assumed: true }),
@@ -120,8 +121,14 @@ class Workshop {
     for (;;) {
       const rows = await this.store.jobsOf(planned.run.id);
       if (until(rows)) return rows;
-      await new Promise<void>((next) => setImmediate(next));
+      await this.pass();
     }
+  }
+
+  /** Lets time go by, and everything that is due happen. */
+  async pass(): Promise<void> {
+    await new Promise<void>((next) => setImmediate(next));
+    this.clock.advance(20);
   }
 }
 
@@ -159,7 +166,7 @@ describe('work', () => {
   });
 
   it('fails the one prompt that fails, books what it took, and fails none of its neighbours', async () => {
-    const shop = new Workshop({ failOn: 'poison' });
+    const shop = new Workshop({ failOn: 'poison', stepMillis: 40 });
     const rows = await shop.run(['a', 'poison', 'c'], settled);
     expect(rows.map((row) => row.state)).toEqual(['done', 'failed', 'done']);
     expect(rows[1]?.error?.code).toBe('black_image');
@@ -169,10 +176,41 @@ describe('work', () => {
     expect(totals.overhead.seconds).toBeGreaterThan(0);
   });
 
-  it('tries a batch again whose worker died, and gives up on it after three deaths', async () => {
+  it('gives up on the one prompt that kills its worker, after three deaths, and makes its neighbours', async () => {
     const shop = new Workshop({ dieOn: 'killer' });
-    const rows = await shop.run(['killer'], settled);
-    expect(rows[0]).toMatchObject({ state: 'failed', error: { code: 'worker_died' } });
+    const rows = await shop.run(['a', 'killer', 'c', 'd'], settled);
+    expect(rows.map((row) => row.state)).toEqual(['done', 'failed', 'done', 'done']);
+    expect(rows[1]?.error?.code).toBe('worker_died');
+    expect(shop.fatal).toEqual([]);
+  });
+
+  it('stops when every batch ends with a death: then it is not the pictures', async () => {
+    const shop = new Workshop({ dieOn: 'a' });
+    const prompts = Array.from({ length: 60 }, (_, at) => `a ${at}`);
+    const rows = await shop.run(prompts, () => shop.fatal.length > 0);
+    expect(shop.fatal[0]?.code).toBe('worker_keeps_dying');
+    expect(rows.filter((row) => row.state === 'failed').length).toBeLessThan(60);
+  });
+
+  it('takes a picture that is on disk already into the ledger, instead of making it again', async () => {
+    const shop = new Workshop();
+    const [first, second] = await shop.run(['a', 'b'], settled);
+    const again = new Workshop({}, shop.images);
+    const planned = await again.plan(['a', 'b']);
+    const cutOff = shop.images.pictures.get(first?.path ?? '');
+    expect(cutOff).toBeDefined();
+    const [job] = planned.jobs;
+    if (cutOff === undefined || job === undefined) return;
+    shop.images.pictures.clear();
+    shop.images.pictures.set(job.target, { ...cutOff, kilnwatt: { ...cutOff.kilnwatt, job: job.id, run: job.runId } });
+    await again.submit(planned);
+    again.work();
+    const done = async () => (await again.store.jobsOf(planned.run.id)).every((row) => row.state === 'done');
+    while (!(await done())) await again.pass();
+    const [adopted, made] = await again.store.jobsOf(planned.run.id);
+    expect(adopted?.receipt).toEqual(first?.receipt);
+    expect(made?.receipt?.batch.size).toBe(1);
+    expect(second?.receipt?.batch.size).toBe(2);
   });
 
   it('stops when the disk is full, says so once, and loses no job', async () => {
@@ -192,7 +230,7 @@ describe('work', () => {
     await shop.submit(planned);
     await shop.store.interrupt(planned.run.id);
     shop.work();
-    while ((await shop.queue.ids()).length > 0) await new Promise<void>((next) => setImmediate(next));
+    while ((await shop.queue.ids()).length > 0) await shop.pass();
     expect((await shop.store.jobsOf(planned.run.id)).map((row) => row.state)).toEqual(['interrupted', 'interrupted']);
     expect(shop.images.pictures.size).toBe(0);
   });
