@@ -1,5 +1,6 @@
 """The real engine with real diffusers, on tiny models."""
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,13 +8,23 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import (
+    DPMSolverMultistepScheduler,
+    EDMEulerScheduler,
+    EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    SchedulerMixin,
+)
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from kilnwatt_worker.diffusers_engine.decode import to_picture
+from kilnwatt_worker.diffusers_engine.decode import decode, to_picture
 from kilnwatt_worker.diffusers_engine.engine import DiffusersEngine
+from kilnwatt_worker.diffusers_engine.load import dtype_of, load_pipeline, promises_flow_matching
+from kilnwatt_worker.diffusers_engine.optimise import settings_in_effect
 from kilnwatt_worker.engine import EngineFacts
 from kilnwatt_worker.errors import BadRequest, Stopped, WorkerError
+from kilnwatt_worker.model_folder import judge
 from kilnwatt_worker.parts import Level, Params
 from tests.samples import FLUX_PARAMS, PARAMS, PRESET, Recorder, generate_of, item, load_of
 
@@ -106,6 +117,49 @@ def test_tiling_really_tiles_above_its_threshold(
 def test_sliced_attention_is_verified_by_its_processor(engine: DiffusersEngine, model: Callable[[str], Path]) -> None:
     facts, logs = load(engine, model("sd"), attention="sliced")
     assert (facts.settings["attention"], logs) == ("SlicedAttnProcessor", [])
+
+
+def test_a_denoiser_that_shows_no_processors_has_an_unknown_attention(
+    model: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = load_pipeline(load_of(model("sd")), lambda _level, _message: None)
+    monkeypatch.setattr(type(loaded.pipe.unet), "attn_processors", None)
+    assert settings_in_effect(loaded.pipe, "cpu")["attention"] == "unknown"
+
+
+def test_a_model_of_the_edm_kind_is_refused_with_its_scheduler(
+    engine: DiffusersEngine, model: Callable[[str], Path], tmp_path: Path
+) -> None:
+    folder = with_scheduler(model("sd"), tmp_path / "edm", EDMEulerScheduler())
+    with pytest.raises(WorkerError, match="it was trained for EDMEulerScheduler") as refused:
+        load(engine, folder)
+    assert refused.value.code == "model_unsupported"
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "device", "dtype"),
+    [
+        (FlowMatchEulerDiscreteScheduler(), "cuda:0", torch.bfloat16),
+        (DPMSolverMultistepScheduler(prediction_type="flow_prediction"), "cuda:0", torch.bfloat16),
+        (EulerDiscreteScheduler(), "cuda:0", torch.float16),
+        (FlowMatchEulerDiscreteScheduler(), "cpu", torch.float32),
+    ],
+)
+def test_auto_is_half_precision_on_a_card_and_bfloat16_for_flow_matching_of_any_family(
+    model: Callable[[str], Path], tmp_path: Path, scheduler: SchedulerMixin, device: str, dtype: torch.dtype
+) -> None:
+    folder = judge(str(with_scheduler(model("sd"), tmp_path / "model", scheduler)))
+    assert dtype_of(replace(PRESET, dtype="auto"), promises_flow_matching(folder), torch.device(device)) is dtype
+
+
+def with_scheduler(model: Path, folder: Path, scheduler: SchedulerMixin) -> Path:
+    """A copy of the model that comes with another scheduler."""
+    shutil.copytree(model, folder)
+    scheduler.save_pretrained(folder / "scheduler")
+    index = json.loads((folder / "model_index.json").read_text())
+    index["scheduler"] = ["diffusers", type(scheduler).__name__]
+    (folder / "model_index.json").write_text(json.dumps(index))
+    return folder
 
 
 @pytest.mark.parametrize(("family", "attention"), [("sd", "xformers"), ("flux", "sliced"), ("flux", "xformers")])
@@ -205,6 +259,24 @@ def test_a_model_that_makes_no_numbers_fails_each_picture_as_black(
     engine.generate(generate, recorder)
     assert [error.code for error in recorder.failures.values()] == ["black_image", "black_image"]
     assert not (tmp_path / "0").exists()
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+def test_one_channel_that_overflowed_in_the_vae_is_black_and_not_white(
+    model: Callable[[str], Path], value: float
+) -> None:
+    loaded = load_pipeline(load_of(model("sd")), lambda _level, _message: None)
+    with torch.no_grad():
+        loaded.pipe.vae.decoder.conv_out.bias[0] = value
+    with pytest.raises(WorkerError, match="the decoded picture is not finite") as black:
+        decode(loaded, torch.zeros(4, 8, 8), PARAMS)
+    assert black.value.code == "black_image"
+
+
+def test_half_latents_are_scaled_in_the_dtype_of_the_vae(model: Callable[[str], Path]) -> None:
+    loaded = load_pipeline(load_of(model("sdxl")), lambda _level, _message: None)
+    latents = torch.randn(4, 8, 8, generator=torch.Generator().manual_seed(1)).half()
+    assert torch.equal(decode(loaded, latents, PARAMS), decode(loaded, latents.float(), PARAMS))
 
 
 def test_a_picture_of_one_value_is_black_whatever_its_colour() -> None:

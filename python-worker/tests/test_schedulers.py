@@ -1,5 +1,5 @@
 import pytest
-from diffusers import FlowMatchEulerDiscreteScheduler, PNDMScheduler
+from diffusers import DPMSolverMultistepScheduler, FlowMatchEulerDiscreteScheduler, PNDMScheduler
 
 from kilnwatt_worker.diffusers_engine.schedulers import SAMPLERS, Sampling, build_scheduler
 from kilnwatt_worker.errors import BadRequest
@@ -70,6 +70,14 @@ def test_flow_matching_goes_with_its_own_sampler_only() -> None:
         build_scheduler(Sampling("flow_match_euler", "sgm_uniform", 8), FLOW, flow_matching=True, seeds=[1])
     built = build_scheduler(Sampling("flow_match_euler", "karras", 8), FLOW, flow_matching=True, seeds=[1])
     assert built.config["use_karras_sigmas"] is True
+
+
+def test_a_shift_under_the_name_that_other_classes_give_it_is_taken_over() -> None:
+    own = DPMSolverMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=5.0).config
+    built = build_scheduler(Sampling("flow_match_euler", "normal", 8), own, flow_matching=True, seeds=[1])
+    assert built.config["shift"] == 5.0
+    kept = build_scheduler(Sampling("flow_match_euler", "normal", 8), FLOW, flow_matching=True, seeds=[1])
+    assert kept.config["shift"] == 3.0
 
 
 def test_names_that_are_not_ours_are_refused() -> None:

@@ -19,11 +19,13 @@ def decode(loaded: LoadedPipeline, latents: torch.Tensor, params: Params) -> tor
     if not bool(torch.isfinite(latents).all()):
         raise WorkerError("black_image", "the latents are not finite numbers; use a preset with another dtype")
     vae = loaded.pipe.vae
-    decoded = vae.decode(_unscaled(loaded, latents.unsqueeze(0), params).to(vae.dtype), return_dict=False)[0][0]
-    floats: torch.Tensor = (decoded.float() / 2 + 0.5).clamp(0, 1).cpu()
-    if not bool(torch.isfinite(floats).all()):
+    # First the dtype, then the scale: a VAE in float32 behind half-precision latents must not inherit their rounding.
+    unscaled = _unscaled(loaded, latents.unsqueeze(0).to(vae.dtype), params)
+    decoded: torch.Tensor = vae.decode(unscaled, return_dict=False)[0][0].float()
+    # Before clamping, which would make plain white or black of an infinity.
+    if not bool(torch.isfinite(decoded).all()):
         raise WorkerError("black_image", "the decoded picture is not finite; use a preset with another dtype")
-    return floats
+    return (decoded / 2 + 0.5).clamp(0, 1).cpu()
 
 
 def to_picture(floats: torch.Tensor) -> Image.Image:

@@ -1,7 +1,9 @@
 """From a folder to a pipeline on its device. No network, no pickles, no safety checker."""
 
 import inspect
+import json
 import warnings
+from collections.abc import Mapping
 
 import diffusers
 import torch
@@ -31,7 +33,7 @@ def load_pipeline(load: Load, log: LogTo) -> LoadedPipeline:
     if load.model.family not in (family, "other"):
         log("warning", f"{load.model.path} was taken for {load.model.family} but is {family} ({folder.pipeline_class})")
     device = device_of(load.device)
-    pipe = _from_folder(folder, dtype_of(load.preset, family, device))
+    pipe = _from_folder(folder, dtype_of(load.preset, promises_flow_matching(folder), device))
     _check_supported(pipe, folder, family)
     pipe.set_progress_bar_config(disable=True)
     _keep_old_name_of_clip(pipe)
@@ -41,7 +43,7 @@ def load_pipeline(load: Load, log: LogTo) -> LoadedPipeline:
         family=family,
         device=device,
         scheduler_config=pipe.scheduler.config,
-        flow_matching=is_flow_matching(pipe),
+        flow_matching=is_flow_matching(type(pipe.scheduler).__name__, pipe.scheduler.config),
         settings=settings_in_effect(pipe, load.device),
     )
 
@@ -68,18 +70,26 @@ def device_of(name: str) -> torch.device:
     return device
 
 
-def dtype_of(preset: Preset, family: Family, device: torch.device) -> torch.dtype:
-    """`auto`: half precision where the device is fast at it; Flux overflows float16, so bfloat16 there."""
+def dtype_of(preset: Preset, flow_matching: bool, device: torch.device) -> torch.dtype:
+    """`auto`: half precision where the device is fast at it; flow-matching models overflow float16, so bfloat16."""
     if preset.dtype != "auto":
         return DTYPES[preset.dtype]
     if device.type != "cuda":
         return torch.float32
-    return torch.bfloat16 if family == "flux" else torch.float16
+    return torch.bfloat16 if flow_matching else torch.float16
 
 
-def is_flow_matching(pipe: Pipeline) -> bool:
-    config = pipe.scheduler.config
-    return type(pipe.scheduler).__name__.startswith("FlowMatch") or config.get("prediction_type") == "flow_prediction"
+def is_flow_matching(scheduler: str, config: Mapping[str, object]) -> bool:
+    return scheduler.startswith("FlowMatch") or config.get("prediction_type") == "flow_prediction"
+
+
+def promises_flow_matching(folder: ModelFolder) -> bool:
+    """Read before loading, which needs the dtype. What is wrong with the file, the loading says."""
+    try:
+        config: object = json.loads((folder.path / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and is_flow_matching(str(config.get("_class_name")), config)
 
 
 def _from_folder(folder: ModelFolder, dtype: torch.dtype) -> Pipeline:
@@ -113,6 +123,9 @@ def _check_supported(pipe: Pipeline, folder: ModelFolder, family: Family) -> Non
         raise _unsupported(folder, "its pictures are not decoded by an AutoencoderKL")
     if family != "flux" and hasattr(pipe, "_unpack_latents"):
         raise _unsupported(folder, "its latents are packed in a way that is not known here")
+    scheduler = type(pipe.scheduler).__name__
+    if scheduler.startswith("EDM"):  # its inputs and outputs are scaled in a way of their own
+        raise _unsupported(folder, f"it was trained for {scheduler}, and none of the schedulers here works with that")
     if (lacking := unsupported_call(pipe)) is not None:
         raise _unsupported(folder, f"its call has no {lacking}")
 

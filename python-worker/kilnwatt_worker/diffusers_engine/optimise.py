@@ -79,7 +79,9 @@ def _dtype_name(module: Pipeline) -> str:
 
 
 def _processors(denoiser: Pipeline) -> list[str]:
-    return sorted({type(processor).__name__ for processor in denoiser.attn_processors.values()})
+    """Some denoisers keep theirs where nobody can look."""
+    processors = getattr(denoiser, "attn_processors", None)
+    return sorted({type(one).__name__ for one in processors.values()}) if processors else ["unknown"]
 
 
 def _is_offloaded(pipe: Pipeline) -> bool:

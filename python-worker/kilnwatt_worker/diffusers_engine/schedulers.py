@@ -73,6 +73,8 @@ def build_scheduler(
         raise BadRequest(f"the scheduler {sampling.scheduler} cannot be used: this is {kind}")
     factory = getattr(diffusers, sampler.scheduler)
     settings = {**sampler.fixed, **_spacing(sampling, factory)}
+    if flow_matching and "shift" not in own and "flow_shift" in own:
+        settings["shift"] = own["flow_shift"]  # the name that other classes have for it; ignored, it would be 1
     if sampler.scheduler == "DPMSolverSDEScheduler":
         # It ignores generators; with one seed a row its noise is the same alone and in a batch.
         settings["noise_sampler_seed"] = list(seeds)
