@@ -46,11 +46,14 @@ export function processIo(options: { readonly noColor?: boolean } = {}): Io {
 /** To the beginning of the line, and clear it. */
 const ERASE = '\r\x1b[2K';
 
-/** A reader that left (`kilnwatt config show | head -1`) is no error: what comes after it is dropped. */
-function writerTo(stream: NodeJS.WriteStream): (text: string) => void {
+/** What a write says once nobody can read it: the end of a pipe was closed, or the terminal. */
+const READER_GONE = new Set(['EPIPE', 'EIO']);
+
+/** A reader that left (`kilnwatt config show | head -1`, a closed window) is no error: what comes after it is dropped. */
+export function writerTo(stream: Pick<NodeJS.WritableStream, 'on' | 'write'>): (text: string) => void {
   let open = true;
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
+    if (!READER_GONE.has(error.code ?? '')) throw error;
     open = false;
   });
   return (text) => {

@@ -1,0 +1,38 @@
+import { once } from 'node:events';
+import { Writable } from 'node:stream';
+import { describe, expect, it } from 'vitest';
+import { writerTo } from '../../src/cli/io.ts';
+
+/** A stream whose reader leaves after `readable` writes; every later one fails with `code`. */
+function streamThatBreaks(readable: number, code: string): { stream: Writable; written: string[] } {
+  const written: string[] = [];
+  const stream = new Writable({
+    decodeStrings: false,
+    autoDestroy: false,
+    write(text: string, _encoding, done) {
+      written.push(text);
+      done(written.length > readable ? Object.assign(new Error(`write ${code}`), { code }) : null);
+    },
+  });
+  return { stream, written };
+}
+
+describe('a command that writes', () => {
+  it.each(['EPIPE', 'EIO'])('goes on in silence when its reader is gone (%s)', async (code) => {
+    const { stream, written } = streamThatBreaks(1, code);
+    const write = writerTo(stream);
+    const failed = once(stream, 'close', { signal: AbortSignal.timeout(5_000) }).catch((error: unknown) => error);
+    write('read\n');
+    write('lost\n');
+    expect(await failed).toMatchObject({ code });
+    write('dropped\n');
+    expect(written).toEqual(['read\n', 'lost\n']);
+  });
+
+  it('does not hide any other failure of its stream', () => {
+    const { stream } = streamThatBreaks(0, 'ENOSPC');
+    writerTo(stream);
+    const full = Object.assign(new Error('write ENOSPC'), { code: 'ENOSPC' });
+    expect(() => stream.emit('error', full)).toThrow(full);
+  });
+});
