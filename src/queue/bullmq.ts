@@ -83,13 +83,13 @@ export class BullmqQueue implements Queue {
   async reclaim(
     keep: (job: { readonly id: string; readonly runId: string }) => boolean,
   ): Promise<{ kept: number; removed: number }> {
-    // A clearing that was cut short leaves the queue paused, and nobody else would resume it.
+    // A queue that another program left paused would hand out nothing, and nobody would say why.
     await this.#retrying(({ queue }) => queue.resume());
     await this.#retrying(giveBackActive);
     const ids = await this.ids();
     const refused = ids.filter((id) => !keep({ id, runId: runIdOf(id) }));
-    if (refused.length === ids.length) await this.#clear();
-    else await this.remove(refused);
+    // By their ids and never as a whole: a client may have added jobs since they were listed.
+    await this.remove(refused);
     return { kept: ids.length - refused.length, removed: refused.length };
   }
 
@@ -145,14 +145,6 @@ export class BullmqQueue implements Queue {
     } finally {
       redis.disconnect();
     }
-  }
-
-  async #clear(): Promise<void> {
-    await this.#retrying(async ({ queue }) => {
-      await queue.obliterate({ force: true });
-      // That took the queue's own settings away as well.
-      await queue.getBackend().setQueueMeta(queue.metaValues);
-    });
   }
 
   async #waiting(): Promise<number | undefined> {

@@ -48,9 +48,10 @@ export class MemoryQueue implements Queue {
   async reclaim(
     keep: (job: { readonly id: string; readonly runId: string }) => boolean,
   ): Promise<{ kept: number; removed: number }> {
-    const refused = [...this.#entries.values()].filter(({ job }) => !keep(job));
+    const listed = [...this.#entries.values()];
+    const refused = listed.filter(({ job }) => !keep(job));
     await this.remove(refused.map(({ job }) => job.id));
-    return { kept: this.#entries.size, removed: refused.length };
+    return { kept: listed.length - refused.length, removed: refused.length };
   }
 
   async ids(): Promise<readonly string[]> {

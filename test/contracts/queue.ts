@@ -213,6 +213,18 @@ export function queueContract(make: () => Promise<QueueUnderTest>): void {
       expect(await order(2)).toEqual(idsOf(jobsOf(2, 3)));
     });
 
+    test('reclaims only what it was asked about: jobs that come in meanwhile stay', async () => {
+      await queue.add(jobsOf(1, 3));
+      const adding: Promise<void>[] = [];
+      const refuseAll = () => {
+        if (adding.length === 0) adding.push(queue.add(jobsOf(4, 6)));
+        return false;
+      };
+      expect(await queue.reclaim(refuseAll)).toEqual({ kept: 0, removed: 3 });
+      await Promise.all(adding);
+      expect(await ids()).toEqual(idsOf(jobsOf(4, 6)));
+    });
+
     test('has one worker at most', () => {
       queue.work(hands.handler, { window: 1 });
       expect(() => queue.work(hands.handler, { window: 1 })).toThrow(/a worker already/);
