@@ -1,12 +1,8 @@
 import { z } from 'zod';
+import { parseRedisUrl, REDIS_URL_FORMS } from './config-redis-url.ts';
 import { nearest } from './job/nearest.ts';
 
-const redisUrl = z
-  .string()
-  .refine(
-    (text) => /^rediss?:\/\/[^/]/.test(text) && URL.canParse(text),
-    'expected redis://host:port or rediss://host:port',
-  );
+const redisUrl = z.string().refine((text) => parseRedisUrl(text) !== undefined, `expected ${REDIS_URL_FORMS}`);
 
 /**
  * Every setting, as it stands in `kilnwatt.yaml`. `null` means "not set": what is used then is said in

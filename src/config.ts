@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { homedir, hostname, userInfo } from 'node:os';
-import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { type ConfigFile, readConfigFile } from './config-file.ts';
 import { envValues, type Flags, flagValues, type Said } from './config-given.ts';
 import { configSchema, HIDDEN_SETTINGS, hiddenSchema, SETTINGS, type Settings } from './config-schema.ts';
@@ -179,10 +179,19 @@ function runtimeDir(env: NodeJS.ProcessEnv): string {
   return join(env.TMPDIR || '/tmp', `kilnwatt-${userInfo().uid}`);
 }
 
-/** On a shared server, two data folders must not take each other's jobs. */
+/** On a shared server, two data folders must not take each other's jobs, and one folder has one name, however it is spelled. */
 function queueName(redisUrl: string | null, dataDir: string): string {
   if (redisUrl === null) return 'kilnwatt';
-  return `kilnwatt-${createHash('sha256').update(`${hostname()}\n${dataDir}`).digest('hex').slice(0, 8)}`;
+  return `kilnwatt-${createHash('sha256')
+    .update(`${hostname()}\n${realPath(dataDir)}`)
+    .digest('hex')
+    .slice(0, 8)}`;
+}
+
+/** Of a folder that may not be there yet: what exists of its path is followed, and the rest stays as it is. */
+function realPath(path: string): string {
+  if (existsSync(path)) return realpathSync(path);
+  return join(realPath(dirname(path)), basename(path));
 }
 
 function defaultPython(): string {

@@ -1,10 +1,11 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type ConfigSources, loadConfig } from '../src/config.ts';
 import { configJsonSchema, configSchema, SETTINGS } from '../src/config-schema.ts';
 import { ConfigError, InputError } from '../src/errors.ts';
+import { redisServer } from '../src/queue/redis-server.ts';
 
 let home: string;
 let cwd: string;
@@ -140,6 +141,33 @@ describe('the values', () => {
     expect(queueOf('/a')).not.toBe(queueOf('/b'));
     expect(load().config.queue).toBe('kilnwatt');
   });
+
+  it('name one queue for one data folder, however it is spelled and before it is there', () => {
+    const queueOf = (data: string) => load({ flags: { redis_url: 'redis://h:1', data_dir: data } }).config.queue;
+    mkdirSync(join(home, 'real'));
+    symlinkSync(join(home, 'real'), join(home, 'link'));
+    const before = queueOf(join(home, 'link', 'data'));
+    expect(before).toBe(queueOf(join(home, 'real', 'data')));
+    mkdirSync(join(home, 'real', 'data'));
+    expect(queueOf(join(home, 'link', 'data'))).toBe(before);
+    expect(queueOf(join(home, 'link'))).not.toBe(before);
+  });
+
+  it.each(['redis://host:6379', 'rediss://me:secret@host/3', 'unix:///run/redis.sock'])(
+    'take %s as redis_url, as the queue does',
+    (url) => {
+      expect(load({ flags: { redis_url: url } }).config.redisUrl).toBe(url);
+      expect(redisServer({ url }).name).not.toBe('');
+    },
+  );
+
+  it.each(['localhost:6379', 'http://host', 'redis://host/x', 'unix://host/s', 'unix://'])(
+    'refuse %s as redis_url, as the queue does',
+    (url) => {
+      expect(() => load({ env: { KILNWATT_REDIS_URL: url } })).toThrow(ConfigError);
+      expect(() => redisServer({ url })).toThrow(ConfigError);
+    },
+  );
 
   it.each([
     ['KILNWATT_MODEL', '123', 'model', '123'],

@@ -1,4 +1,5 @@
 import { Redis } from 'ioredis';
+import { parseRedisUrl, REDIS_URL_FORMS, type RedisAddress } from '../config-redis-url.ts';
 import { ConfigError, sentenceOf, UnavailableError } from '../errors.ts';
 import type { Clock } from '../ports.ts';
 import { settlesWithin } from '../process/clock.ts';
@@ -10,43 +11,18 @@ export type RedisConnection = { readonly url: string } | { readonly socketPath: 
 export interface RedisServer {
   /** How messages name it; never with a password. */
   readonly name: string;
-  readonly options: ServerOptions;
+  readonly options: RedisAddress;
 }
 
-/** What every connection to a server has in common, in ioredis's words. */
-export interface ServerOptions {
-  readonly path?: string;
-  readonly host?: string;
-  readonly port?: number;
-  readonly db?: number;
-  readonly username?: string;
-  readonly password?: string;
-  readonly tls?: { readonly servername: string };
-}
-
-/**
- * Reads `redis://[user:password@]host[:port][/database]`, `rediss://…` (TLS) or `unix:///path`.
- * @throws ConfigError `redis_url_broken`
- */
+/** @throws ConfigError `redis_url_broken` */
 export function redisServer(connection: RedisConnection): RedisServer {
   if ('socketPath' in connection) return { name: connection.socketPath, options: { path: connection.socketPath } };
-  const url = URL.parse(connection.url);
-  if (url?.protocol === 'unix:' && url.host === '' && url.pathname.length > 1) {
-    const path = decodeURIComponent(url.pathname);
-    return { name: path, options: { path, ...loginOf(url) } };
+  const options = parseRedisUrl(connection.url);
+  if (options === undefined) {
+    throw new ConfigError(`redis_url: cannot be read; write ${REDIS_URL_FORMS}.`, { code: 'redis_url_broken' });
   }
-  const database = url?.pathname.slice(1) ?? '';
-  if (url === null || !['redis:', 'rediss:'].includes(url.protocol) || url.hostname === '' || !/^\d*$/.test(database)) {
-    // Not even a broken URL is repeated: it may hold a password.
-    throw new ConfigError(
-      'redis_url: cannot be read; write redis://host:port, rediss://host:port or unix:///path/to/socket.',
-      { code: 'redis_url_broken' },
-    );
-  }
-  const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
-  const port = Number(url.port || DEFAULT_PORT);
-  const tls = url.protocol === 'rediss:' ? { tls: { servername: host } } : {};
-  return { name: `${url.hostname}:${port}`, options: { host, port, db: Number(database), ...tls, ...loginOf(url) } };
+  const { path, host = '', port } = options;
+  return { name: path ?? `${host.includes(':') ? `[${host}]` : host}:${port}`, options };
 }
 
 /**
@@ -101,14 +77,6 @@ export function reconnectDelay(times: number): Millis {
   return Math.min(20 * 2 ** Math.min(times, 6), 1_000);
 }
 
-const DEFAULT_PORT = 6_379;
 const COMMAND_TIMEOUT_MS = 10_000;
 const CONNECTION_TROUBLE =
   /Connection is closed|enableOfflineQueue|Command timed out|ECONN|EPIPE|ENOENT|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH/;
-
-function loginOf(url: URL): ServerOptions {
-  return {
-    ...(url.username === '' ? {} : { username: decodeURIComponent(url.username) }),
-    ...(url.password === '' ? {} : { password: decodeURIComponent(url.password) }),
-  };
-}

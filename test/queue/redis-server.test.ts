@@ -32,6 +32,7 @@ describe('where the server is', () => {
     'redis://u:topsecret@host/x',
     'unix://',
     'unix://host/s',
+    'redis://:topsecret%zz@host',
   ])('is not read from %j, and the error repeats no password', (url) => {
     expect(() => redisServer({ url })).toThrow(ConfigError);
     expect(() => redisServer({ url })).toThrow(/^redis_url: /);
