@@ -1,7 +1,11 @@
+import { spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { findServer } from '../../src/queue/valkey-program.ts';
 import { Kiln } from '../support/kiln.ts';
+import { PYTHON } from '../support/python.ts';
 
 let kiln: Kiln;
 beforeEach(() => {
@@ -50,6 +54,19 @@ describe('bad input is one sentence with its place, and nothing is queued', () =
     refused(['run', 'a cat'], 6, /there is no Python at \/nowhere\/python/, { KILNWATT_PYTHON: '/nowhere/python' }));
   it('a Redis that is not there', () =>
     refused(['run', 'a cat', '--redis-url', 'redis://:secret@127.0.0.1:1'], 6, /^(?!.*secret).*127\.0\.0\.1:1/));
+  it('a Redis that throws jobs away when it is full', async () => {
+    const { path } = await findServer({ python: PYTHON });
+    const port = await freePort();
+    const server = spawn(path, ['--port', String(port), '--save', '', '--maxmemory-policy', 'allkeys-lru'], {
+      stdio: 'ignore',
+    });
+    try {
+      await refused(['run', 'a cat', '--redis-url', `redis://127.0.0.1:${port}`], 4, /noeviction/);
+    } finally {
+      server.kill('SIGKILL');
+    }
+  });
+
   it('a full disk', () => refused(['run', 'a cat'], 1, /disk/, { KILNWATT_DISK_RESERVE_MB: '999999999' }));
 
   it('a model with pickle weights only', async () => {
@@ -69,3 +86,12 @@ describe('bad input is one sentence with its place, and nothing is queued', () =
     await refused(['run', 'a cat', '--out', 'file'], 1, /file/);
   });
 });
+
+function freePort(): Promise<number> {
+  return new Promise((done) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => done(address !== null && typeof address === 'object' ? address.port : 0));
+    });
+  });
+}
