@@ -2,13 +2,16 @@
 `python -m kilnwatt_worker.fetch ORG/NAME [--revision R]`: the local folder of a model of the Hugging Face hub.
 
 Prints one line of JSON, `{"path": …}`. A model that is complete in the hub's cache is not asked for again.
-Never fetches pickles, nor anything that the pipeline does not load. Exits with 3 and one sentence otherwise.
+Never fetches pickles, nor anything that the pipeline does not load. Where it fails, the last line on standard error
+is one sentence, and the exit code says why: 1 the disk, 2 an unsafe model, 3 the hub, the network or the name.
 """
 
 import argparse
+import errno
 import json
+import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import httpx
@@ -19,6 +22,7 @@ from huggingface_hub import (
     snapshot_download,
     try_to_load_from_cache,
 )
+from huggingface_hub.constants import HF_HUB_CACHE
 from huggingface_hub.errors import (
     CachedRepoTreeNotFoundError,
     GatedRepoError,
@@ -29,9 +33,13 @@ from huggingface_hub.errors import (
 )
 
 from kilnwatt_worker.errors import WorkerError
-from kilnwatt_worker.model_folder import INDEX, LEFT_OUT, VARIANT, judge
+from kilnwatt_worker.model_folder import INDEX, LEFT_OUT, PICKLES, VARIANT, judge
 
+EXIT_DISK = 1
+EXIT_UNSAFE = 2
 EXIT_UNREACHABLE = 3
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EFBIG, errno.EIO)
 LOADED = (".json", ".safetensors", ".txt", ".model")
 
 
@@ -42,9 +50,14 @@ def main() -> int:
     asked = options.parse_args()
     try:
         path = cached(asked.name, asked.revision) or download(asked.name, asked.revision)
-    except (HfHubHTTPError, HFValidationError, httpx.HTTPError, OSError, ValueError) as error:
-        print(sentence(asked.name, asked.revision, error), file=sys.stderr)
-        return EXIT_UNREACHABLE
+    except WorkerError as error:
+        print(error.message, file=sys.stderr)
+        return EXIT_UNSAFE
+    # RuntimeError: the hub's own transfer library has no other.
+    except (HfHubHTTPError, HFValidationError, httpx.HTTPError, OSError, RuntimeError, ValueError) as error:
+        code, sentence = told(asked.name, asked.revision, error)
+        print(sentence, file=sys.stderr)
+        return code
     print(json.dumps({"path": path}))
     return 0
 
@@ -66,16 +79,21 @@ def cached(name: str, revision: str) -> str | None:
 
 
 def download(name: str, revision: str) -> str:
-    """Files that are on the disk already are not fetched again; an interrupted fetch goes on."""
+    """
+    Files that are on the disk already are not fetched again; an interrupted fetch goes on.
+
+    Raises WorkerError `model_unsafe` before the first weights are fetched.
+    """
     print(f"fetching {name} ({revision}) from the hub", file=sys.stderr)
     found = HfApi().list_repo_files(name, revision=revision)
     index = _index(hf_hub_download(name, INDEX, revision=revision)) if INDEX in found else {}
+    refuse_pickles(name, found, index)
     return snapshot_download(name, revision=revision, allow_patterns=choose(found, index))
 
 
 def choose(files: Iterable[str], index: Mapping[str, object]) -> list[str]:
     """What the pipeline loads: its parts' files, and the fp16 weights of a part only where it has no others."""
-    parts = {part for part, value in index.items() if isinstance(value, list) and part not in LEFT_OUT}
+    parts = _parts(index)
     chosen = [INDEX]
     by_part: dict[str, list[str]] = {}
     for file in files:
@@ -90,7 +108,35 @@ def choose(files: Iterable[str], index: Mapping[str, object]) -> list[str]:
     return chosen
 
 
-def sentence(name: str, revision: str, error: Exception) -> str:
+def refuse_pickles(name: str, files: Sequence[str], index: Mapping[str, object]) -> None:
+    """Raises WorkerError `model_unsafe` where a part, or a model without parts, has pickle weights only."""
+    chosen = choose(files, index)
+    for part in sorted(_parts(index)) or ["."]:
+        safe = [file for file in (chosen if index else files) if _is_in(file, part) and ".safetensors" in file]
+        if not safe and any(_is_in(file, part) and file.endswith(PICKLES) for file in files):
+            where = f"{name} has" if part == "." else f"the part {part} of {name} has"
+            raise WorkerError(
+                "model_unsafe",
+                f"{where} pickle weights only, which can run code when they are read; "
+                "take a model that comes as safetensors",
+            )
+
+
+def told(name: str, revision: str, error: Exception) -> tuple[int, str]:
+    """Exit code and sentence."""
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    number = error.errno if isinstance(error, OSError) else None
+    if number in DISK_FULL or any(os.strerror(full) in reason for full in DISK_FULL):
+        return EXIT_DISK, f"no space is left for the model {name} in {HF_HUB_CACHE}; free some or set HF_HOME"
+    if number in NOT_WRITABLE:
+        return (
+            EXIT_DISK,
+            f"the model {name} cannot be written to {HF_HUB_CACHE} ({reason}); set HF_HOME to another folder",
+        )
+    return EXIT_UNREACHABLE, _of_the_hub(name, revision, error, reason)
+
+
+def _of_the_hub(name: str, revision: str, error: Exception, reason: str) -> str:
     if isinstance(error, GatedRepoError):
         return f"the model {name} is open only to those who accepted its terms; do so on its page and set HF_TOKEN"
     if isinstance(error, RepositoryNotFoundError):
@@ -99,13 +145,22 @@ def sentence(name: str, revision: str, error: Exception) -> str:
         return f"the model {name} has no revision {revision}"
     if isinstance(error, HFValidationError):
         return f"{name} is no hub id; it looks like org/name"
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     return f"the model {name} is not on this disk and the hub cannot be reached ({reason}); check the network"
 
 
 def _index(file: str) -> dict[str, object]:
     raw: object = json.loads(Path(file).read_text(encoding="utf-8"))
     return raw if isinstance(raw, dict) else {}
+
+
+def _parts(index: Mapping[str, object]) -> set[str]:
+    """A part that the pipeline goes without is there as a pair of nulls."""
+    present = {part for part, value in index.items() if isinstance(value, list) and all(value)}
+    return present - {*LEFT_OUT}
+
+
+def _is_in(file: str, part: str) -> bool:
+    return PurePosixPath(file).parent == PurePosixPath(part)
 
 
 def _is_variant(name: str) -> bool:

@@ -1,5 +1,6 @@
 """Fetching from the hub, with a hub of our own on the loopback interface."""
 
+import errno
 import hashlib
 import json
 import os
@@ -11,9 +12,10 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx
 import pytest
 
-from kilnwatt_worker.fetch import choose
+from kilnwatt_worker.fetch import choose, told
 from tests.worker_process import PACKAGE_ROOT
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -136,6 +138,58 @@ def test_a_hub_out_of_reach_is_one_sentence_and_exit_3(tmp_path: Path) -> None:
     ended = fetch(NAME, "http://127.0.0.1:9", tmp_path / "cache")
     assert (ended.returncode, ended.stdout) == (3, "")
     assert "the hub cannot be reached" in ended.stderr.splitlines()[-1]
+
+
+def test_a_part_with_pickles_only_is_refused_before_any_weights_are_fetched(
+    hub: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    endpoint, asked = hub
+    vae = tmp_path / "repository" / "vae"
+    (vae / "diffusion_pytorch_model.safetensors").rename(vae / "diffusion_pytorch_model.bin")
+    ended = fetch(NAME, endpoint, tmp_path / "cache")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.splitlines()[-1].startswith(f"the part vae of {NAME} has pickle weights only")
+    assert not [path for path in asked if path.endswith((".safetensors", ".bin"))]
+
+
+def test_a_repository_of_one_checkpoint_is_refused_as_pickles(hub: tuple[str, list[str]], tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+    shutil.rmtree(repository)
+    repository.mkdir()
+    (repository / "v1-5-pruned.ckpt").write_bytes(b"pickle")
+    ended = fetch(NAME, hub[0], tmp_path / "cache")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.splitlines()[-1].startswith(f"{NAME} has pickle weights only")
+
+
+def test_a_cache_that_cannot_be_written_is_not_taken_for_the_network(
+    hub: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    ended = fetch(NAME, hub[0], tmp_path / "file")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    sentence = ended.stderr.splitlines()[-1]
+    assert f"cannot be written to {tmp_path / 'file'}" in sentence
+    assert "network" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), 1, "no space is left"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), 1, "no space is left"),
+        (RuntimeError("Data processing error: No space left on device (os error 28)"), 1, "no space is left"),
+        (PermissionError(errno.EACCES, "Permission denied"), 1, "cannot be written"),
+        (OSError(errno.EROFS, "Read-only file system"), 1, "cannot be written"),
+        (httpx.ConnectError("Permission denied"), 3, "the hub cannot be reached"),
+        (RuntimeError("Data processing error: request failed"), 3, "the hub cannot be reached"),
+    ],
+    ids=lambda value: str(value)[:50],
+)
+def test_the_disk_is_told_apart_from_the_network(error: Exception, code: int, sentence: str) -> None:
+    found, words = told(NAME, "main", error)
+    assert found == code
+    assert sentence in words
 
 
 def test_of_two_precisions_the_plain_one_is_chosen_and_of_one_that_one() -> None:
