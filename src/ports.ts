@@ -3,6 +3,7 @@
  * Each port has a real adapter and a fake or in-memory one in the folder of its name, and both pass
  * the same contract in `test/contracts/`.
  */
+import type { AppError } from './errors.ts';
 import type { Request } from './job/request.ts';
 import type { Bytes, EpochMillis, Method, Millijoules, Millis, Seconds, Watts } from './units.ts';
 
@@ -194,7 +195,7 @@ export interface Queue extends Checked {
   /** Ids of all jobs that are waiting, delayed or active. */
   ids(): Promise<readonly string[]>;
   /** Starts working off. At most one worker an object. */
-  work(handler: JobHandler, options: { readonly window: number }): QueueWorker;
+  work(handler: JobHandler, options: WorkOptions): QueueWorker;
   close(): Promise<void>;
 }
 
@@ -203,6 +204,13 @@ export interface Queue extends Checked {
  * a retryable AppError to have it tried again with back-off, any other error to have it removed.
  */
 export type JobHandler = (job: Job, signal: AbortSignal) => Promise<void>;
+
+export interface WorkOptions {
+  /** How many jobs are in hand at most. */
+  readonly window: number;
+  /** For a job that cannot be read, which no handler gets to see. Awaited before the queue drops the job; `error` says why. */
+  onUnreadable?(jobId: string, error: AppError): Promise<void>;
+}
 
 export interface QueueWorker {
   setWindow(window: number): void;

@@ -1,6 +1,6 @@
 import { type Job as BullJob, UnrecoverableError, WaitingError, Worker } from 'bullmq';
 import { AppError, HandedBack, sentenceOf } from '../errors.ts';
-import type { Clock, Job, JobHandler, QueueWorker } from '../ports.ts';
+import type { Clock, Job, JobHandler, QueueWorker, WorkOptions } from '../ports.ts';
 import { settlesWithin } from '../process/clock.ts';
 import type { Millis } from '../units.ts';
 import { type RedisServer, reconnectDelay } from './redis-server.ts';
@@ -12,7 +12,7 @@ export interface BullmqWorkerOptions {
   readonly clock: Clock;
   readonly log: (line: string) => void;
   readonly lockDuration: Millis;
-  readonly window: number;
+  readonly work: WorkOptions;
   readonly handler: JobHandler;
   /** How many jobs wait, or undefined when the server does not answer. */
   waiting(): Promise<number | undefined>;
@@ -45,7 +45,7 @@ export class BullmqWorker implements QueueWorker {
 
   constructor(options: BullmqWorkerOptions) {
     this.#options = options;
-    this.#window = atLeastOne(options.window);
+    this.#window = atLeastOne(options.work.window);
     this.#fetchedAt = options.clock.monotonic();
     this.#worker = this.#open();
     this.#watch();
@@ -143,9 +143,11 @@ export class BullmqWorker implements QueueWorker {
     const read = travellingJob.safeParse(job.data);
     if (!read.success) {
       const [issue] = read.error.issues;
-      throw new AppError(`it was written by another version (${issue?.path.join('.')}: ${issue?.message})`, {
+      const error = new AppError(`it was written by another version (${issue?.path.join('.')}: ${issue?.message})`, {
         code: 'job_unreadable',
       });
+      if (job.id !== undefined) await this.#options.work.onUnreadable?.(job.id, error);
+      throw error;
     }
     const travelled: Job = { ...read.data, attempt: read.data.attempt + job.attemptsMade };
     await this.#options.handler(travelled, signal);

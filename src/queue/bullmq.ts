@@ -1,6 +1,6 @@
 import { Queue as BullQueue } from 'bullmq';
 import { AppError, sentenceOf } from '../errors.ts';
-import type { Check, Clock, Job, JobHandler, Queue, QueueWorker } from '../ports.ts';
+import type { Check, Clock, Job, JobHandler, Queue, QueueWorker, WorkOptions } from '../ports.ts';
 import { pause } from '../process/clock.ts';
 import type { Millis } from '../units.ts';
 import { chunks, giveBackActive, idsOf, type Producer, removeAll } from './bullmq-commands.ts';
@@ -97,14 +97,14 @@ export class BullmqQueue implements Queue {
     return this.#retrying(idsOf);
   }
 
-  work(handler: JobHandler, { window }: { readonly window: number }): QueueWorker {
+  work(handler: JobHandler, work: WorkOptions): QueueWorker {
     if (this.#worker !== undefined || this.#closing !== undefined) {
       throw new AppError('this queue object has a worker already, or is closed', { code: 'queue_in_use' });
     }
     const { name, clock, log, lockDurationMs } = this.#options;
     const waiting = () => this.#waiting();
     const lockDuration = lockDurationMs ?? LOCK_MS;
-    this.#worker = new BullmqWorker({ server: this.#server, name, clock, log, lockDuration, window, handler, waiting });
+    this.#worker = new BullmqWorker({ server: this.#server, name, clock, log, lockDuration, work, handler, waiting });
     return this.#worker;
   }
 

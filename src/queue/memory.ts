@@ -1,5 +1,5 @@
 import { AppError, HandedBack } from '../errors.ts';
-import type { Check, Clock, Job, JobHandler, Queue, QueueWorker } from '../ports.ts';
+import type { Check, Clock, Job, JobHandler, Queue, QueueWorker, WorkOptions } from '../ports.ts';
 import type { Millis } from '../units.ts';
 
 interface Entry {
@@ -58,7 +58,7 @@ export class MemoryQueue implements Queue {
     return [...this.#entries.keys()];
   }
 
-  work(handler: JobHandler, { window }: { readonly window: number }): QueueWorker {
+  work(handler: JobHandler, { window }: WorkOptions): QueueWorker {
     if (this.#handler !== undefined) {
       throw new AppError('this queue object has a worker already', { code: 'queue_in_use' });
     }

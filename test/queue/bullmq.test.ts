@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Queue as BullQueue } from 'bullmq';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { ConfigError, HandedBack, InputError, UnavailableError } from '../../src/errors.ts';
+import { AppError, ConfigError, HandedBack, InputError, UnavailableError } from '../../src/errors.ts';
 import { systemClock } from '../../src/process/clock.ts';
 import { BullmqQueue, type BullmqQueueOptions } from '../../src/queue/bullmq.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -131,6 +131,21 @@ describe('a queue on BullMQ', () => {
     await queue.add([jobOf(1)]);
     expect(await workOff(queue)).toEqual([jobOf(1).id]);
     expect(log.join('\n')).toMatch(/old-000001 was taken out: it was written by another version/);
+  });
+
+  it('tells of such a job before it is dropped, and keeps it while that fails', async () => {
+    const queue = open();
+    await withBull((bull) => bull.add('image', { prompt: 'a cat' }, { jobId: 'old-000001', priority: 1, attempts: 3 }));
+    const told: { id: string; code: string; here: readonly string[] }[] = [];
+    const onUnreadable = async (id: string, { code }: AppError) => {
+      told.push({ id, code, here: await queue.ids() });
+      if (told.length === 1) throw new AppError('the store is busy', { code: 'store_busy', retryable: true });
+    };
+    queue.work(hands.handler, { window: 1, onUnreadable });
+    await vi.waitFor(async () => expect(await queue.ids()).toEqual([]), PATIENCE);
+    const once = { id: 'old-000001', code: 'job_unreadable', here: ['old-000001'] };
+    expect(told).toEqual([once, once]);
+    expect(hands.calls).toEqual([]);
   });
 
   it('aborts the signal of a job whose lock is lost, and leaves the job to whoever has it', async () => {
