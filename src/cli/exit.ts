@@ -21,6 +21,7 @@ export const EXIT = {
 } as const;
 
 export function exitCodeOf(error: unknown): number {
+  if (error instanceof AppError && error.code === 'interrupted') return EXIT.interrupted;
   if (error instanceof InputError) return EXIT.input;
   if (error instanceof ConfigError) return EXIT.config;
   if (error instanceof UnavailableError || error instanceof WorkerDied) return EXIT.unavailable;

@@ -1,40 +1,91 @@
-import { execa } from 'execa';
+import { execa, type ResultPromise } from 'execa';
 import { z } from 'zod';
-import { UnavailableError } from '../errors.ts';
+import { AppError, InputError, StorageError, UnavailableError } from '../errors.ts';
+import { diesWithParent } from '../process/die-with-parent.ts';
 
 export interface HubOptions {
   readonly python: string;
   /** The folder that holds the package `kilnwatt_worker`. */
   readonly workerDir: string;
+  /** Where this process hears of its signals. */
+  readonly signals?: Pick<NodeJS.EventEmitter, 'on' | 'off'>;
+  /** Takes the progress as it is printed, bars and all. */
+  readonly progress?: (text: string) => void;
 }
 
 const answerSchema = z.object({ path: z.string().min(1) });
 
+/** The exit codes of `kilnwatt_worker.fetch`; Python's own 1, for an error that nobody caught, comes with a traceback. */
+const EXIT = { disk: 1, unsafe: 2 } as const;
+const TRACEBACK = 'Traceback (most recent call last)';
+const INTERRUPTS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+/** Of what it printed; hours of progress are not kept. */
+const TAIL_CHARACTERS = 16_000;
+
 /**
  * Brings the files of a hub id onto this disk, by the worker's own environment; its progress goes to stderr.
- * Only safetensors, configurations and tokenizers are asked for.
+ * Only safetensors, configurations and tokenizers are asked for. An interrupt ends it; what it has is kept for the next time.
  * @returns for {@link DiskRegistry}: hub id → folder
- * @throws UnavailableError `model_unreachable`
+ * @throws UnavailableError `model_unreachable`; InputError `model_unsafe`; StorageError `disk_full`; AppError `interrupted`
  */
 export function hubFetcher(options: HubOptions): (hubId: string) => Promise<string> {
+  const { signals = process, progress = (text) => void process.stderr.write(text) } = options;
   return async (hubId) => {
-    const result = await execa(options.python, ['-P', '-m', 'kilnwatt_worker.fetch', hubId], {
-      env: { PYTHONPATH: options.workerDir },
-      stdin: 'ignore',
-      stderr: ['inherit', 'pipe'],
-      reject: false,
-      maxBuffer: 10_000_000,
-    });
-    if (result.exitCode !== 0) {
-      const reason =
-        result.stderr
-          .trim()
-          .split(/[\r\n]+/)
-          .at(-1) ||
-        result.shortMessage ||
-        'no reason given';
-      throw new UnavailableError(reason, { code: 'model_unreachable' });
+    const subprocess = spawn(options, hubId);
+    const said = tailOf(subprocess, progress);
+    let interrupted = false;
+    const interrupt = () => {
+      interrupted = true;
+      subprocess.kill('SIGTERM');
+    };
+    for (const signal of INTERRUPTS) signals.on(signal, interrupt);
+    try {
+      const { exitCode, stdout, shortMessage } = await subprocess;
+      if (interrupted) throw new AppError(`fetching ${hubId} was interrupted; run it again to go on`, INTERRUPTED);
+      if (exitCode !== 0) throw failureOf(exitCode, said(), shortMessage);
+      return answerSchema.parse(JSON.parse(stdout.trim().split('\n').at(-1) ?? '')).path;
+    } finally {
+      for (const signal of INTERRUPTS) signals.off(signal, interrupt);
     }
-    return answerSchema.parse(JSON.parse(result.stdout.trim().split('\n').at(-1) ?? '')).path;
   };
+}
+
+const INTERRUPTED = { code: 'interrupted' } as const;
+
+/** In a session of its own, so that Ctrl-C reaches this process alone, and bound to this process, so that it never stays behind. */
+function spawn({ python, workerDir }: HubOptions, hubId: string) {
+  const { command, args } = diesWithParent(
+    { command: python, args: ['-P', '-m', 'kilnwatt_worker.fetch', hubId] },
+    python,
+  );
+  return execa(command, args, {
+    env: { PYTHONPATH: workerDir },
+    stdin: 'ignore',
+    detached: true,
+    reject: false,
+    buffer: { stderr: false },
+  });
+}
+
+function tailOf(subprocess: Pick<ResultPromise, 'stderr'>, progress: (text: string) => void): () => string {
+  let tail = '';
+  subprocess.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    tail = (tail + text).slice(-TAIL_CHARACTERS);
+    progress(text);
+  });
+  return () => tail;
+}
+
+/** The last line that it says is the sentence for the user. */
+function failureOf(exitCode: number | undefined, said: string, otherwise: string | undefined): AppError {
+  const sentence =
+    said
+      .trim()
+      .split(/[\r\n]+/)
+      .at(-1) ||
+    otherwise ||
+    'no reason given';
+  if (exitCode === EXIT.unsafe) return new InputError(sentence, { code: 'model_unsafe' });
+  if (exitCode === EXIT.disk && !said.includes(TRACEBACK)) return new StorageError(sentence, { code: 'disk_full' });
+  return new UnavailableError(sentence, { code: 'model_unreachable' });
 }

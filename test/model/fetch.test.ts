@@ -1,0 +1,94 @@
+import { spawn } from 'node:child_process';
+import { EventEmitter } from 'node:events';
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { describe, expect, it, vi } from 'vitest';
+import { EXIT, exitCodeOf } from '../../src/cli/exit.ts';
+import { InputError, StorageError, UnavailableError } from '../../src/errors.ts';
+import { hubFetcher } from '../../src/model/fetch.ts';
+import { DiskRegistry } from '../../src/model/registry.ts';
+import { PYTHON } from '../support/python.ts';
+
+const workerDir = resolve(import.meta.dirname, '../fixtures/fetch');
+const PATIENCE = { timeout: 10_000, interval: 10 };
+
+function fetcher(signals = new EventEmitter()) {
+  const shown: string[] = [];
+  const fetch = hubFetcher({ python: PYTHON, workerDir, signals, progress: (text) => shown.push(text) });
+  return { fetch, signals, shown: () => shown.join('') };
+}
+
+async function failureOf(attempt: Promise<unknown>): Promise<unknown> {
+  return attempt.then(
+    () => expect.unreachable('it was fetched'),
+    (error: unknown) => error,
+  );
+}
+
+async function slowOne(shown: () => string): Promise<{ pid: number; group: number }> {
+  const [, pid, group] = await vi.waitFor(() => {
+    const found = /pid (\d+) group (\d+)/.exec(shown());
+    if (found === null) throw new Error('it has not begun');
+    return found;
+  }, PATIENCE);
+  return { pid: Number(pid), group: Number(group) };
+}
+
+const gone = (pid: number) => vi.waitFor(() => expect(existsSync(`/proc/${pid}`)).toBe(false), PATIENCE);
+
+describe('fetching from the hub', () => {
+  it('gives the folder, and shows the progress', async () => {
+    const { fetch, signals, shown } = fetcher();
+    expect(await fetch('test/found')).toBe('/cache/found');
+    expect(shown()).toBe('fetching 1 of 2\rfetching 2 of 2\n');
+    expect(signals.eventNames()).toEqual([]);
+  });
+
+  it.each([
+    [3, UnavailableError, 'model_unreachable'],
+    [2, InputError, 'model_unsafe'],
+    [1, StorageError, 'disk_full'],
+  ])('that ends with %i is an error of its own kind, with the last line as its sentence', async (exit, kind, code) => {
+    const registry = new DiskRegistry({
+      modelsDir: join(workerDir, 'none'),
+      cacheFile: 'none',
+      fetch: fetcher().fetch,
+    });
+    const error = await failureOf(registry.resolve(`test/exit-${exit}`));
+    expect(error).toBeInstanceOf(kind);
+    expect(error).toMatchObject({ code, message: `the sentence of exit-${exit}` });
+  });
+
+  it('that breaks is not taken for a full disk', async () => {
+    const error = await failureOf(fetcher().fetch('test/bug'));
+    expect(error).toBeInstanceOf(UnavailableError);
+    expect(error).toMatchObject({ code: 'model_unreachable', message: 'RuntimeError: nobody caught it' });
+    expect(await failureOf(fetcher().fetch('test/silent'))).toMatchObject({ code: 'model_unreachable' });
+  });
+
+  it('has a process group of its own, and an interrupt of this process ends it', async () => {
+    const { fetch, signals, shown } = fetcher();
+    const fetching = failureOf(fetch('test/slow'));
+    const { pid, group } = await slowOne(shown);
+    expect(group).toBe(pid);
+    signals.emit('SIGINT');
+    const error = await fetching;
+    expect(error).toMatchObject({ code: 'interrupted' });
+    expect(exitCodeOf(error)).toBe(EXIT.interrupted);
+    expect(signals.eventNames()).toEqual([]);
+    await gone(pid);
+  });
+
+  it('ends when this process is killed', async () => {
+    const parent = spawn(process.execPath, [resolve(import.meta.dirname, 'fetch-process.ts'), PYTHON, workerDir], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let said = '';
+    parent.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    const { pid } = await slowOne(() => said);
+    parent.kill('SIGKILL');
+    await gone(pid);
+  });
+});
