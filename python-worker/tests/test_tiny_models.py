@@ -1,9 +1,13 @@
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from transformers import CLIPTokenizer, T5Tokenizer
 
+from tests.worker_process import PACKAGE_ROOT
 from tiny_models.pipelines import RECIPES
 from tiny_models.vocabulary import clip_tokenizer, t5_tokenizer
 from tiny_models.writing import ensure
@@ -32,6 +36,21 @@ def test_a_folder_that_was_left_half_made_is_made_anew(tmp_path: Path) -> None:
     assert (
         json.loads((tmp_path / "tiny-sd" / "model_index.json").read_text())["_class_name"] == "StableDiffusionPipeline"
     )
+
+
+def test_the_script_takes_no_package_from_the_folder_that_it_is_called_from(tmp_path: Path) -> None:
+    for name in ("torch", "diffusers", "json"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('a file of the user was taken for a package')")
+    ended = subprocess.run(
+        [PACKAGE_ROOT.parent / "scripts" / "make-test-models", tmp_path, "--only", "none"],
+        cwd=tmp_path,
+        env={**os.environ, "KILNWATT_PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 2
+    assert "--only knows sd" in ended.stderr
 
 
 def test_the_clip_tokenizer_reads_known_words_as_one_token_and_loses_nothing(tmp_path: Path) -> None:

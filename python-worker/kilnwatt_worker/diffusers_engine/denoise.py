@@ -1,8 +1,9 @@
 """
 Second stage: noise to latents, for a whole batch, by the pipeline's own call.
 
-The initial noise of each picture comes from a CPU generator of its own on every device, and so does the
-noise that ancestral and SDE samplers add; therefore a batch equals its single runs.
+The initial noise of each picture comes from a CPU generator of its own on every device, and so does the noise that
+`euler_a`, `lcm` and `dpmpp_2m_sde` add. Only `dpmpp_sde` draws its added noise on the device itself, by torchsde, from
+the picture's seed: there a batch still equals its single runs, but a card and a CPU make different pictures.
 """
 
 import inspect

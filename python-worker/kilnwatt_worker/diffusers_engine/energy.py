@@ -35,14 +35,15 @@ class EnergyWindow:
 
 def counter_of(device: torch.device) -> Counter:
     """Tried once for each device; a card without a counter costs nothing afterwards."""
-    return _nothing if device.type != "cuda" else _nvml_counter(str(torch.cuda.get_device_properties(device).uuid))
+    return _nothing if device.type != "cuda" else nvml_counter(str(torch.cuda.get_device_properties(device).uuid))
 
 
 def _nothing() -> int | None:
     return None
 
 
-def _nvml_counter(uuid: str) -> Counter:
+def nvml_counter(uuid: str) -> Counter:
+    """NVML names cards `GPU-…`; torch leaves the prefix out."""
     try:
         nvml = importlib.import_module("pynvml")  # the package nvidia-ml-py; only where there is a card
     except ImportError:
