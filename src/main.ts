@@ -215,7 +215,10 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     if (signal === 'SIGHUP' && interrupts > 0) return;
     interrupts += 1;
     // The children die with this process; what was half done is found by the next start.
-    if (interrupts > 1) process.exit(EXIT.interrupted);
+    if (interrupts > 1) {
+      process.stderr.write('Stopped now; the same command goes on where it stopped.\n');
+      process.exit(EXIT.interrupted);
+    }
   });
 }
 

@@ -68,6 +68,8 @@ export interface WorkParts {
   fault(point: WorkFault): void;
   /** Work cannot go on (full disk, no Python); the jobs in hand went back to the queue. The first one told is the reason. */
   onFatal(error: AppError): void;
+  /** Something went wrong that is being mended: jobs are tried again. */
+  onTrouble(sentence: string): void;
   onProgress?(progress: Progress): void;
 }
 
@@ -165,12 +167,20 @@ async function workOff(parts: WorkParts, hand: JobsInHand): Promise<WorkedOff> {
   const riding = hand.jobs.filter((job) => alive.has(job.id));
   const fresh = await withoutFinished(parts, riding);
   const outcomes = fresh.length === 0 ? [] : await makeAndSettle(parts, { ...hand, jobs: fresh });
+  tellTrouble(parts, outcomes);
   const trips = new Map(outcomes.map((outcome) => [outcome.id, tripOf(outcome)]));
   return {
     answers: ids.map((id) => trips.get(id)),
     fatal: outcomes.map(fatalIn).find((error) => error !== undefined),
     died: outcomes.length > 0 && outcomes.every(isDeath),
   };
+}
+
+function tellTrouble(parts: WorkParts, outcomes: readonly Outcome[]): void {
+  const again = outcomes.filter((outcome) => outcome.state === 'queued' && fatalIn(outcome) === undefined);
+  const [first] = again;
+  if (first?.state !== 'queued') return;
+  parts.onTrouble(`${again.length} of ${outcomes.length} jobs of a batch are tried again: ${first.error.message}`);
 }
 
 /** Settles those whose picture is on disk already: a batch was cut off between its pictures and its transaction. */

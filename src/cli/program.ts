@@ -116,7 +116,10 @@ function addRun(program: Command, action: (words: readonly string[], flags: RunF
     .option('--name <name>', 'name of the run; what is done under this name stays done')
     .option('--tag <key=value>', 'written to the ledger with every picture; may be given often', tagOf, {})
     .option('--out <folder>', 'folder of the pictures')
-    .option('--pattern <pattern>', 'names of the pictures')
+    .option(
+      '--pattern <pattern>',
+      'names of the pictures: {run} {index:05} {seed} {id} {date} {prompt:40} {model} {name}',
+    )
     .addOption(new Option('--format <format>', 'png, jpeg or webp'))
     .addOption(new Option('--sidecar <kind>', 'also write a txt or json file beside each picture'))
     .option('--dry-run', 'show what would be made; change nothing')

@@ -3,7 +3,7 @@ import pc from 'picocolors';
 import type { Clock, Receipt } from '../ports.ts';
 import { energy, money, seconds, whole } from './figures.ts';
 import type { Io } from './io.ts';
-import type { ImageMade, Reporter, RunEvent, RunStarted, RunSummary } from './run-events.ts';
+import type { ImageMade, JobChanged, Reporter, RunEvent, RunStarted, RunSummary } from './run-events.ts';
 import { Tally } from './tally.ts';
 
 export interface HumanOptions {
@@ -23,7 +23,7 @@ export function humanReporter(options: HumanOptions): Reporter {
   const tally = new Tally(options.clock);
   let started: RunStarted | null = null;
   const draw = () => {
-    if (started !== null && io.isTTY) io.live(liveLine(started, tally, io.columns));
+    if (started !== null && started.to_make > 0 && io.isTTY) io.live(liveLine(started, tally, io.columns));
   };
   return {
     event(event) {
@@ -48,7 +48,7 @@ function linesOf(event: RunEvent, options: HumanOptions): readonly string[] {
     case 'run':
       return startLines(event);
     case 'job':
-      return [];
+      return event.state === 'planned' ? [plannedLine(event, options, color)] : [];
     case 'image':
       return event.cached ? [] : [imageLine(event, options, color)];
     case 'failure':
@@ -66,6 +66,10 @@ function startLines(event: RunStarted): readonly string[] {
   if (event.failed > 0) parts.push(`${whole(event.failed)} failed before (--retry-failed tries them again)`);
   if (event.removed > 0) parts.push(`${whole(event.removed)} no longer asked for (their pictures stay)`);
   return [`${event.resumed ? 'Going on with' : 'Run'} ${event.name}: ${parts.join(', ')}`];
+}
+
+function plannedLine(event: JobChanged, { cwd }: HumanOptions, color: ReturnType<typeof pc.createColors>): string {
+  return `would make  ${relative(cwd, event.path)}  seed ${event.seed}  ${color.dim(clip(event.prompt, 2 * PROMPT_WIDTH))}`;
 }
 
 function imageLine(event: ImageMade, { io, cwd }: HumanOptions, color: ReturnType<typeof pc.createColors>): string {

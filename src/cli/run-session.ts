@@ -1,6 +1,6 @@
 import type { Prices } from '../cost/receipt.ts';
 import { sentenceOf } from '../errors.ts';
-import type { Job, JobRow } from '../ports.ts';
+import type { Job, JobRow, RunRow } from '../ports.ts';
 import { type Ask, type PlannedRun, planSubmission } from '../submission.ts';
 import type { Millis } from '../units.ts';
 import type { App } from './app.ts';
@@ -43,14 +43,14 @@ export async function runSession(options: RunSessionOptions): Promise<number> {
     await requireRoom(app, planned.jobs);
     await session.ready();
   }
-  announce(planned, reporter);
+  for (const run of session.cutOff) reporter.note(cutOffNote(run, planned.run.id));
   if (options.dryRun) {
+    announce(planned, reporter);
     for (const job of planned.jobs) reporter.event(jobOf(job, 'planned'));
     return EXIT.done;
   }
-  await reportEarlier(app, planned, reporter);
   const making = new Making(options, session, planned);
-  const end = planned.jobs.length === 0 ? null : await making.toTheEnd();
+  const end = await making.toTheEnd();
   reporter.event(
     await summaryOf({
       planned,
@@ -91,9 +91,7 @@ class Making {
   /** The exit code if it is not told by the counts alone. */
   async toTheEnd(): Promise<number | null> {
     try {
-      await this.#session.start(this.#planned);
-      this.#submitted = true;
-      for (const job of this.#planned.jobs) this.#options.reporter.event(jobOf(job, 'queued'));
+      await this.#begin();
       await this.#follow();
     } catch (error) {
       await this.#takeOut().catch((second: unknown) => this.#options.reporter.note(sentenceOf(second)));
@@ -104,6 +102,18 @@ class Making {
     await this.#session.stop();
     await this.#takeOut();
     return this.#ending();
+  }
+
+  /** The run is announced once this process holds it. */
+  async #begin(): Promise<void> {
+    const { app, reporter } = this.#options;
+    if (this.#planned.jobs.length > 0) {
+      await this.#session.start(this.#planned);
+      this.#submitted = true;
+    }
+    announce(this.#planned, reporter);
+    await reportEarlier(app, this.#planned, reporter);
+    for (const job of this.#planned.jobs) reporter.event(jobOf(job, 'queued'));
   }
 
   async #follow(): Promise<void> {
@@ -164,7 +174,7 @@ class Making {
   }
 
   async #takeOut(): Promise<void> {
-    await this.#session.interrupt(this.#planned.run.id);
+    if (this.#planned.jobs.length > 0) await this.#session.interrupt(this.#planned.run.id);
   }
 
   #sayDetached(): number {
@@ -193,6 +203,12 @@ class Making {
 }
 
 const TAKE_OVER_EVERY_MS: Millis = 1_000;
+
+function cutOffNote({ id, name }: RunRow, thisRun: string): string {
+  return id === thisRun
+    ? `the run ${name} had been cut off`
+    : `the run ${name} had been cut off; its command goes on with it`;
+}
 
 /** Looks before anything is queued: a disk that is full, or a folder that may not be written to. */
 async function requireRoom(app: App, [first]: readonly Job[]): Promise<void> {

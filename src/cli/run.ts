@@ -58,8 +58,11 @@ export async function run(app: App, [word = '']: readonly string[], options: Run
     tags: options.tag,
   };
   const { clock, io } = app;
-  const human = { io, clock, cwd: process.cwd(), assumptions: (bill: RunSummary) => assumptionsOf(app.loaded, bill) };
-  const reporter = options.json === true ? jsonReporter(io) : humanReporter(human);
+  const assumptions = (bill: RunSummary) => assumptionsOf(app.loaded, bill);
+  const reporter =
+    options.json === true
+      ? jsonReporter(io, assumptions)
+      : humanReporter({ io, clock, cwd: process.cwd(), assumptions });
   try {
     const { interrupts, dryRun = false } = options;
     return await runSession({ app, ask, prices: pricesOf(config), reporter, dryRun, interrupts });
@@ -80,16 +83,16 @@ async function draftsOf(word: string, literal: boolean): Promise<readonly Draft[
 
 async function textOf(path: string): Promise<string> {
   try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-    if (!missing)
-      throw new InputError(`cannot be read (${sentenceOf(error)})`, {
-        code: 'file_unreadable',
-        place: path,
-        cause: error,
-      });
-    const hint = 'there is no such file; a prompt that holds a slash goes into a file of its own';
-    throw new InputError(hint, { code: 'file_missing', place: path, cause: error });
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(await readFile(path));
+  } catch (cause) {
+    throw new InputError(reasonFor(cause), { code: 'file_unreadable', place: path, cause });
   }
+}
+
+function reasonFor(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === 'ENOENT') return 'there is no such file; a prompt that holds a slash goes into a file of its own';
+  if (code === 'EISDIR') return 'is a folder; name a prompt file';
+  if (code === 'ERR_ENCODING_INVALID_ENCODED_DATA') return 'is not UTF-8 text; save it as UTF-8';
+  return `cannot be read (${sentenceOf(error)})`;
 }

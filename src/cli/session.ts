@@ -1,7 +1,7 @@
 import type { Prices } from '../cost/receipt.ts';
 import { type AppError, UnavailableError } from '../errors.ts';
 import { submit, type Working, work } from '../pipeline.ts';
-import type { Job, Progress, Queue } from '../ports.ts';
+import type { Job, Progress, Queue, RunRow } from '../ports.ts';
 import { pause } from '../process/clock.ts';
 import { interruptRun, reconcileQueue, recover } from '../recovery.ts';
 import type { PlannedRun } from '../submission.ts';
@@ -26,6 +26,7 @@ export class Session {
   #queue: Queue | null = null;
   #working: Working | null = null;
   #fatal: AppError | null = null;
+  #cutOff: readonly RunRow[] = [];
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -41,6 +42,11 @@ export class Session {
     return this.#fatal ?? this.#options.app.broken;
   }
 
+  /** Runs whose process had died when this one became the owner. */
+  get cutOff(): readonly RunRow[] {
+    return this.#cutOff;
+  }
+
   /** Tries to become the owner; as such puts the store right after a dead one. Needs neither queue nor Python. */
   async enter(): Promise<boolean> {
     const { app, onNote } = this.#options;
@@ -51,7 +57,7 @@ export class Session {
     this.#queue = null;
     const { clock, images, isAlive } = app;
     const recovered = await recover({ clock, images, isAlive, store: await app.store() });
-    for (const run of recovered.interrupted) onNote(`the run ${run.name} was cut off earlier; it can be resumed`);
+    this.#cutOff = recovered.interrupted;
     if (recovered.adopted > 0)
       onNote(`${recovered.adopted} finished pictures of a cut-off run were taken into the ledger`);
     return true;
@@ -137,7 +143,7 @@ export class Session {
   }
 
   async #work(queue: Queue): Promise<Working> {
-    const { app, prices, onProgress } = this.#options;
+    const { app, prices, onProgress, onNote } = this.#options;
     const { clock, images, launch, software } = app;
     return work({
       clock,
@@ -154,6 +160,7 @@ export class Session {
         this.#fatal ??= error;
       },
       onProgress,
+      onTrouble: onNote,
     });
   }
 }

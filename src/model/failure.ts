@@ -28,13 +28,11 @@ export function modelUnsafe(folder: string, file: string): InputError {
 
 /** A name that is neither in the models folder nor a hub id. */
 export function modelMissing(name: string, place: string, known: readonly string[]): InputError {
-  const there = known.length === 0 ? 'which holds no model' : `which holds ${known.join(', ')}`;
-  return new InputError(
-    `there is no model "${name}" in ${place}, ${there}: give one of these names, a folder, or a hub id like org/name`,
-    {
-      code: 'model_missing',
-    },
-  );
+  const mend =
+    known.length === 0
+      ? `${place} holds no model: put one there (./scripts/make-test-models makes small ones), or give a folder or a hub id like org/name`
+      : `${place} holds ${known.join(', ')}: give one of these names, a folder, or a hub id like org/name`;
+  return new InputError(`there is no model "${name}"; ${mend}`, { code: 'model_missing' });
 }
 
 /** Whether a file system call failed because there is nothing of that name. */

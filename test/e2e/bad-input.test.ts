@@ -34,6 +34,11 @@ describe('bad input is one sentence with its place, and nothing is queued', () =
   it('an empty file', () =>
     refused(['run', kiln.write('empty.txt', '\n# nothing\n')], 2, /empty\.txt: holds no prompts/));
   it('a file that is not there', () => refused(['run', 'none.txt'], 2, /none\.txt: there is no such file/));
+  it('a file that is not UTF-8', () => {
+    writeFileSync(join(kiln.work, 'latin.csv'), Buffer.from('prompt\ncaf\xe9\n', 'latin1'));
+    return refused(['run', 'latin.csv'], 2, /latin\.csv: is not UTF-8 text/);
+  });
+  it('a folder in place of a file', () => refused(['run', './'], 2, /\.\/: is a folder/));
   it('a bad flag in line 7', () =>
     refused(['run', seventh('a cat --stesp 3')], 2, /p\.txt:7: --stesp is not known; did you mean --steps\?/));
   it('a broken flag in line 7', () =>

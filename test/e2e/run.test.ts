@@ -26,7 +26,7 @@ describe('kilnwatt run on the real engine', () => {
       kiln = new Kiln({ KILNWATT_WORKER_ENGINE: 'diffusers' });
       const file = kiln.write('p.txt', PROMPTS);
       const ended = await kiln.run(['run', file, '--steps', '2', '--name', 'first', '--tag', 'client=acme', '--json']);
-      expect(ended.stderr).toBe('');
+      expect(ended.stderr).toMatch(/^~ 0\.30 EUR per kWh is assumed.*\n~ energy is time × watts.*\n$/);
       expect(ended.code).toBe(0);
       const events = Kiln.events(ended);
       const images = events.filter((event) => event.event === 'image');
@@ -124,6 +124,8 @@ describe('kilnwatt run on the real engine', () => {
     expect(Kiln.events(ended).filter((event) => event.state === 'planned')).toHaveLength(2);
     expect(kiln.pictures()).toEqual([]);
     expect(kiln.rows('SELECT * FROM runs')).toEqual([]);
+    const shown = await kiln.run(['run', 'p.txt', '--dry-run']);
+    expect(shown.stdout.match(/^would make {2}outputs\/.+ seed \d+ /gm)).toHaveLength(2);
   });
 
   it('tells a person one line a picture and the bill', async () => {

@@ -65,6 +65,7 @@ class Workshop {
   readonly store = new MemoryStore();
   readonly queue = new MemoryQueue(this.clock);
   readonly fatal: AppError[] = [];
+  readonly troubles: string[] = [];
   readonly images: MemoryImages;
   readonly #script: FakeScript;
 
@@ -110,6 +111,7 @@ class Workshop {
       texts: { prompt: true, cost: true },
       fault: () => {},
       onFatal: (error) => this.fatal.push(error),
+      onTrouble: (sentence) => this.troubles.push(sentence),
     });
   }
 
@@ -182,6 +184,7 @@ describe('work', () => {
     expect(rows.map((row) => row.state)).toEqual(['done', 'failed', 'done', 'done']);
     expect(rows[1]?.error?.code).toBe('worker_died');
     expect(shop.fatal).toEqual([]);
+    expect(shop.troubles[0]).toMatch(/^4 of 4 jobs of a batch are tried again: /);
   });
 
   it('stops when every batch ends with a death: then it is not the pictures', async () => {
