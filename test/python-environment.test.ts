@@ -1,4 +1,5 @@
-import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { globSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
@@ -10,12 +11,15 @@ const installed = new Map(
     .filter((match) => match !== null)
     .map(([, name = '', version = '']) => [plain(name), version]),
 );
-const hasNvidia = existsSync('/proc/driver/nvidia/gpus') || existsSync('/usr/lib/wsl/lib/libnvidia-ml.so.1');
+const madeFor = execFileSync(join(ROOT, 'scripts/setup'), ['--device'], { encoding: 'utf8' }).trim();
 
 describe('the Python environment', () => {
-  it('holds CUDA packages where there is an NVIDIA device, and none on a CPU host', () => {
+  it('holds CUDA packages where PyTorch needs them, as it does wherever there is a card, and none elsewhere', () => {
+    const [metadata = ''] = globSync(join(SITE, 'torch-*.dist-info/METADATA'));
+    const needsCuda = /^Requires-Dist: (cuda|nvidia)-/m.test(readFileSync(metadata, 'utf8'));
+    expect(needsCuda || madeFor === 'cpu').toBe(true);
     const cuda = [...installed.keys()].filter((name) => /^(nvidia|triton|cuda)(-|$)/.test(name));
-    expect(cuda.length > 0, cuda.join(', ')).toBe(hasNvidia);
+    expect(cuda.length > 0, cuda.join(', ')).toBe(needsCuda);
   });
 
   it.each(pinned('requirements.txt'))('holds %s in version %s, as pinned', (name, version) => {

@@ -87,12 +87,13 @@ export class Checkout {
     for (const file of ['package.json', 'package-lock.json', '.npmrc']) writeFileSync(join(this.root, file), '');
   }
 
-  /** Nothing but loopback and the wheels of this folder. */
+  /** Nothing but loopback and the wheels of this folder; and no card, whatever this machine has. */
   #environment(more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
     return {
       HOME: this.#home,
       PATH: `${join(this.#home, 'bin')}:${process.env.PATH ?? ''}`,
       PIP_CONFIG_FILE: '/dev/null',
+      KILNWATT_SETUP_DEVICE: 'cpu',
       PIP_NO_INDEX: '1',
       PIP_FIND_LINKS: this.#wheels,
       ...more,

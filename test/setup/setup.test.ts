@@ -1,5 +1,14 @@
 import { once } from 'node:events';
-import { existsSync, globSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -137,6 +146,37 @@ describe('a set-up', { timeout: 120_000 }, () => {
     expect((await checkout.setup()).said).toMatch(/the npm packages\n.*ready/);
   });
 
+  it('leaves the npm packages alone where their lock file is the same', async () => {
+    writeFileSync(join(checkout.root, 'package.json'), '{}');
+    const { code, said } = await checkout.setup();
+    expect(said).toMatch(/the Python packages.*\n.*ready/);
+    expect(said).not.toContain('npm');
+    expect(code).toBe(0);
+  });
+
+  it('that was cut off in the middle of a change is not ready for the commit before it either', async () => {
+    const list = join(checkout.root, 'python-worker/requirements.txt');
+    const before = readFileSync(list, 'utf8');
+    appendFileSync(list, 'nowhere==1.0.0\n');
+    expect((await checkout.setup()).code).toBe(6);
+    writeFileSync(list, before);
+    expect((await checkout.setup()).said).toMatch(/the Python packages.*\n.*ready/);
+    expect(packages()).toContain('pytest');
+  });
+
+  it('starts Node once at its end as the command line is started, so that the first run finds compiled modules', async () => {
+    const flags = (script: string) =>
+      [...readScript(script).matchAll(/--(?:max-semi|heap-growing)[a-z-]+=\d+/g)].join(' ');
+    expect(flags('setup')).toMatch(/^--\S+ --\S+$/);
+    expect(flags('setup')).toBe(flags('kilnwatt'));
+    mkdirSync(join(checkout.root, 'src'));
+    writeFileSync(join(checkout.root, 'src/main.ts'), 'console.log(process.env.NODE_COMPILE_CACHE, process.argv[2])');
+    writeFileSync(join(checkout.root, 'package.json'), '{ "type": "module" }');
+    expect((await checkout.setup()).code).toBe(0);
+    const log = readFileSync(join(checkout.root, '.scratch/setup.log'), 'utf8');
+    expect(log.trimEnd().split('\n').at(-1)).toBe(`${checkout.root}/.venv/node-compile-cache --version`);
+  });
+
   it('is made anew where the checkout was moved', async () => {
     checkout.move('moved');
     expect((await checkout.setup()).said).toMatch(/a Python environment in \.venv/);
@@ -155,10 +195,10 @@ describe('the index of PyTorch for the CPU', { timeout: 120_000 }, () => {
   });
   afterAll(() => server.close());
 
-  const again = async (): Promise<string> => {
+  const again = async (more: NodeJS.ProcessEnv = {}): Promise<string> => {
     asked.length = 0;
     removeTorch();
-    const env = { PIP_NO_INDEX: '0', PIP_INDEX_URL: `${index}/main`, KILNWATT_TORCH_INDEX: `${index}/cpu` };
+    const env = { ...more, PIP_NO_INDEX: '0', PIP_INDEX_URL: `${index}/main`, KILNWATT_TORCH_INDEX: `${index}/cpu` };
     return (await checkout.setup({ env })).said;
   };
 
@@ -168,10 +208,30 @@ describe('the index of PyTorch for the CPU', { timeout: 120_000 }, () => {
     expect(asked.filter((url) => url.startsWith('/cpu/'))).toEqual(['/cpu/torch/']);
   });
 
+  it('is missed in a sentence, and in room on the disk, where only the PyTorch for NVIDIA cards is found', async () => {
+    const [metadata = ''] = globSync(join(checkout.root, '.venv/lib/python3*/site-packages/torch-*/METADATA'));
+    appendFileSync(metadata, 'Requires-Dist: nvidia-cudnn-cu13==9.20.0.48; platform_system == "Nowhere"\n');
+    rmSync(join(checkout.root, '.venv/.kilnwatt-base'), { force: true });
+    rmSync(join(checkout.root, '.venv/.kilnwatt-dev'), { force: true });
+    checkout.shim(
+      'df',
+      'printf "Filesystem 1024-blocks Used Available Capacity Mounted\\n/dev/x 9 9 1500000 99%% /\\n"',
+    );
+    const { code, said } = await checkout.setup();
+    expect(said).toMatch(/the PyTorch for NVIDIA cards runs on a CPU only with all of CUDA, about 6 GB/);
+    expect(said).toMatch(/the disk has 1 GB left .* about 8 GB are needed/);
+    expect(code).toBe(1);
+  });
+
   it('is not the one for a card that nvidia-smi lists, whose meter is installed too', async () => {
     checkout.shim('nvidia-smi', 'echo "GPU 0: NVIDIA GeForce RTX 4090 (UUID: GPU-1)"');
-    expect(await again()).toContain('PyTorch 2.13.0 for NVIDIA');
+    expect(await again({ KILNWATT_SETUP_DEVICE: '' })).toContain('PyTorch 2.13.0 for NVIDIA');
     expect(packages()).toContain('nvidia_ml_py');
+  });
+
+  it('is not asked for when that card does not show any more: what was made for it stays', async () => {
+    expect(await checkout.setup()).toEqual({ code: 0, said: '' });
+    expect(await checkout.setup({ arguments: ['--device'] })).toEqual({ code: 0, said: 'nvidia' });
   });
 });
 
@@ -190,6 +250,10 @@ function removeTorch(): void {
     rmSync(part, { recursive: true });
   rmSync(join(checkout.root, '.venv/.kilnwatt-base'), { force: true });
   rmSync(join(checkout.root, '.venv/.kilnwatt-dev'), { force: true });
+}
+
+function readScript(name: string): string {
+  return readFileSync(join(import.meta.dirname, '../../scripts', name), 'utf8');
 }
 
 function packages(): string[] {
