@@ -46,8 +46,8 @@ interface Told {
 async function checks({
   sleep = powercfg('0x00000000'),
   memory = 32,
-  dataDir = '/home/u/data',
-  modelsDir = '/home/u/models',
+  dataDir = '/home/ada/data',
+  modelsDir = '/home/ada/models',
 }: Told = {}) {
   const found = await wslChecks({ root, run: async () => sleep, memory: memory * 1024 ** 3, dataDir, modelsDir });
   return new Map(found.map((check) => [check.name, check]));
