@@ -246,7 +246,7 @@ export interface JobRow extends LineIdentity {
   readonly error: { readonly code: string; readonly message: string } | null;
   /** Grows with every change of any job in this store; what a follower has seen. */
   readonly seq: number;
-  /** The active receipt, for a job that is done. */
+  /** For a job that is done: that of the picture at `path`, also where it was made again. */
   readonly receipt: Receipt | null;
 }
 
@@ -270,7 +270,14 @@ export interface RunWrite {
   readonly claimedFrom: string | null;
   readonly add: readonly NewJob[];
   /** Existing jobs to be made (again): interrupted ones, failed ones when asked, missing ones when asked. */
-  readonly requeue: readonly { readonly id: string; readonly job: Job }[];
+  readonly requeue: readonly Requeued[];
+}
+
+export interface Requeued {
+  readonly id: string;
+  readonly job: Job;
+  /** Its picture is made again although it is done; without it, a job that became done after the plan stays done. */
+  readonly remake: boolean;
 }
 
 /** An append-only line of the ledger. */
@@ -360,7 +367,8 @@ export interface Store extends Checked {
   /** The travelling form of jobs, in the order of their index. */
   payloads(runId: string, states: readonly JobState[]): Promise<readonly Job[]>;
   /**
-   * One transaction: claims the run for a launch, inserts jobs and sets those and the requeued to `submitting`.
+   * One transaction: claims the run for a launch, inserts jobs and sets those and the requeued to `submitting`;
+   * a requeued job that is done meanwhile is left as it is, unless it is to be remade.
    * @throws InputError `run_busy` when another launch claimed it meanwhile or the name was just taken
    */
   writeRun(write: RunWrite): Promise<void>;
@@ -378,7 +386,10 @@ export interface Store extends Checked {
   settle(settlement: Settlement): Promise<void>;
   /** Everything of the run that is not settled becomes `interrupted`; returns the ids. */
   interrupt(runId: string): Promise<readonly string[]>;
-  /** Sums over entries of the run written after `seq`. */
+  /**
+   * Sums over entries of the run written after `seq`. The last picture of a job that is done counts as `active` also
+   * where it was booked as `redone`, if the job's active entry is older than `seq`: it is what this stretch made.
+   */
   totals(runId: string, seq: number): Promise<RunTotals>;
   close(): Promise<void>;
 }

@@ -1,9 +1,10 @@
 import type { EnergyAndMoney, Entry, RunTotals } from '../ports.ts';
 import { type Method, type Millijoules, type Seconds, weakest } from '../units.ts';
 
-/** Sums over entries that agree in kind, currency and methods. Amounts are null where the method is `unknown`. */
+/** Sums over entries that agree in part, currency and methods. Amounts are null where the method is `unknown`. */
 export interface EntryGroup {
-  readonly kind: Entry['kind'];
+  /** Of the bill; see `Store.totals`. */
+  readonly part: Entry['kind'];
   readonly currency: string;
   readonly energyMethod: Method;
   readonly costMethod: Method;
@@ -15,12 +16,12 @@ export interface EntryGroup {
 
 /** Puts the few groups of a run together: unknown amounts are counted, not added; currencies stay apart. */
 export function totalsOf(groups: readonly EntryGroup[], batches: number): RunTotals {
-  const active = groups.filter((group) => group.kind === 'active');
+  const active = groups.filter((group) => group.part === 'active');
   return {
     images: sum(active.map((group) => group.entries)),
     batches,
     active: energyAndMoney(active),
-    overhead: energyAndMoney(groups.filter((group) => group.kind === 'overhead')),
+    overhead: energyAndMoney(groups.filter((group) => group.part === 'overhead')),
   };
 }
 

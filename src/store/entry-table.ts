@@ -27,12 +27,13 @@ export class EntryTable {
     );
     this.#tags = db.prepare('SELECT tags FROM runs WHERE id = ?');
     this.#groups = db.prepare(
-      `SELECT kind, currency, energy_method, cost_method, count(*) AS entries, sum(energy_mj) AS energy_mj,
+      `SELECT ${PART} AS part, currency, energy_method, cost_method, count(*) AS entries, sum(energy_mj) AS energy_mj,
          CAST(sum(cost_nano) AS TEXT) AS cost_nano, sum(seconds_share) AS seconds
-       FROM entries WHERE run_id = ? AND seq > ? GROUP BY kind, currency, energy_method, cost_method`,
+       FROM entries AS booked WHERE run_id = :runId AND seq > :seq GROUP BY part, currency, energy_method, cost_method`,
     );
     this.#batches = db.prepare(
-      "SELECT count(DISTINCT batch_id) AS n FROM entries WHERE run_id = ? AND seq > ? AND kind = 'active'",
+      `SELECT count(DISTINCT batch_id) AS n FROM entries AS booked
+       WHERE run_id = :runId AND seq > :seq AND ${PART} = 'active'`,
     );
   }
 
@@ -53,8 +54,8 @@ export class EntryTable {
   }
 
   totals(runId: string, seq: number): RunTotals {
-    const groups = this.#groups.all(runId, seq).map(groupOf);
-    return totalsOf(groups, integerOf(this.#batches.get(runId, seq) ?? {}, 'n'));
+    const groups = this.#groups.all({ runId, seq }).map(groupOf);
+    return totalsOf(groups, integerOf(this.#batches.get({ runId, seq }) ?? {}, 'n'));
   }
 
   #tagsOf(runId: string | null): Entry['tags'] {
@@ -129,6 +130,23 @@ const COLUMNS = [
   'tags',
 ] as const satisfies readonly ('seq' | keyof ReturnType<typeof columnsOf>)[];
 
+/**
+ * The entry of the picture that job `j`, which is done, has at its path: the last one booked before the job became
+ * done. A later one is of a picture that lost the race for it.
+ */
+export const PICTURE_OF_JOB = `
+  (SELECT made.id FROM entries AS made
+   WHERE made.job_id = j.id AND made.seq < j.seq AND (made.kind = 'active' OR made.cause = 'redone')
+   ORDER BY made.seq DESC LIMIT 1)`;
+
+/** What an entry counts as in the sums after `:seq`; see `Store.totals`. */
+const PART = `
+  CASE WHEN booked.cause IS 'redone'
+    AND booked.id = (SELECT ${PICTURE_OF_JOB} FROM jobs AS j WHERE j.id = booked.job_id AND j.state = 'done')
+    AND NOT EXISTS (SELECT 1 FROM entries AS first
+                    WHERE first.job_id = booked.job_id AND first.kind = 'active' AND first.seq > :seq)
+  THEN 'active' ELSE booked.kind END`;
+
 /** What {@link receiptOf} reads from a row of `entries AS e`. Money leaves as text, because it may exceed 2^53. */
 export const RECEIPT_COLUMNS = `
   e.batch_id, e.batch_size, e.provider, e.device, e.engine, e.preset, e.model, e.seconds_share, e.seconds_batch,
@@ -173,7 +191,7 @@ export function receiptOf(row: Row): Receipt {
 function groupOf(row: Row): EntryGroup {
   const nano = textOrNull(row, 'cost_nano');
   return {
-    kind: oneOf(row, 'kind', ['active', 'overhead']),
+    part: oneOf(row, 'part', ['active', 'overhead']),
     currency: textOf(row, 'currency'),
     energyMethod: oneOf(row, 'energy_method', METHODS),
     costMethod: oneOf(row, 'cost_method', METHODS),

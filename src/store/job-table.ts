@@ -2,8 +2,8 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { StorageError } from '../errors.ts';
 import type { Job, JobRow, JobState, Settlement } from '../ports.ts';
 import type { Changes } from './changes.ts';
-import { RECEIPT_COLUMNS, receiptOf } from './entry-table.ts';
-import type { JobInsert, JobPayload, PayloadPage } from './protocol.ts';
+import { PICTURE_OF_JOB, RECEIPT_COLUMNS, receiptOf } from './entry-table.ts';
+import type { JobInsert, JobRequeue, PayloadPage } from './protocol.ts';
 import { integerOf, oneOf, type Row, textOf, textOrNull } from './row.ts';
 import { JOB_STATES, maySettle, OPEN_STATES } from './states.ts';
 
@@ -15,6 +15,7 @@ export class JobTable {
   readonly #payloads: StatementSync;
   readonly #insert: StatementSync;
   readonly #requeue: StatementSync;
+  readonly #isOf: StatementSync;
   readonly #idsIn: StatementSync;
   readonly #moveAll: StatementSync;
   readonly #start: StatementSync;
@@ -35,8 +36,9 @@ export class JobTable {
     this.#requeue = db.prepare(
       `UPDATE jobs SET state = 'submitting', path = :path, error_code = NULL, error_message = NULL, batch_id = NULL,
          seq = :seq, payload = :payload
-       WHERE id = :id AND run_id = :runId`,
+       WHERE id = :id AND run_id = :runId AND (state <> 'done' OR :remake)`,
     );
+    this.#isOf = db.prepare('SELECT 1 FROM jobs WHERE id = ? AND run_id = ?');
     this.#idsIn = db.prepare(`SELECT id FROM jobs WHERE run_id = ? AND state IN ${EACH} ORDER BY idx`);
     this.#moveAll = db.prepare(
       `UPDATE jobs SET state = :to, seq = :base + ranked.n
@@ -74,10 +76,12 @@ export class JobTable {
     for (const job of jobs) this.#insert.run({ ...job, runId, seq: ++seq });
   }
 
-  requeue(runId: string, jobs: readonly JobPayload[]): void {
+  /** A job that is done stays so, unless it is to be remade. */
+  requeue(runId: string, jobs: readonly JobRequeue[]): void {
     let seq = this.#changes.take(jobs.length);
-    for (const job of jobs) {
-      if (this.#requeue.run({ ...job, runId, seq: ++seq }).changes === 1) continue;
+    for (const { remake, ...job } of jobs) {
+      const requeued = this.#requeue.run({ ...job, runId, remake: Number(remake), seq: ++seq });
+      if (requeued.changes === 1 || this.#isOf.get(job.id, runId) !== undefined) continue;
       throw new StorageError(`run ${runId} has no job ${job.id} to be made again; please report this`, {
         code: 'internal',
       });
@@ -131,7 +135,7 @@ const EACH = '(SELECT value FROM json_each(?))';
 const SELECT = `
   SELECT j.id, j.run_id, j.idx, j.line_key, j.occurrence, j.k, j.state, j.path, j.error_code, j.error_message,
     j.seq, j.payload, e.id AS entry_id, ${RECEIPT_COLUMNS}
-  FROM jobs AS j LEFT JOIN entries AS e ON e.job_id = j.id AND e.kind = 'active' AND j.state = 'done'`;
+  FROM jobs AS j LEFT JOIN entries AS e ON j.state = 'done' AND e.id = ${PICTURE_OF_JOB}`;
 
 function jobRowOf(row: Row): JobRow {
   const code = textOrNull(row, 'error_code');

@@ -29,6 +29,7 @@ interface KeptJob extends LineIdentity {
   seq: number;
 }
 
+type KeptEntry = Entry & { readonly seq: number };
 type KeptRun = Omit<RunRow, 'counts'>;
 
 /** The store without a file: for tests, and for whoever needs nothing afterwards. Each method is one transaction. */
@@ -36,8 +37,9 @@ export class MemoryStore implements Store {
   readonly #clock: Pick<Clock, 'now'>;
   readonly #runs = new Map<string, KeptRun>();
   readonly #jobs = new Map<string, KeptJob>();
-  readonly #entries = new Map<string, Entry & { readonly seq: number }>();
-  readonly #activeByJob = new Map<string, Entry>();
+  readonly #entries = new Map<string, KeptEntry>();
+  /** Of each job the entries of its pictures, oldest first; the first one is active. */
+  readonly #madeByJob = new Map<string, readonly KeptEntry[]>();
   readonly #settlements = new Set<string>();
   #latest = 0;
   #closed = false;
@@ -97,9 +99,9 @@ export class MemoryStore implements Store {
     this.#mustFit(run.id, add, requeue);
     this.#runs.set(run.id, { ...run, createdAt: known?.createdAt ?? this.#clock.now() });
     for (const { job, ...line } of add) this.#submit(job, line);
-    for (const { id, job } of requeue) {
+    for (const { id, job, remake } of requeue) {
       const kept = this.#jobs.get(id);
-      if (kept !== undefined) this.#submit(job, kept);
+      if (kept !== undefined && (kept.state !== 'done' || remake)) this.#submit(job, kept);
     }
   }
 
@@ -137,8 +139,9 @@ export class MemoryStore implements Store {
   async totals(runId: string, seq: number): Promise<RunTotals> {
     this.#mustBeOpen();
     const entries = [...this.#entries.values()].filter((entry) => entry.runId === runId && entry.seq > seq);
-    const batches = new Set(entries.filter(({ kind }) => kind === 'active').map(({ receipt }) => receipt.batch.id));
-    return totalsOf(entries.map(groupOf), batches.size);
+    const parts = entries.map((entry) => ({ part: this.#partOf(entry, seq), receipt: entry.receipt }));
+    const batches = new Set(parts.filter(({ part }) => part === 'active').map(({ receipt }) => receipt.batch.id));
+    return totalsOf(parts.map(groupOf), batches.size);
   }
 
   async check(): Promise<readonly Check[]> {
@@ -151,10 +154,24 @@ export class MemoryStore implements Store {
 
   #book(entry: Entry): void {
     if (this.#entries.has(entry.id)) return;
-    const isFirst = entry.jobId === null || !this.#activeByJob.has(entry.jobId);
-    const booked: Entry = entry.kind === 'active' && !isFirst ? { ...entry, kind: 'overhead', cause: 'redone' } : entry;
-    this.#entries.set(entry.id, { ...booked, seq: ++this.#latest });
-    if (booked.kind === 'active' && booked.jobId !== null) this.#activeByJob.set(booked.jobId, booked);
+    const made = entry.jobId === null ? [] : (this.#madeByJob.get(entry.jobId) ?? []);
+    const redone = entry.kind === 'active' && made.length > 0;
+    const booked: Entry = redone ? { ...entry, kind: 'overhead', cause: 'redone' } : entry;
+    const kept = { ...booked, seq: ++this.#latest };
+    this.#entries.set(entry.id, kept);
+    if (entry.kind === 'active' && entry.jobId !== null) this.#madeByJob.set(entry.jobId, [...made, kept]);
+  }
+
+  #partOf(entry: KeptEntry, seq: number): Entry['kind'] {
+    const kept = entry.jobId === null ? undefined : this.#jobs.get(entry.jobId);
+    if (entry.cause !== 'redone' || kept === undefined || this.#pictureOf(kept) !== entry) return entry.kind;
+    const [first] = this.#madeByJob.get(kept.job.id) ?? [];
+    return first !== undefined && first.seq > seq ? 'overhead' : 'active';
+  }
+
+  /** The entry of the picture at the job's path; a later one is of a picture that lost the race for it. */
+  #pictureOf({ job, state, seq }: KeptJob): KeptEntry | undefined {
+    return state === 'done' ? this.#madeByJob.get(job.id)?.findLast((made) => made.seq < seq) : undefined;
   }
 
   #settleJob(job: Settlement['jobs'][number]): void {
@@ -213,10 +230,10 @@ export class MemoryStore implements Store {
     return { ...run, counts: countsOf(found) };
   }
 
-  #jobRowOf({ job, batchId: _, ...kept }: KeptJob): JobRow {
+  #jobRowOf(row: KeptJob): JobRow {
+    const { job, batchId: _, ...kept } = row;
     const { prompt, seed } = job.request;
-    const receipt = kept.state === 'done' ? (this.#activeByJob.get(job.id)?.receipt ?? null) : null;
-    return { id: job.id, runId: job.runId, prompt, seed, ...kept, receipt };
+    return { id: job.id, runId: job.runId, prompt, seed, ...kept, receipt: this.#pictureOf(row)?.receipt ?? null };
   }
 
   #mustBeOpen(): void {
@@ -224,9 +241,12 @@ export class MemoryStore implements Store {
   }
 }
 
-function groupOf({ kind, receipt: { energy, cost, seconds } }: Entry): EntryGroup {
+function groupOf({
+  part,
+  receipt: { energy, cost, seconds },
+}: Pick<EntryGroup, 'part'> & Pick<Entry, 'receipt'>): EntryGroup {
   return {
-    kind,
+    part,
     currency: cost.currency,
     energyMethod: energy.method,
     costMethod: cost.method,

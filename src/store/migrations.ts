@@ -84,6 +84,7 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT;
   CREATE UNIQUE INDEX one_active_entry_a_job ON entries (job_id) WHERE kind = 'active';
   CREATE INDEX entries_by_run ON entries (run_id, seq);
+  CREATE INDEX entries_by_job ON entries (job_id, seq);
   CREATE INDEX entries_by_time ON entries (at);
 
   CREATE TRIGGER entries_are_never_changed BEFORE UPDATE ON entries

@@ -22,7 +22,7 @@ export interface Calls {
   /** Opens the transaction of `writeRun`; until `commitRun` or `abandonRun` no other call may come. */
   beginRun(run: RunWrite['run'], claimedFrom: string | null, createdAt: EpochMillis): void;
   addJobs(runId: string, jobs: readonly JobInsert[]): void;
-  requeueJobs(runId: string, jobs: readonly JobPayload[]): void;
+  requeueJobs(runId: string, jobs: readonly JobRequeue[]): void;
   commitRun(): void;
   abandonRun(): void;
   markQueued(runId: string): void;
@@ -44,6 +44,10 @@ export interface JobPayload {
   readonly id: string;
   readonly path: string;
   readonly payload: string;
+}
+
+export interface JobRequeue extends JobPayload {
+  readonly remake: boolean;
 }
 
 export interface JobInsert extends JobPayload {

@@ -7,7 +7,7 @@ import { Changes } from './changes.ts';
 import { inTransaction, openDatabase, rollBack } from './database.ts';
 import { EntryTable } from './entry-table.ts';
 import { JobTable } from './job-table.ts';
-import type { Calls, JobInsert, JobPayload, PayloadPage } from './protocol.ts';
+import type { Calls, JobInsert, JobRequeue, PayloadPage } from './protocol.ts';
 import { integerOf, textOf } from './row.ts';
 import { RunTable } from './run-table.ts';
 
@@ -71,7 +71,7 @@ export class Session implements Omit<Calls, 'open'> {
     this.#orRollBack(() => this.#jobs.add(runId, jobs));
   }
 
-  requeueJobs(runId: string, jobs: readonly JobPayload[]): void {
+  requeueJobs(runId: string, jobs: readonly JobRequeue[]): void {
     this.#mustBeOpen();
     this.#orRollBack(() => this.#jobs.requeue(runId, jobs));
   }

@@ -93,7 +93,7 @@ class SqliteStore implements Store {
       }
     };
     const payloads = function* () {
-      for (const { id, job } of requeue) yield payloadOf(id, job);
+      for (const { id, job, remake } of requeue) yield { ...payloadOf(id, job), remake };
     };
     return this.#inTurn(async () => {
       await this.#thread.call('beginRun', run, claimedFrom, this.#clock.now());

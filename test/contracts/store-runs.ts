@@ -71,7 +71,7 @@ export function runPromises(open: () => StoreBench): void {
       await store.writeRun(runWrite('r1', 2));
       await store.markQueued('r1');
       const good = newJob(jobOf('r1', 2), 2);
-      const unknown = { id: 'r1-000009', job: jobOf('r1', 9) };
+      const unknown = { id: 'r1-000009', job: jobOf('r1', 9), remake: false };
       const claim = { ...runWrite('r1', 0, { launch: 'launch-b' }), claimedFrom: 'launch-a' };
       await expect(store.writeRun({ ...claim, add: [good], requeue: [unknown] })).rejects.toMatchObject({
         code: 'internal',
@@ -141,7 +141,7 @@ export function runPromises(open: () => StoreBench): void {
       await store.writeRun({
         ...runWrite('r1', 0),
         claimedFrom: 'launch-a',
-        requeue: [{ id: 'r1-000001', job: jobOf('r1', 1) }],
+        requeue: [{ id: 'r1-000001', job: jobOf('r1', 1), remake: false }],
       });
       expect(await bench.statesOf('r1')).toEqual(['interrupted', 'submitting']);
       await store.markQueued('r1');
@@ -154,7 +154,8 @@ export function runPromises(open: () => StoreBench): void {
       await store.settle({ batchId: 'b-1', at: 1, entries: [], jobs: [{ id: 'r1-000000', state: 'failed', error }] });
       expect(await bench.rowOf('r1-000000')).toMatchObject({ state: 'failed', error });
       const job = { ...jobOf('r1', 0, { seed: 77 }), target: '/out/again.png', attempt: 0 };
-      await store.writeRun({ ...runWrite('r1', 0), claimedFrom: 'launch-a', requeue: [{ id: job.id, job }] });
+      const requeue = [{ id: job.id, job, remake: false }];
+      await store.writeRun({ ...runWrite('r1', 0), claimedFrom: 'launch-a', requeue });
       expect(await bench.rowOf(job.id)).toMatchObject({
         state: 'submitting',
         error: null,
@@ -162,6 +163,23 @@ export function runPromises(open: () => StoreBench): void {
         seed: 77,
       });
       expect(await store.payloads('r1', ['submitting'])).toEqual([job]);
+    });
+
+    it('leaves a job done that became so after the plan, and makes it again only when it is to be remade', async () => {
+      await bench.startRun('r1', 2);
+      await store.settle(madeIn('b-1', 'r1', [0]));
+      const done = await bench.rowOf('r1-000000');
+      const jobs = [jobOf('r1', 0), jobOf('r1', 1)];
+      const again = (remake: boolean) => ({
+        ...runWrite('r1', 0),
+        claimedFrom: 'launch-a',
+        requeue: jobs.map((job) => ({ id: job.id, job, remake })),
+      });
+      await store.writeRun(again(false));
+      expect(await bench.rowOf('r1-000000')).toEqual(done);
+      expect(await bench.statesOf('r1')).toEqual(['done', 'submitting']);
+      await store.writeRun(again(true));
+      expect(await bench.statesOf('r1')).toEqual(['submitting', 'submitting']);
     });
 
     it('says which of the jobs that are to run are still to be made', async () => {

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { Settlement, Store } from '../../src/ports.ts';
+import type { RunWrite, Settlement, Store } from '../../src/ports.ts';
 import { activeEntry, jobOf, madeIn, randomFrom, receiptOf, runWrite } from '../store/samples.ts';
 import type { StoreBench } from './store-bench.ts';
 
@@ -111,22 +111,20 @@ export function settlingPromises(open: () => StoreBench): void {
       }
     });
 
-    it('shows no receipt while a thrown-away picture is made again, and then the first one', async () => {
+    it('shows no receipt while a thrown-away picture is made again, and then that of the new one', async () => {
       await bench.startRun('r1', 1);
       await store.settle(madeIn('b-1', 'r1', [0]));
-      await store.writeRun({
-        ...runWrite('r1', 0),
-        claimedFrom: 'launch-a',
-        requeue: [{ id: 'r1-000000', job: jobOf('r1', 0) }],
-      });
+      await store.writeRun(remake('r1', [0]));
       expect(await bench.rowOf('r1-000000')).toMatchObject({ state: 'submitting', receipt: null });
       await store.settle(madeIn('b-2', 'r1', [0]));
       expect(await bench.rowOf('r1-000000')).toMatchObject({
         state: 'done',
         path: '/out/b-2/r1-000000.png',
-        receipt: { batch: { id: 'b-1' } },
+        receipt: { batch: { id: 'b-2' } },
       });
-      expect(await store.totals('r1', 0)).toMatchObject({ images: 1, overhead: { joules: 81.251 } });
+      expect(await store.totals('r1', 0)).toMatchObject({ images: 1, batches: 1, overhead: { joules: 81.251 } });
+      await store.settle(madeIn('b-3', 'r1', [0]));
+      expect(await bench.rowOf('r1-000000')).toMatchObject({ receipt: { batch: { id: 'b-2' } } });
     });
 
     it('comes to the same end however often settlements are repeated', async () => {
@@ -223,7 +221,33 @@ export function settlingPromises(open: () => StoreBench): void {
       expect(await store.totals('r1', seq)).toMatchObject({ images: 2, batches: 1, active: { joules: 162.502 } });
       expect(await store.totals('r1', 0)).toMatchObject({ images: 3, batches: 2 });
     });
+
+    it('count a picture that was made again for whoever had it made again, once', async () => {
+      await bench.startRun('r1', 3);
+      await store.settle(madeIn('b-1', 'r1', [0, 1]));
+      const seq = await store.sequence();
+      await store.writeRun(remake('r1', [0, 1]));
+      await store.settle({ ...madeIn('b-2', 'r1', [0]), jobs: [{ id: 'r1-000000', state: 'queued' }] });
+      expect(await store.totals('r1', seq)).toMatchObject({ images: 0, batches: 0, overhead: { joules: 81.251 } });
+      await store.settle(madeIn('b-3', 'r1', [0, 1]));
+      await store.settle(madeIn('b-4', 'r1', [1, 2]));
+      const costs = (nano: bigint) => [{ nano, currency: 'EUR', method: 'assumed' }];
+      expect(await store.totals('r1', seq)).toMatchObject({
+        images: 3,
+        batches: 2,
+        active: { joules: 243.753, seconds: 3.75, costs: costs(20_313n) },
+        overhead: { joules: 162.502, seconds: 2.5, costs: costs(13_542n) },
+      });
+      expect(await store.totals('r1', 0)).toMatchObject({ images: 3, batches: 2, active: { joules: 243.753 } });
+    });
   });
+}
+
+/** Has the pictures of jobs that are done made again. */
+function remake(run: string, indexes: readonly number[]): RunWrite {
+  const jobs = indexes.map((index) => jobOf(run, index));
+  const requeue = jobs.map((job) => ({ id: job.id, job, remake: true }));
+  return { ...runWrite(run, 0), claimedFrom: 'launch-a', requeue };
 }
 
 /** Made, failed or handed back, as the random numbers say; every share is booked. */

@@ -4,7 +4,7 @@ import { type EntryGroup, totalsOf } from '../../src/cost/totals.ts';
 
 function group(change: Partial<EntryGroup>): EntryGroup {
   return {
-    kind: 'active',
+    part: 'active',
     currency: 'EUR',
     energyMethod: 'measured',
     costMethod: 'measured',
@@ -17,7 +17,7 @@ function group(change: Partial<EntryGroup>): EntryGroup {
 }
 
 const UNKNOWN = { energyMethod: 'unknown', costMethod: 'unknown', millijoules: null, nano: null } as const;
-const load = group({ kind: 'overhead', entries: 1, millijoules: 500, nano: 50n, costMethod: 'assumed' });
+const load = group({ part: 'overhead', entries: 1, millijoules: 500, nano: 50n, costMethod: 'assumed' });
 
 describe('the cost of a run', () => {
   it('is that of its pictures and its overhead, told apart', () => {
@@ -66,7 +66,7 @@ describe('the cost of a run', () => {
   });
 
   it('stays unknown in total when only an overhead is known of nothing', () => {
-    const summary = costSummaryOf(totalsOf([group({ ...UNKNOWN, kind: 'overhead', entries: 1 })], 0), 'EUR');
+    const summary = costSummaryOf(totalsOf([group({ ...UNKNOWN, part: 'overhead', entries: 1 })], 0), 'EUR');
     expect(summary.total.energy).toEqual({ joules: null, method: 'unknown' });
     expect(summary.overhead.unknowns).toBe(1);
   });
