@@ -14,7 +14,7 @@ from fcntl import ioctl
 from html import escape
 from pathlib import Path
 
-COLUMNS, ROWS = 130, 50
+COLUMNS, ROWS = 144, 50
 CHARACTER, LINE, MARGIN, SIZE = 7.83, 19, 20, 13
 BACKGROUND, TEXT = "#1b1d22", "#d8dae0"
 COLOURS = {"31": "#f07178", "32": "#9ccc65", "33": "#ffcb6b", "36": "#80cbc4", "2": "#7f848e"}
