@@ -37,7 +37,7 @@ export function receiptsFor(
           device: batch.device,
           ...engine,
           batch: { id: batch.id, size: batch.jobs.length },
-          seconds: { share: (micros[place] ?? 0) / 1e6, batch: microsOf(shared.seconds) / 1e6, method: 'measured' },
+          seconds: timed((micros[place] ?? 0) / 1e6, shared.seconds),
           peak_memory_bytes: { value: shared.peakMemory, method: shared.peakMemory === null ? 'unknown' : 'measured' },
           ...pricedEnergy({ ...energy, millijoules: millijoules?.[place] ?? null }, prices.tariff),
         },
@@ -52,11 +52,10 @@ export function overheadReceipt(
   spent: { readonly seconds: Seconds; readonly energy: EnergyReading },
   prices: Prices,
 ): Receipt {
-  const seconds = microsOf(spent.seconds) / 1e6;
   const energy = withEstimate(spent.energy, spent.seconds, like.device, prices);
   return {
     ...like,
-    seconds: { share: seconds, batch: seconds, method: 'measured' },
+    seconds: timed(microsOf(spent.seconds) / 1e6, spent.seconds),
     peak_memory_bytes: { value: null, method: 'unknown' },
     ...pricedEnergy(energy, prices.tariff),
   };
@@ -96,6 +95,11 @@ function pricedEnergy(
     },
     price: tariff.id,
   };
+}
+
+/** A whole of 0 is a batch or a load that ended before anyone could take its time. */
+function timed(share: Seconds, whole: Seconds): Receipt['seconds'] {
+  return { share, batch: microsOf(whole) / 1e6, method: whole > 0 ? 'measured' : 'unknown' };
 }
 
 function microsOf(seconds: Seconds): number {

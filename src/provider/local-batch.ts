@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { AppError, sentenceOf, UnavailableError, WorkerDied } from '../errors.ts';
+import { AppError, sentenceOf, UnavailableError } from '../errors.ts';
 import type { Batch, BatchResult, Clock, Device, EnergyReading, EngineFacts, Failure, Progress } from '../ports.ts';
 import { presetNamed } from '../preset/catalogue.ts';
 import type { BatchReport } from '../worker/answers.ts';
@@ -23,7 +23,7 @@ const UNKNOWN_ENERGY: EnergyReading = { millijoules: null, method: 'unknown', me
 
 /**
  * Has the batch's engine loaded and makes its pictures. What is wrong with the batch itself is the answer of
- * each of its jobs; only what is wrong with the worker rejects. After out-of-memory, or a card that was lost, the
+ * each of its jobs, and so is a death over its load; only a worker that is not to be had rejects. After out-of-memory, or a card that was lost, the
  * process is replaced.
  */
 export async function makeBatch(place: Place, batch: Batch, options: MakeOptions): Promise<BatchResult> {
@@ -110,9 +110,9 @@ function sharedOf(report: BatchReport, device: Device, engine: EngineFacts): Bat
 
 type AboutTheBatch = AppError | RangeError;
 
-/** A RangeError is an order that does not fit into a message. */
+/** A RangeError is an order that does not fit into a message. A worker that died over the load took time that is booked. */
 function isAboutTheBatch(error: unknown): error is AboutTheBatch {
-  if (error instanceof UnavailableError || error instanceof WorkerDied) return false;
+  if (error instanceof UnavailableError) return false;
   return error instanceof AppError || error instanceof RangeError;
 }
 

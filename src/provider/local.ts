@@ -36,7 +36,7 @@ export class LocalProvider implements Provider {
   readonly #options: LocalProviderOptions;
   readonly #places: ReadonlyMap<string, Place>;
   readonly #calls = new Calls('local');
-  /** By batch key: what is left to try after batches that did not fit into memory. */
+  /** By device and batch key: what is left to try after batches that did not fit into memory. */
   readonly #learned = new Map<string, number>();
 
   constructor(options: LocalProviderOptions) {
@@ -47,12 +47,12 @@ export class LocalProvider implements Provider {
 
   /**
    * The preset decides, whose name the key begins with; a preset that nobody knows fails at `make`. A batch that ran
-   * out of memory is tried again at half its size.
+   * out of memory is tried again at half its size on that device.
    */
-  limit(key: string, _device: string): number {
+  limit(key: string, device: string): number {
     const preset = PRESETS.find((candidate) => key.startsWith(`${candidate.name}:`));
     const limit = this.#options.limit ?? preset?.batchLimit ?? 1;
-    return Math.min(limit, this.#learned.get(key) ?? limit);
+    return Math.min(limit, this.#learned.get(learnedKey(key, device)) ?? limit);
   }
 
   resident(device: string): string | null {
@@ -67,7 +67,7 @@ export class LocalProvider implements Provider {
         onProgress: (progress) => onProgress?.(progress),
       }),
     );
-    if (failedBy(result, 'out_of_memory')) this.#learned.set(batch.key, Math.max(1, Math.floor(batch.jobs.length / 2)));
+    if (failedBy(result, 'out_of_memory')) this.#learn(batch);
     return result;
   }
 
@@ -80,12 +80,22 @@ export class LocalProvider implements Provider {
     await Promise.all([...this.#places.values()].map(({ supervisor }) => supervisor.stop()));
   }
 
+  /** Only ever less: half of a batch that was formed before a smaller one failed may be too large again. */
+  #learn({ key, device, jobs }: Batch): void {
+    const half = Math.max(1, Math.floor(jobs.length / 2));
+    this.#learned.set(learnedKey(key, device), Math.min(half, this.limit(key, device)));
+  }
+
   #placeOf(device: string): Place {
     const place = this.#places.get(device);
     if (place !== undefined) return place;
     const known = this.devices.map(({ id }) => id).join(', ');
     throw new UnavailableError(`there is no device ${device} here; use one of ${known}`, { code: 'device_missing' });
   }
+}
+
+function learnedKey(key: string, device: string): string {
+  return `${device} ${key}`;
 }
 
 function placeFor(device: Device, options: LocalProviderOptions): Place {

@@ -76,10 +76,11 @@ describe('the receipts of a batch', () => {
     }
   });
 
-  it('leave energy and money unknown where there is neither a meter nor a time', () => {
+  it('leave time, energy and money unknown where there is neither a meter nor a time', () => {
     const batch = batchOf([{}]);
     const result = resultOf(batch, NO_METER, { seconds: 0, peakMemory: null });
     const [receipt] = receiptsFor(batch, result, PRICES, 'local').values();
+    expect(receipt?.seconds).toEqual({ share: 0, batch: 0, method: 'unknown' });
     expect(receipt?.energy).toEqual({ joules: null, method: 'unknown', meter: 'none', flags: [] });
     expect(receipt?.cost).toEqual({ amount: null, currency: 'EUR', method: 'unknown' });
     expect(receipt?.peak_memory_bytes).toEqual({ value: null, method: 'unknown' });

@@ -62,6 +62,17 @@ describe('the local provider', () => {
     expect((await provider.make(await batchOf(['a']), {})).answers[0]?.kind).toBe('made');
   });
 
+  it('learns from out-of-memory for the one device, and never a larger batch than before', async () => {
+    const devices = ['cpu', 'cpu:1'].map((id) => ({ id, kind: 'cpu', uuid: null, name: id }) as const);
+    const provider = opened({ memory_batch: 1 }, { devices, limit: 8 });
+    const key = 'one key';
+    const fail = async (prompts: readonly string[]) => provider.make({ ...(await batchOf(prompts)), key }, {});
+    await fail(['a', 'b', 'c', 'd']);
+    expect([provider.limit(key, 'cpu'), provider.limit(key, 'cpu:1')]).toEqual([2, 8]);
+    await fail(['a', 'b', 'c', 'd', 'e', 'f']);
+    expect(provider.limit(key, 'cpu')).toBe(2);
+  });
+
   it.each([
     ['model_broken', false],
     ['out_of_memory', false],
@@ -71,6 +82,15 @@ describe('the local provider', () => {
     expect(result.answers).toMatchObject([{ code, retryable }, { code }]);
     expect(provider.resident('cpu')).toBeNull();
     expect(result.overhead).toMatchObject([{ cause: 'load', energy: { millijoules: null, method: 'unknown' } }]);
+  });
+
+  it('answers each job of a batch over whose load the worker died, and books what the load took', async () => {
+    const limits = { step: null, load: 300, heartbeat: null };
+    const provider = opened({ load_seconds: 30 }, { limits });
+    const result = await provider.make(await batchOf(['a', 'b']), {});
+    expect(result.answers).toMatchObject([{ code: 'worker_died', retryable: true }, { code: 'worker_died' }]);
+    expect(result.overhead).toMatchObject([{ cause: 'load', energy: { millijoules: null, method: 'unknown' } }]);
+    expect(result.overhead[0]?.seconds).toBeGreaterThanOrEqual(0.3);
   });
 
   it('answers a prompt that is too long for a message instead of sending it', async () => {
