@@ -17,7 +17,7 @@ const LEVELS: readonly (readonly string[])[] = [
 ];
 
 /** Files beside a room's own that belong to it; `config-file.ts` belongs to `config` by its name. */
-const PARTS: Readonly<Record<string, string>> = { submission: 'pipeline', recovery: 'pipeline' };
+const PARTS: Readonly<Record<string, string>> = { submission: 'pipeline', recovery: 'pipeline', trip: 'pipeline' };
 
 /** What may be named in one room only. */
 const OUTSIDE: Readonly<Record<string, readonly string[]>> = {
