@@ -100,11 +100,15 @@ describe('the database thread', () => {
   it('tells every waiting call when it ends, and every later one', async () => {
     const thread = new StoreThread();
     await thread.call('open', join(folder, 'other.db'));
-    const waiting = [thread.call('check'), thread.call('sequence')].map((call) =>
+    const other = new DatabaseSync(join(folder, 'other.db'));
+    other.exec('BEGIN IMMEDIATE');
+    // The first call waits for the other writer, and the second one for the first.
+    const waiting = [thread.call('markQueued', 'r1'), thread.call('sequence')].map((call) =>
       expect(call).rejects.toMatchObject({ name: 'StorageError', code: 'store_gone' }),
     );
-    await thread.terminate();
-    await Promise.all(waiting);
+    const ended = thread.terminate();
+    other.close();
+    await Promise.all([ended, ...waiting]);
     await expect(thread.call('sequence')).rejects.toMatchObject({ code: 'store_gone' });
     expect(thread.gone()).toBe(true);
   });
