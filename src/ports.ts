@@ -348,8 +348,10 @@ export interface EnergyAndMoney {
   /** Nano-units by currency, in the order of ISO codes; null where every part is unknown. */
   readonly costs: readonly { readonly nano: bigint | null; readonly currency: string; readonly method: Method }[];
   readonly seconds: Seconds;
-  /** Entries whose energy or money is unknown and therefore not in the sums. */
-  readonly unknowns: number;
+  /** Entries whose energy is unknown and therefore not in the sum. */
+  readonly energyUnknowns: number;
+  /** Entries whose money is. */
+  readonly costUnknowns: number;
 }
 
 export interface Store extends Checked {

@@ -1,6 +1,6 @@
-import type { EnergyFigure } from '../cost/summary.ts';
+import type { CostFigure, EnergyFigure } from '../cost/summary.ts';
 import type { Job, JobRow, Receipt } from '../ports.ts';
-import type { MoneyFigure, Seconds } from '../units.ts';
+import type { Seconds } from '../units.ts';
 
 /** What `run --json` prints, one object a line; the human output is drawn from the same events. */
 export type RunEvent = RunStarted | JobChanged | ImageMade | JobFailed | RunSummary;
@@ -68,15 +68,17 @@ export interface RunSummary {
   readonly mean_batch: number;
   /** Pictures and overhead together; the parts stand apart in `parts`. */
   readonly energy: EnergyFigure;
-  readonly cost: MoneyFigure;
+  readonly cost: CostFigure;
   readonly parts: { readonly pictures: Part; readonly overhead: Part };
+  /** The whole bill, overhead and all, for 1,000 pictures at this rate; null where none was made. */
+  readonly per_thousand: Part | null;
   readonly out_dir: string;
 }
 
 export interface Part {
   readonly seconds: Seconds;
   readonly energy: EnergyFigure;
-  readonly cost: MoneyFigure;
+  readonly cost: CostFigure;
 }
 
 export interface Reporter {

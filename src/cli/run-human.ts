@@ -1,9 +1,10 @@
 import { relative } from 'node:path';
 import pc from 'picocolors';
+import type { CostFigures } from '../cost/summary.ts';
 import type { Clock, Receipt } from '../ports.ts';
 import { energy, money, seconds, whole } from './figures.ts';
 import type { Io } from './io.ts';
-import type { ImageMade, JobChanged, Reporter, RunEvent, RunStarted, RunSummary } from './run-events.ts';
+import type { ImageMade, JobChanged, Part, Reporter, RunEvent, RunStarted, RunSummary } from './run-events.ts';
 import { Tally } from './tally.ts';
 
 export interface HumanOptions {
@@ -89,32 +90,31 @@ function takenBy({ seconds: took, energy: used, cost }: Receipt): string {
 function liveLine(run: RunStarted, tally: Tally, columns: number): string {
   const settled = tally.images + tally.failed;
   const left = tally.secondsFor(run.to_make - settled);
+  const { total, perThousand } = tally.bill;
+  const mark = total.energy.method === 'measured' ? '' : '~';
   const parts = [
     `${run.to_make === 0 ? 100 : Math.floor((settled / run.to_make) * 100)}% ${settled}/${run.to_make}`,
     `${whole(tally.imagesPerHour)}/h`,
     left === null ? 'starting' : `${seconds(left)} left`,
   ];
   if (tally.failed > 0) parts.push(`${tally.failed} failed`);
-  if (tally.watts !== null) parts.push(`${tally.method === 'measured' ? '' : '~'}${whole(tally.watts)} W`);
-  if (tally.images > 0) {
-    parts.push(
-      `${(tally.joules / 3_600_000).toFixed(5)} kWh`,
-      money(tally.amount, tally.currency, tally.method),
-      `${money((tally.amount / tally.images) * 1000, tally.currency, tally.method)} per 1,000`,
-    );
+  if (tally.watts !== null) parts.push(`${mark}${whole(tally.watts)} W`);
+  if (perThousand !== null) {
+    const { joules, unknowns } = total.energy;
+    const used = joules === null ? '?' : `${mark}${(joules / 3_600_000).toFixed(5)} kWh`;
+    parts.push(atLeast(used, unknowns), costOf(total), `${costOf(perThousand)} per 1,000 without loading`);
   }
   return clip(parts.join('  '), columns - 1);
 }
 
 function billLines(event: RunSummary, options: HumanOptions): readonly string[] {
   const { pictures, overhead } = event.parts;
-  const total = { seconds: event.seconds, energy: event.energy, cost: event.cost };
   const rows = [
     ['', 'time', 'energy', 'cost'],
     ['pictures', ...figuresOf(pictures)],
     ['loading and overhead', ...figuresOf(overhead)],
-    ['in all', ...figuresOf(total)],
-    ...(event.images === 0 ? [] : [['per 1,000 pictures', ...figuresOf(perThousand(event))]]),
+    ['in all', ...figuresOf(event)],
+    ...(event.per_thousand === null ? [] : [['in all per 1,000 pictures', ...figuresOf(event.per_thousand)]]),
   ];
   const facts = [
     `${whole(event.images)} pictures made`,
@@ -133,22 +133,18 @@ function billLines(event: RunSummary, options: HumanOptions): readonly string[] 
   ];
 }
 
-function figuresOf(part: Pick<RunSummary, 'seconds' | 'energy' | 'cost'>): string[] {
-  return [
-    seconds(part.seconds),
-    energy(part.energy.joules, part.energy.method),
-    money(part.cost.amount, part.cost.currency, part.cost.method),
-  ];
+function figuresOf(part: Part): string[] {
+  const { joules, method, unknowns } = part.energy;
+  return [seconds(part.seconds), atLeast(energy(joules, method), unknowns), costOf(part)];
 }
 
-function perThousand(event: RunSummary): Pick<RunSummary, 'seconds' | 'energy' | 'cost'> {
-  const factor = 1000 / event.images;
-  const times = (value: number | null) => (value === null ? null : value * factor);
-  return {
-    seconds: event.seconds * factor,
-    energy: { ...event.energy, joules: times(event.energy.joules) },
-    cost: { ...event.cost, amount: times(event.cost.amount) },
-  };
+function costOf({ cost: { amount, currency, method, unknowns } }: Pick<CostFigures, 'cost'>): string {
+  return atLeast(money(amount, currency, method), unknowns);
+}
+
+/** A sum that does not hold everything says so; one of which nothing is known says only that. */
+function atLeast(figure: string, unknowns: number): string {
+  return unknowns > 0 && figure !== '?' ? `at least ${figure}` : figure;
 }
 
 function table(rows: readonly (readonly string[])[]): readonly string[] {

@@ -1,4 +1,5 @@
 import { type CostFigures, costSummaryOf } from '../cost/summary.ts';
+import { totalsOf } from '../cost/totals.ts';
 import type { Store } from '../ports.ts';
 import type { PlannedRun } from '../submission.ts';
 import type { Seconds } from '../units.ts';
@@ -22,14 +23,9 @@ export async function summaryOf(parts: SummaryParts): Promise<RunSummary> {
   const { run, plan, total } = parts.planned;
   const failed = parts.failed + plan.failed.length;
   const counts = { jobs: total, images: parts.made, cached: plan.done.length, failed };
-  const totals = parts.since === null ? null : await parts.store.totals(run.id, parts.since);
-  const bill = totals === null ? null : costSummaryOf(totals, parts.currency);
-  const free: Part = {
-    seconds: 0,
-    energy: { joules: 0, method: 'measured' },
-    cost: { amount: 0, currency: parts.currency, method: 'measured' },
-  };
-  const batches = totals?.batches ?? 0;
+  const totals = parts.since === null ? NOTHING : await parts.store.totals(run.id, parts.since);
+  const bill = costSummaryOf(totals, parts.currency);
+  const { batches, images } = totals;
   return {
     event: 'summary',
     run: run.id,
@@ -39,19 +35,22 @@ export async function summaryOf(parts: SummaryParts): Promise<RunSummary> {
     seconds: rounded(parts.seconds),
     images_per_hour: parts.seconds > 0 ? rounded((parts.made / parts.seconds) * 3600) : 0,
     batches,
-    mean_batch: batches > 0 ? rounded((totals?.images ?? 0) / batches) : 0,
-    energy: bill?.total.energy ?? free.energy,
-    cost: bill?.total.cost ?? free.cost,
+    mean_batch: batches > 0 ? rounded(images / batches) : 0,
+    ...bill.total,
     parts: {
-      pictures: totals === null || bill === null ? free : partOf(totals.active.seconds, bill.pictures),
-      overhead: totals === null || bill === null ? free : partOf(totals.overhead.seconds, bill.overhead),
+      pictures: partOf(totals.active.seconds, bill.pictures),
+      overhead: partOf(totals.overhead.seconds, bill.overhead),
     },
+    per_thousand: bill.perThousand === null ? null : partOf((parts.seconds * 1000) / images, bill.perThousand),
     out_dir: parts.planned.folder,
   };
 }
 
-function partOf(seconds: Seconds, figures: CostFigures): Part {
-  return { seconds: rounded(seconds), energy: figures.energy, cost: figures.cost };
+/** The bill of a command that submitted nothing. */
+const NOTHING = totalsOf([], 0);
+
+function partOf(seconds: Seconds, { energy, cost }: CostFigures): Part {
+  return { seconds: rounded(seconds), energy, cost };
 }
 
 function rounded(value: number): number {

@@ -1,18 +1,21 @@
+import { type CostSummary, costSummaryOf } from '../cost/summary.ts';
+import { addedUp, groupOf, totalsOf } from '../cost/totals.ts';
 import type { Clock, Receipt } from '../ports.ts';
-import { type Method, type Millis, weakest } from '../units.ts';
+import type { Millis, Watts } from '../units.ts';
+
+/** From so many pictures on, the batches after the first one tell the rate. */
+const ENOUGH = 8;
 
 /** The sums behind the live line: what this command has seen made so far. */
 export class Tally {
   readonly #clock: Clock;
   readonly #began: Millis;
-  #firstAt: Millis | null = null;
-  #watts: number | null = null;
-  #methods: Method[] = [];
+  #sums = NOTHING.active;
+  #watts: Watts | null = null;
+  /** The batch that the load came before, the pictures of it, and when the last of them was seen. */
+  #first: { readonly batch: string | undefined; readonly images: number; readonly at: Millis } | null = null;
   images = 0;
   failed = 0;
-  joules = 0;
-  amount = 0;
-  currency = '';
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -21,37 +24,41 @@ export class Tally {
 
   add(receipt: Receipt | null): void {
     this.images += 1;
-    this.#firstAt ??= this.#clock.monotonic();
+    const batch = receipt?.batch.id;
+    if (this.#first === null || this.#first.batch === batch) {
+      this.#first = { batch, images: (this.#first?.images ?? 0) + 1, at: this.#clock.monotonic() };
+    }
     if (receipt === null) return;
-    const { energy, cost, seconds } = receipt;
-    this.joules += energy.joules ?? 0;
-    this.amount += cost.amount ?? 0;
-    this.currency = cost.currency;
-    this.#methods = [weakest([...this.#methods, energy.method, cost.method])];
+    this.#sums = addedUp([this.#sums, totalsOf([groupOf('active', receipt)], 1).active]);
+    const { energy, seconds } = receipt;
     if (energy.joules !== null && seconds.share > 0) this.#watts = energy.joules / seconds.share;
   }
 
-  get seconds(): number {
-    return (this.#clock.monotonic() - this.#began) / 1000;
+  /** Of the pictures seen; what loading took is known at the end only. */
+  get bill(): CostSummary {
+    return costSummaryOf({ ...NOTHING, images: this.images, active: this.#sums }, '');
   }
 
-  get watts(): number | null {
+  get watts(): Watts | null {
     return this.#watts;
   }
 
-  get method(): Method {
-    return this.#methods[0] ?? 'unknown';
-  }
-
-  /** Images an hour. The load before the first picture is left out as soon as a rate can be told without it. */
+  /**
+   * Images an hour. The time up to the end of the first batch, the load among it, is left out together with that
+   * batch's pictures as soon as the later ones can tell a rate.
+   */
   get imagesPerHour(): number {
-    const since = this.images > 8 && this.#firstAt !== null ? this.#firstAt : this.#began;
+    const later = this.#first !== null && this.images > ENOUGH ? this.images - this.#first.images : 0;
+    const [images, since] = later > 0 && this.#first !== null ? [later, this.#first.at] : [this.images, this.#began];
     const seconds = (this.#clock.monotonic() - since) / 1000;
-    return seconds > 0 ? (this.images / seconds) * 3600 : 0;
+    return seconds > 0 ? (images / seconds) * 3600 : 0;
   }
 
-  /** Seconds until `left` more images are made at this rate; null while none has been made. */
+  /** Seconds until `left` more images are made at this rate; null while there is none. */
   secondsFor(left: number): number | null {
-    return this.images === 0 ? null : (left / this.imagesPerHour) * 3600;
+    const rate = this.imagesPerHour;
+    return rate === 0 ? null : (left / rate) * 3600;
   }
 }
+
+const NOTHING = totalsOf([], 0);

@@ -6,16 +6,19 @@ import { addedUp } from './totals.ts';
 export interface EnergyFigure {
   readonly joules: number | null;
   readonly method: Method;
+  /** Ledger entries of unknown energy, which the sum does not hold; with any, read it as "at least". */
+  readonly unknowns: number;
+}
+
+/** Null with method `unknown` where nothing is known, and where there are several currencies: those are never added. */
+export interface CostFigure extends MoneyFigure {
+  /** Ledger entries of unknown cost, as for energy. */
+  readonly unknowns: number;
 }
 
 export interface CostFigures {
   readonly energy: EnergyFigure;
-  /** Null with method `unknown` where nothing is known, and where there are several currencies: those are never added. */
-  readonly cost: MoneyFigure;
-  /** One for each currency. */
-  readonly costs: readonly MoneyFigure[];
-  /** Entries that the sums do not hold; with any, read a sum as "at least". */
-  readonly unknowns: number;
+  readonly cost: CostFigure;
 }
 
 export interface CostSummary {
@@ -25,58 +28,44 @@ export interface CostSummary {
   readonly pictures: CostFigures;
   /** Loads, failures, and pictures that were made twice. */
   readonly overhead: CostFigures;
-  /** Means over the pictures made, without overhead; unknown where there is no picture. */
-  readonly perImage: { readonly energy: EnergyFigure; readonly cost: MoneyFigure };
-  readonly perThousand: { readonly energy: EnergyFigure; readonly cost: MoneyFigure };
+  /** The total, overhead and all, for a thousand pictures at this rate; null where no picture was made. */
+  readonly perThousand: CostFigures | null;
 }
 
 /** @param currency names the amount where nothing was priced, or in more than one currency */
-export function costSummaryOf(totals: RunTotals, currency: string): CostSummary {
-  const { active, overhead, images } = totals;
+export function costSummaryOf({ active, overhead, images }: RunTotals, currency: string): CostSummary {
+  const total = addedUp([active, overhead]);
   return {
-    total: figuresOf(addedUp([active, overhead]), currency),
+    total: figuresOf(total, currency),
     pictures: figuresOf(active, currency),
     overhead: figuresOf(overhead, currency),
-    perImage: meanOf(active, images, 1, currency),
-    perThousand: meanOf(active, images, 1000, currency),
+    perThousand: images === 0 ? null : figuresOf(perThousand(total, images), currency),
   };
 }
 
 function figuresOf(sums: EnergyAndMoney, currency: string): CostFigures {
-  const costs = sums.costs.map(moneyOf);
   return {
-    energy: { joules: sums.joules, method: sums.energyMethod },
-    cost: costOf(costs, currency),
-    costs,
-    unknowns: sums.unknowns,
+    energy: { joules: sums.joules, method: sums.energyMethod, unknowns: sums.energyUnknowns },
+    cost: { ...moneyOf(sums.costs, currency), unknowns: sums.costUnknowns },
   };
 }
 
-function costOf([only, ...others]: readonly MoneyFigure[], currency: string): MoneyFigure {
+function moneyOf([only, ...others]: EnergyAndMoney['costs'], currency: string): MoneyFigure {
   if (only === undefined) return { amount: 0, currency, method: 'measured' };
-  return others.length === 0 ? only : { amount: null, currency, method: 'unknown' };
+  if (others.length > 0) return { amount: null, currency, method: 'unknown' };
+  return { amount: only.nano === null ? null : decimalOf(only.nano), currency: only.currency, method: only.method };
 }
 
-function meanOf(active: EnergyAndMoney, images: number, count: number, currency: string): CostSummary['perImage'] {
-  return { energy: meanEnergy(active, images, count), cost: meanCost(active, images, count, currency) };
-}
-
-function meanEnergy({ joules, energyMethod, unknowns }: EnergyAndMoney, images: number, count: number): EnergyFigure {
-  if (joules === null || images === 0 || unknowns > 0) return { joules: null, method: 'unknown' };
-  return { joules: Math.round((joules * 1000 * count) / images) / 1000, method: energyMethod };
-}
-
-/** A picture of unknown cost is no free picture, so it is left out of the mean. */
-function meanCost({ costs, unknowns }: EnergyAndMoney, images: number, count: number, currency: string): MoneyFigure {
-  const [only, ...others] = costs;
-  const known = images - unknowns;
-  if (only === undefined || only.nano === null || others.length > 0 || known <= 0) {
-    return { amount: null, currency, method: 'unknown' };
-  }
-  const nano = dividedBy(only.nano * BigInt(count), BigInt(known));
-  return { amount: decimalOf(nano), currency: only.currency, method: only.method };
-}
-
-function moneyOf({ nano, currency, method }: EnergyAndMoney['costs'][number]): MoneyFigure {
-  return { amount: nano === null ? null : decimalOf(nano), currency, method };
+/** To the nearest millijoule and nano-unit. What is unknown stays as uncounted as it was. */
+function perThousand(sums: EnergyAndMoney, images: number): EnergyAndMoney {
+  const { joules, costs, seconds } = sums;
+  return {
+    ...sums,
+    joules: joules === null ? null : Math.round((joules * 1_000_000) / images) / 1000,
+    costs: costs.map((cost) => ({
+      ...cost,
+      nano: cost.nano === null ? null : dividedBy(cost.nano * 1000n, BigInt(images)),
+    })),
+    seconds: (seconds * 1000) / images,
+  };
 }

@@ -24,9 +24,6 @@ export function flatTariff(price: {
   };
 }
 
-/** Stands in until the user sets a price; everything priced by it says `assumed`. */
-export const DEFAULT_TARIFF: Tariff = flatTariff({ pricePerKwh: 0.3, currency: 'EUR', assumed: true });
-
 const MILLIJOULES_A_KWH = 3_600_000_000n;
 
 /** The price of this energy, rounded to the nearest nano-unit; halves away from zero. */

@@ -1,5 +1,5 @@
-import type { EnergyAndMoney, Entry, RunTotals } from '../ports.ts';
-import { type Method, type Millijoules, type Seconds, weakest } from '../units.ts';
+import type { EnergyAndMoney, Entry, Receipt, RunTotals } from '../ports.ts';
+import { type Method, type Millijoules, nanoOf, type Seconds, weakest } from '../units.ts';
 
 /** Sums over entries that agree in part, currency and methods. Amounts are null where the method is `unknown`. */
 export interface EntryGroup {
@@ -18,7 +18,7 @@ export interface EntryGroup {
 export function totalsOf(groups: readonly EntryGroup[], batches: number): RunTotals {
   const active = groups.filter((group) => group.part === 'active');
   return {
-    images: sum(active.map((group) => group.entries)),
+    images: entriesIn(active),
     batches,
     active: energyAndMoney(active),
     overhead: energyAndMoney(groups.filter((group) => group.part === 'overhead')),
@@ -36,18 +36,37 @@ export function addedUp(parts: readonly EnergyAndMoney[]): EnergyAndMoney {
     ),
     costs: costsOf(present.flatMap((part) => part.costs)),
     seconds: sum(parts.map((part) => part.seconds)),
-    unknowns: sum(parts.map((part) => part.unknowns)),
+    energyUnknowns: sum(parts.map((part) => part.energyUnknowns)),
+    costUnknowns: sum(parts.map((part) => part.costUnknowns)),
+  };
+}
+
+/** A single receipt as a sum. */
+export function groupOf(part: Entry['kind'], { energy, cost, seconds }: Receipt): EntryGroup {
+  return {
+    part,
+    currency: cost.currency,
+    energyMethod: energy.method,
+    costMethod: cost.method,
+    entries: 1,
+    millijoules: energy.joules === null ? null : Math.round(energy.joules * 1000),
+    nano: cost.amount === null ? null : nanoOf(cost.amount),
+    seconds: seconds.share,
   };
 }
 
 function energyAndMoney(groups: readonly EntryGroup[]): EnergyAndMoney {
-  const unknown = groups.filter((group) => group.millijoules === null || group.nano === null);
   return {
     ...energySum(groups),
     costs: costsOf(groups.map(({ nano, currency, costMethod }) => ({ nano, currency, method: costMethod }))),
     seconds: sum(groups.map((group) => group.seconds)),
-    unknowns: sum(unknown.map((group) => group.entries)),
+    energyUnknowns: entriesIn(groups.filter((group) => group.millijoules === null)),
+    costUnknowns: entriesIn(groups.filter((group) => group.nano === null)),
   };
+}
+
+function entriesIn(groups: readonly EntryGroup[]): number {
+  return sum(groups.map((group) => group.entries));
 }
 
 type EnergyPart = Pick<EntryGroup, 'millijoules' | 'energyMethod'>;

@@ -1,4 +1,4 @@
-import { type EntryGroup, totalsOf } from '../cost/totals.ts';
+import { groupOf, totalsOf } from '../cost/totals.ts';
 import { StorageError } from '../errors.ts';
 import type {
   Check,
@@ -15,7 +15,6 @@ import type {
   Settlement,
   Store,
 } from '../ports.ts';
-import { nanoOf } from '../units.ts';
 import { busy } from './run-table.ts';
 import { countsOf, LEFT_STATES, maySettle, OPEN_STATES } from './states.ts';
 
@@ -141,7 +140,10 @@ export class MemoryStore implements Store {
     const entries = [...this.#entries.values()].filter((entry) => entry.runId === runId && entry.seq > seq);
     const parts = entries.map((entry) => ({ part: this.#partOf(entry, seq), receipt: entry.receipt }));
     const batches = new Set(parts.filter(({ part }) => part === 'active').map(({ receipt }) => receipt.batch.id));
-    return totalsOf(parts.map(groupOf), batches.size);
+    return totalsOf(
+      parts.map(({ part, receipt }) => groupOf(part, receipt)),
+      batches.size,
+    );
   }
 
   async check(): Promise<readonly Check[]> {
@@ -239,20 +241,4 @@ export class MemoryStore implements Store {
   #mustBeOpen(): void {
     if (this.#closed) throw new StorageError('the store is closed already', { code: 'store_closed' });
   }
-}
-
-function groupOf({
-  part,
-  receipt: { energy, cost, seconds },
-}: Pick<EntryGroup, 'part'> & Pick<Entry, 'receipt'>): EntryGroup {
-  return {
-    part,
-    currency: cost.currency,
-    energyMethod: energy.method,
-    costMethod: cost.method,
-    entries: 1,
-    millijoules: energy.joules === null ? null : Math.round(energy.joules * 1000),
-    nano: cost.amount === null ? null : nanoOf(cost.amount),
-    seconds: seconds.share,
-  };
 }

@@ -157,7 +157,14 @@ export function settlingPromises(open: () => StoreBench): void {
 
   describe('sums', () => {
     it('are nothing, and no guess, for a run that has no entry', async () => {
-      const nothing = { joules: 0, energyMethod: 'measured', costs: [], seconds: 0, unknowns: 0 };
+      const nothing = {
+        joules: 0,
+        energyMethod: 'measured',
+        costs: [],
+        seconds: 0,
+        energyUnknowns: 0,
+        costUnknowns: 0,
+      };
       expect(await store.totals('r1', 0)).toEqual({ images: 0, batches: 0, active: nothing, overhead: nothing });
     });
 
@@ -174,6 +181,7 @@ export function settlingPromises(open: () => StoreBench): void {
           energy: { joules: null, method: 'unknown', meter: 'none', flags: [] },
           cost: { amount: null, currency: 'EUR', method: 'unknown' },
         }),
+        receiptOf('b-1', { energy: measured, cost: { amount: null, currency: 'EUR', method: 'unknown' } }),
       ];
       const entries = receipts.map((receipt, index) => activeEntry('r1', jobOf('r1', index).id, 'b-1', { receipt }));
       const load = receiptOf('b-1', {
@@ -189,24 +197,26 @@ export function settlingPromises(open: () => StoreBench): void {
       });
       await store.settle({ batchId: 'b-1', at: 1, entries: [...entries, overhead], jobs: [] });
       expect(await store.totals('r1', 0)).toEqual({
-        images: 3,
+        images: 4,
         batches: 1,
         active: {
-          joules: 0.002,
+          joules: 0.003,
           energyMethod: 'derived',
           costs: [
             { nano: 5_000_000_000_000_001n, currency: 'EUR', method: 'derived' },
             { nano: 1n, currency: 'USD', method: 'measured' },
           ],
-          seconds: 3.75,
-          unknowns: 1,
+          seconds: 5,
+          energyUnknowns: 1,
+          costUnknowns: 2,
         },
         overhead: {
           joules: null,
           energyMethod: 'unknown',
           costs: [{ nano: null, currency: 'EUR', method: 'unknown' }],
           seconds: 1.25,
-          unknowns: 1,
+          energyUnknowns: 1,
+          costUnknowns: 1,
         },
       });
     });

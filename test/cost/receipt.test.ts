@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { overheadReceipt, receiptsFor } from '../../src/cost/receipt.ts';
-import { DEFAULT_TARIFF, flatTariff } from '../../src/cost/tariff.ts';
+import { flatTariff } from '../../src/cost/tariff.ts';
 import type { Job, Receipt } from '../../src/ports.ts';
 import { nanoOf } from '../../src/units.ts';
 import { randomFrom } from '../store/samples.ts';
 import { batchOf, metered, NO_METER, PRICES, resultOf } from './batches.ts';
+
+const ASSUMED = flatTariff({ pricePerKwh: 0.3, currency: 'EUR', assumed: true });
 
 const joulesOf = (receipts: ReadonlyMap<string, Receipt>): readonly (number | null)[] =>
   [...receipts.values()].map((receipt) => receipt.energy.joules);
@@ -97,7 +99,7 @@ describe('the receipts of a batch', () => {
     const batch = batchOf([{}]);
     const costs = [metered(1000), { millijoules: 1000, method: 'derived', meter: 'power_integral' } as const].map(
       (energy) =>
-        [DEFAULT_TARIFF, PRICES.tariff].map((tariff) => {
+        [ASSUMED, PRICES.tariff].map((tariff) => {
           const [receipt] = receiptsFor(batch, resultOf(batch, energy), { ...PRICES, tariff }, 'local').values();
           return receipt?.cost.method;
         }),
