@@ -70,7 +70,7 @@ export interface RunSummary {
   readonly energy: EnergyFigure;
   readonly cost: CostFigure;
   readonly parts: { readonly pictures: Part; readonly overhead: Part };
-  /** The whole bill, overhead and all, for 1,000 pictures at this rate; null where none was made. */
+  /** Of `parts.pictures`, for 1,000 of them; overhead is not multiplied. Null where none was made. */
   readonly per_thousand: Part | null;
   readonly out_dir: string;
 }

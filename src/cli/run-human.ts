@@ -114,7 +114,7 @@ function billLines(event: RunSummary, options: HumanOptions): readonly string[] 
     ['pictures', ...figuresOf(pictures)],
     ['loading and overhead', ...figuresOf(overhead)],
     ['in all', ...figuresOf(event)],
-    ...(event.per_thousand === null ? [] : [['in all per 1,000 pictures', ...figuresOf(event.per_thousand)]]),
+    ...(event.per_thousand === null ? [] : [['per 1,000, without loading', ...figuresOf(event.per_thousand)]]),
   ];
   const facts = [
     `${whole(event.images)} pictures made`,

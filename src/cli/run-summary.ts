@@ -41,7 +41,7 @@ export async function summaryOf(parts: SummaryParts): Promise<RunSummary> {
       pictures: partOf(totals.active.seconds, bill.pictures),
       overhead: partOf(totals.overhead.seconds, bill.overhead),
     },
-    per_thousand: bill.perThousand === null ? null : partOf((parts.seconds * 1000) / images, bill.perThousand),
+    per_thousand: bill.perThousand === null ? null : partOf((totals.active.seconds * 1000) / images, bill.perThousand),
     out_dir: parts.planned.folder,
   };
 }

@@ -28,7 +28,7 @@ export interface CostSummary {
   readonly pictures: CostFigures;
   /** Loads, failures, and pictures that were made twice. */
   readonly overhead: CostFigures;
-  /** The total, overhead and all, for a thousand pictures at this rate; null where no picture was made. */
+  /** Of `pictures`, for a thousand of them; what a load took once is not multiplied. Null where none was made. */
   readonly perThousand: CostFigures | null;
 }
 
@@ -39,7 +39,7 @@ export function costSummaryOf({ active, overhead, images }: RunTotals, currency:
     total: figuresOf(total, currency),
     pictures: figuresOf(active, currency),
     overhead: figuresOf(overhead, currency),
-    perThousand: images === 0 ? null : figuresOf(perThousand(total, images), currency),
+    perThousand: images === 0 ? null : figuresOf(perThousand(active, images), currency),
   };
 }
 

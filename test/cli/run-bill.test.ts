@@ -28,7 +28,7 @@ describe('the bill of a command', () => {
         pictures: { energy: { joules: 200, unknowns: 1 }, cost: { amount: 0.02, unknowns: 1 } },
         overhead: { energy: { joules: null, unknowns: 1 }, cost: { amount: null, unknowns: 1 } },
       },
-      per_thousand: { seconds: 4000, energy: { joules: 66_666.667, unknowns: 2 }, cost: { amount: 6.666666667 } },
+      per_thousand: { seconds: 1250, energy: { joules: 66_666.667, unknowns: 1 }, cost: { amount: 6.666666667 } },
     });
   });
 
@@ -47,7 +47,7 @@ describe('the bill of a command', () => {
     expect(pictures).toMatch(/^pictures +2.50 s +at least 100 J +at least 0.0100 EUR$/);
     expect(overhead).toMatch(/^loading and overhead +1.25 s +100 J +0.0100 EUR$/);
     expect(inAll).toMatch(/^in all +12 s +at least 200 J +at least 0.0200 EUR$/);
-    expect(perThousand).toMatch(/^in all per 1,000 pictures +100 min 00 s +at least 0.0278 kWh +at least 10.0 EUR$/);
+    expect(perThousand).toMatch(/^per 1,000, without loading +20 min 50 s +at least 0.0139 kWh +at least 5.00 EUR$/);
   });
 
   it('reads "?" where nothing is known', async () => {

@@ -31,11 +31,11 @@ describe('the cost of a run', () => {
     expect(summary.total.cost).toEqual({ amount: 0.00000045, currency: 'EUR', method: 'assumed', unknowns: 0 });
   });
 
-  it('is told per thousand pictures made, overhead and all', () => {
+  it('is told per thousand pictures made, without what was spent once', () => {
     const totals = totalsOf([group({ entries: 3, millijoules: 400, nano: 1n }), load], 1);
     expect(costSummaryOf(totals, 'EUR').perThousand).toEqual({
-      energy: { joules: 300, method: 'measured', unknowns: 0 },
-      cost: { amount: 0.000017, currency: 'EUR', method: 'assumed', unknowns: 0 },
+      energy: { joules: 133.333, method: 'measured', unknowns: 0 },
+      cost: { amount: 0.000000333, currency: 'EUR', method: 'measured', unknowns: 0 },
     });
     expect(costSummaryOf(totalsOf([load], 0), 'EUR').perThousand).toBeNull();
   });

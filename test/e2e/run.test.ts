@@ -133,7 +133,7 @@ describe('kilnwatt run on the real engine', () => {
     const ended = await kiln.run(['run', kiln.write('p.txt', 'one\ntwo\n'), '--name', 'bill']);
     expect(ended.stdout).toMatch(/^Run bill: 2 to make\n/);
     expect(ended.stdout.match(/^done .+ EUR {2}outputs\/bill\//gm)).toHaveLength(2);
-    expect(ended.stdout).toContain('per 1,000 pictures');
+    expect(ended.stdout).toContain('per 1,000, without loading');
     expect(ended.stdout).toContain('0.30 EUR per kWh is assumed; set yours in');
     expect(ended.stdout).not.toContain('\x1b');
   });
