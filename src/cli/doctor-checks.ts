@@ -8,7 +8,7 @@ import type { Part } from './doctor.ts';
 
 /** What `doctor` asks beside the adapters: the configuration, this host, and what surrounds it. */
 export function hostParts(loaded: LoadedConfig): readonly Part[] {
-  const { dataDir, modelsDir, out, diskReserveMb } = loaded.config;
+  const { dataDir, modelsDir, diskReserveMb } = loaded.config;
   return [
     { name: 'config', check: async () => configChecks(loaded) },
     {
@@ -17,7 +17,7 @@ export function hostParts(loaded: LoadedConfig): readonly Part[] {
         hostChecks({
           nodeVersion: process.versions.node,
           availableMemory: process.availableMemory(),
-          folders: { data: dataDir, models: modelsDir, pictures: out },
+          folders: { data: dataDir, models: modelsDir },
           reserve: diskReserveMb * 1_000_000,
         }),
     },

@@ -2,6 +2,7 @@ import { Command, CommanderError, Option } from 'commander';
 import type { ConfigSources } from '../config.ts';
 import { InputError } from '../errors.ts';
 import type { Said } from '../job/fields.ts';
+import { PRESETS } from '../preset/catalogue.ts';
 import type { App } from './app.ts';
 import { configPath, configSchema, configShow } from './config.ts';
 import { doctor } from './doctor.ts';
@@ -106,7 +107,7 @@ function addRun(program: Command, action: (words: readonly string[], flags: RunF
     )
     .argument('<FILE|PROMPT>', 'a prompt file that exists, or a prompt in quotes')
     .option('--model <name>', 'folder, name in the models folder, or hub id')
-    .option('--preset <name>', 'load-time settings')
+    .option('--preset <name>', `how models are loaded: ${PRESETS.map(({ name }) => name).join(', ')}`)
     .option('-n, --n <count>', 'pictures of each line', countOf('-n'))
     .addOption(
       new Option('--order <order>', 'with -n: first one of every line, or all of a line first')
@@ -114,14 +115,18 @@ function addRun(program: Command, action: (words: readonly string[], flags: RunF
         .default('breadth'),
     )
     .option('--name <name>', 'name of the run; what is done under this name stays done')
-    .option('--tag <key=value>', 'written to the ledger with every picture; may be given often', tagOf, {})
+    .addOption(
+      new Option('--tag <key=value>', 'written to the ledger with every picture; may be given often')
+        .argParser(tagOf)
+        .default({}, 'none'),
+    )
     .option('--out <folder>', 'folder of the pictures')
     .option(
       '--pattern <pattern>',
       'names of the pictures: {run} {index:05} {seed} {id} {date} {prompt:40} {model} {name}',
     )
-    .addOption(new Option('--format <format>', 'png, jpeg or webp'))
-    .addOption(new Option('--sidecar <kind>', 'also write a txt or json file beside each picture'))
+    .option('--format <format>', 'png, jpeg or webp')
+    .option('--sidecar <kind>', 'also write a txt or json file beside each picture')
     .option('--dry-run', 'show what would be made; change nothing')
     .option('--literal', 'prompt syntax that the worker does not speak is passed on as text')
     .option('--new', 'a new run, even when an interrupted one has the same lines')

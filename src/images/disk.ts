@@ -158,7 +158,7 @@ export class DiskImages implements ImageStore {
     await access(present, constants.W_OK);
     const { bavail, bsize } = await statfs(present);
     const free = bavail * bsize;
-    const detail = `${folder}, ${(free / 1e9).toFixed(1)} GB free`;
+    const detail = `${(free / 1024 ** 3).toFixed(1)} GiB free at ${folder}`;
     if (free >= (this.#options.reserveBytes ?? RESERVE)) return { name: 'pictures', status: 'ok', detail };
     return { name: 'pictures', status: 'fail', detail, mend: 'free some space or choose another folder with --out' };
   }

@@ -15,8 +15,6 @@ export interface DiskRegistryOptions {
   /** Brings a hub id onto this disk, or finds it there, and returns its folder. */
   fetch?(hubId: string): Promise<string>;
   log?(line: string): void;
-  /** The kernel's release, by which WSL2 is known. */
-  readonly release?: string;
 }
 
 /** Models as diffusers pipeline folders on this machine, and hub ids by way of `fetch`. Reads, never writes, a model. */
@@ -48,7 +46,7 @@ export class DiskRegistry implements ModelRegistry {
   }
 
   check(): Promise<readonly Check[]> {
-    return checkModelsFolder(this.#options.modelsDir, () => this.list(), this.#options.release);
+    return checkModelsFolder(this.#options.modelsDir, () => this.list());
   }
 
   /** The first of: a path, a name in the models folder, a folder below the current one, a hub id. */

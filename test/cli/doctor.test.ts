@@ -116,7 +116,7 @@ describe('its own checks', () => {
     await doctor(hostParts(loadConfig({ cwd: tmpdir(), env: { HOME: tmpdir() } })), io, { json: true });
     const { checks } = JSON.parse(io.written[0] ?? '');
     expect(checks.map(({ name }: Check) => name)).toEqual(
-      expect.arrayContaining(['config', 'tariff', 'node', 'memory', 'disk (data)', 'disk (models)', 'disk (pictures)']),
+      expect.arrayContaining(['config', 'tariff', 'node', 'memory', 'disk (data)', 'disk (models)']),
     );
   });
 });

@@ -174,13 +174,4 @@ describe('the checks', () => {
     const [first] = await registry({ modelsDir: join(root, 'nothing', 'here') }).check();
     expect(first).toMatchObject({ status: 'warn', mend: expect.stringContaining('--model') });
   });
-
-  test('warn on WSL2 of models on a Windows drive, and only there', async () => {
-    const wsl = '5.15.167.4-microsoft-standard-WSL2';
-    const names = async (modelsDir: string, release: string): Promise<readonly string[]> =>
-      (await registry({ modelsDir, release }).check()).map(({ name }) => name);
-    expect(await names('/mnt/c/models', wsl)).toContain('models on WSL2');
-    expect(await names('/mnt/c/models', '6.8.0-generic')).not.toContain('models on WSL2');
-    expect(await names(root, wsl)).not.toContain('models on WSL2');
-  });
 });
