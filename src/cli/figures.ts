@@ -24,6 +24,11 @@ export function whole(value: number): string {
   return Math.round(value).toLocaleString('en-US');
 }
 
+/** `1 picture`, `2 pictures`. */
+export function counted(count: number, noun: string): string {
+  return `${whole(count)} ${noun}${count === 1 ? '' : 's'}`;
+}
+
 /** Three significant digits, never in exponents. */
 function significant(value: number): string {
   if (value === 0) return '0';

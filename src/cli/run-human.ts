@@ -2,7 +2,7 @@ import { relative } from 'node:path';
 import pc from 'picocolors';
 import type { CostFigures } from '../cost/summary.ts';
 import type { Clock, Receipt } from '../ports.ts';
-import { energy, money, seconds, whole } from './figures.ts';
+import { counted, energy, money, seconds, whole } from './figures.ts';
 import type { Io } from './io.ts';
 import type { ImageMade, JobChanged, Part, Reporter, RunEvent, RunStarted, RunSummary } from './run-events.ts';
 import { Tally } from './tally.ts';
@@ -117,7 +117,7 @@ function billLines(event: RunSummary, options: HumanOptions): readonly string[] 
     ...(event.per_thousand === null ? [] : [['per 1,000, without loading', ...figuresOf(event.per_thousand)]]),
   ];
   const facts = [
-    `${whole(event.images)} pictures made`,
+    `${counted(event.images, 'picture')} made`,
     `${whole(event.cached)} done before`,
     `${whole(event.failed)} failed`,
   ];

@@ -7,6 +7,7 @@ import { interruptRun, reconcileQueue, recover } from '../recovery.ts';
 import type { PlannedRun } from '../submission.ts';
 import type { Millis } from '../units.ts';
 import type { App } from './app.ts';
+import { counted } from './figures.ts';
 
 export interface SessionOptions {
   readonly app: App;
@@ -59,7 +60,7 @@ export class Session {
     const recovered = await recover({ clock, images, isAlive, store: await app.store() });
     this.#cutOff = recovered.interrupted;
     if (recovered.adopted > 0)
-      onNote(`${recovered.adopted} finished pictures of a cut-off run were taken into the ledger`);
+      onNote(`taken into the ledger: ${counted(recovered.adopted, 'finished picture')} of a cut-off run`);
     return true;
   }
 

@@ -117,7 +117,9 @@ export class Session implements Omit<Calls, 'open'> {
     }
     const runs = integerOf(this.#db.prepare('SELECT count(*) AS n FROM runs').get() ?? {}, 'n');
     const megabytes = (statSync(this.#path).size / 1e6).toFixed(1);
-    return [{ name: 'store', status: 'ok', detail: `${this.#path}: ${runs} runs, ${megabytes} MB` }];
+    return [
+      { name: 'store', status: 'ok', detail: `${this.#path}: ${megabytes} MB, ${runs} ${runs === 1 ? 'run' : 'runs'}` },
+    ];
   }
 
   close(): void {
