@@ -1,6 +1,16 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
@@ -11,6 +21,18 @@ export interface Ended {
   readonly code: number | null;
   /** What the user read, without the last line end. */
   readonly said: string;
+}
+
+export interface Start {
+  readonly arguments?: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+export interface Running {
+  /** The first thing that it says. */
+  readonly first: Promise<string>;
+  readonly ended: Promise<Ended>;
+  readonly interrupt: () => void;
 }
 
 /** A checkout with the real set-up and small stand-ins of what it installs, at a path with spaces. */
@@ -36,18 +58,22 @@ export class Checkout {
   }
 
   /** Runs the set-up from a folder that is not the checkout. */
-  setup(options: { readonly arguments?: readonly string[]; readonly env?: NodeJS.ProcessEnv } = {}): Promise<Ended> {
+  setup(options: Start = {}): Promise<Ended> {
     return finished(join(this.root, 'scripts/setup'), options.arguments ?? [], this.#environment(options.env));
   }
 
   /** As {@link setup}, in a process group of its own, as a terminal starts it. */
-  start(env: NodeJS.ProcessEnv): { readonly interrupt: () => void; readonly ended: Promise<Ended> } {
-    const child = spawn(join(this.root, 'scripts/setup'), [], {
+  start(options: Start): Running {
+    const child = spawn(join(this.root, 'scripts/setup'), options.arguments ?? [], {
       cwd: this.#home,
-      env: this.#environment(env),
+      env: this.#environment(options.env),
       detached: true,
     });
-    return { ended: collected(child), interrupt: () => process.kill(-(child.pid ?? Number.NaN), 'SIGINT') };
+    return {
+      first: once(child.stderr, 'data').then(([text]) => String(text)),
+      ended: collected(child),
+      interrupt: () => process.kill(-(child.pid ?? Number.NaN), 'SIGINT'),
+    };
   }
 
   /** A program that comes before the system's own of this name. */
@@ -60,6 +86,14 @@ export class Checkout {
   removeShims(): void {
     rmSync(join(this.#home, 'bin'), { recursive: true });
     mkdirSync(join(this.#home, 'bin'));
+  }
+
+  /** As an upgrade of the system leaves it: the link of the venv leads to another Python, which has no packages. */
+  upgradePython(): void {
+    this.shim('python3.99', 'echo "No module named pip" >&2; exit 1');
+    const link = join(this.root, '.venv/bin/python');
+    rmSync(link);
+    symlinkSync(join(this.#home, 'bin/python3.99'), link);
   }
 
   move(name: string): void {

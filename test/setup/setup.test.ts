@@ -112,7 +112,9 @@ describe('a set-up', { timeout: 120_000 }, () => {
     removeTorch();
     const silent = createServer();
     const index = await listening(silent);
-    const running = checkout.start({ PIP_NO_INDEX: '0', PIP_INDEX_URL: index, KILNWATT_TORCH_INDEX: index });
+    const running = checkout.start({
+      env: { PIP_NO_INDEX: '0', PIP_INDEX_URL: index, KILNWATT_TORCH_INDEX: index },
+    });
     await once(silent, 'request');
     running.interrupt();
     const { code, said } = await running.ended;
@@ -128,6 +130,9 @@ describe('a set-up', { timeout: 120_000 }, () => {
     const { code, said } = await checkout.setup();
     expect(said).toMatch(/the disk is full: free some space/);
     expect(code).toBe(1);
+    const homeless = await checkout.setup({ env: { HOME: undefined } });
+    expect(homeless.said).toMatch(/the disk is full: free some space for .* and for the caches in the home folder/);
+    expect(homeless.code).toBe(1);
     rmSync(join(checkout.root, '.full'));
   });
 
@@ -139,6 +144,23 @@ describe('a set-up', { timeout: 120_000 }, () => {
     expect(packages()).toContain('pytest');
     expect(npmArguments()).toContain('--include=dev');
     expect(await checkout.setup()).toEqual({ code: 0, said: '' });
+  });
+
+  it('that waited for one with the tools of the tests leaves them where they are', async () => {
+    removeTorch();
+    const held: (() => void)[] = [];
+    const slow = createServer((_, response) => held.push(() => response.writeHead(404).end()));
+    const env = { PIP_NO_INDEX: '0', PIP_INDEX_URL: await listening(slow), KILNWATT_TORCH_INDEX: '' };
+    const withTools = checkout.start({ arguments: ['--dev'], env });
+    await once(slow, 'request');
+    const without = checkout.start({});
+    expect(await without.first).toContain('waiting for it');
+    slow.removeAllListeners('request').on('request', (_, response) => response.writeHead(404).end());
+    for (const answer of held) answer();
+    expect((await withTools.ended).code).toBe(0);
+    expect(await without.ended).toEqual({ code: 0, said: expect.stringMatching(/^set-up: .* waiting for it$/) });
+    slow.close();
+    expect(npmArguments()).toContain('--include=dev');
   });
 
   it('follows a change of the pinned packages', async () => {
@@ -177,6 +199,15 @@ describe('a set-up', { timeout: 120_000 }, () => {
     expect(log.trimEnd().split('\n').at(-1)).toBe(`${checkout.root}/.venv/node-compile-cache --version`);
   });
 
+  it('is made anew where the Python of the host became another version', async () => {
+    checkout.upgradePython();
+    const { code, said } = await checkout.setup();
+    expect(said).toMatch(/a Python environment in \.venv/);
+    expect(code).toBe(0);
+    expect(packages()).toContain('pytest');
+    expect(await checkout.setup()).toEqual({ code: 0, said: '' });
+  });
+
   it('is made anew where the checkout was moved', async () => {
     checkout.move('moved');
     expect((await checkout.setup()).said).toMatch(/a Python environment in \.venv/);
@@ -206,6 +237,8 @@ describe('the index of PyTorch for the CPU', { timeout: 120_000 }, () => {
     expect(await again()).toContain('PyTorch 2.13.0 for cpu');
     expect(packages()).not.toContain('nvidia_ml_py');
     expect(asked.filter((url) => url.startsWith('/cpu/'))).toEqual(['/cpu/torch/']);
+    const log = readFileSync(join(checkout.root, '.venv/.kilnwatt-torch.log'), 'utf8');
+    expect(log).toContain(`Could not fetch URL ${index}/cpu/torch/`);
   });
 
   it('is missed in a sentence, and in room on the disk, where only the PyTorch for NVIDIA cards is found', async () => {
@@ -230,8 +263,19 @@ describe('the index of PyTorch for the CPU', { timeout: 120_000 }, () => {
   });
 
   it('is not asked for when that card does not show any more: what was made for it stays', async () => {
-    expect(await checkout.setup()).toEqual({ code: 0, said: '' });
-    expect(await checkout.setup({ arguments: ['--device'] })).toEqual({ code: 0, said: 'nvidia' });
+    const env = { KILNWATT_SETUP_DEVICE: '' };
+    expect(await checkout.setup({ env })).toEqual({ code: 0, said: '' });
+    expect(await checkout.setup({ arguments: ['--device'], env })).toEqual({ code: 0, said: 'nvidia' });
+  });
+
+  it('follows KILNWATT_SETUP_DEVICE where an environment for a card is there too, and a wrong value is named', async () => {
+    const device = (value: string) =>
+      checkout.setup({ arguments: ['--device'], env: { KILNWATT_SETUP_DEVICE: value } });
+    expect(await device('cpu')).toEqual({ code: 0, said: 'cpu' });
+    expect(await device('gpu')).toEqual({
+      code: 4,
+      said: "set-up: KILNWATT_SETUP_DEVICE is 'gpu', and cpu or nvidia is needed: correct it or unset it",
+    });
   });
 });
 
