@@ -6,25 +6,32 @@ only pickles is refused. Nothing here imports torch.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 from kilnwatt_worker.errors import WorkerError
 
 INDEX = "model_index.json"
 PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
 VARIANT = "fp16"
-# Components that are left out on purpose: pictures are not judged here.
-LEFT_OUT = ("safety_checker", "image_encoder")
+# Components that are left out on purpose: pictures are neither judged here nor taken as prompts.
+LEFT_OUT = ("safety_checker", "feature_extractor", "image_encoder")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFolder:
     path: Path
     pipeline_class: str
-    components: tuple[str, ...]
+    components: Mapping[str, tuple[str, str]]
+    """Library and class by name."""
     variant: str | None
     """`fp16` when some component has its weights under that name only."""
+
+    def variant_of(self, component: str) -> str | None:
+        """As diffusers chooses: the variant, and plain weights where a component has no variant."""
+        return self.variant if any(_is_variant(file) for file in (self.path / component).iterdir()) else None
 
 
 def judge(path: str) -> ModelFolder:
@@ -33,8 +40,10 @@ def judge(path: str) -> ModelFolder:
     if not folder.is_dir():
         raise WorkerError("model_missing", f"the model folder {path} does not exist; check --model")
     index = _index(folder)
-    components = tuple(name for name, value in index.items() if _is_present(value) and name not in LEFT_OUT)
-    only_variant = [_only_variant(folder / name) for name in components if _has_weights(folder, name, index[name])]
+    components = {
+        name: (value[0], value[1]) for name, value in index.items() if _is_present(value) and name not in LEFT_OUT
+    }
+    only_variant = [_only_variant(folder / name) for name in components if _has_weights(folder, name, components[name])]
     pipeline_class = index.get("_class_name")
     if not isinstance(pipeline_class, str):
         raise WorkerError("model_broken", f"{folder / INDEX} names no pipeline class; fetch the model again")
@@ -56,13 +65,13 @@ def _index(folder: Path) -> dict[str, object]:
     return index
 
 
-def _is_present(value: object) -> bool:
+def _is_present(value: object) -> TypeGuard[list[str]]:
     return isinstance(value, list) and len(value) == 2 and all(isinstance(part, str) for part in value)
 
 
-def _has_weights(folder: Path, name: str, value: object) -> bool:
+def _has_weights(folder: Path, name: str, component: tuple[str, str]) -> bool:
     """Models have weights; tokenizers, processors, feature extractors and schedulers have settings only."""
-    kind = value[1] if isinstance(value, list) else ""
+    _, kind = component
     without = ("Tokenizer", "TokenizerFast", "Scheduler", "Processor", "Extractor", "ProcessorPil", "ProcessorFast")
     if not (folder / name).is_dir():
         raise WorkerError("model_broken", f"the model folder {folder} lacks its part {name}; fetch the model again")
@@ -76,7 +85,11 @@ def _only_variant(component: Path) -> bool:
         if _weights(component, PICKLES):
             raise _unsafe(component)
         raise WorkerError("model_broken", f"the model folder {component.parent} has no {component.name} weights")
-    return all(f".{VARIANT}" in file.name for file in safe)
+    return all(_is_variant(file) for file in safe)
+
+
+def _is_variant(file: Path) -> bool:
+    return f".{VARIANT}" in file.name
 
 
 def _weights(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from kilnwatt_worker.diffusers_engine.load import load_pipeline
+from kilnwatt_worker.diffusers_engine.pipeline_class import pipeline_class_of
 from kilnwatt_worker.errors import WorkerError
-from kilnwatt_worker.model_folder import judge
+from kilnwatt_worker.model_folder import ModelFolder, judge
 from tests.samples import load_of
 
 
@@ -26,6 +28,13 @@ def refusal(path: Path) -> WorkerError:
 def change_index(folder: Path, **changes: object) -> None:
     file = folder / "model_index.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+
+
+def rename_tensor(weights: Path, name: str) -> None:
+    """As in a file that another program has written."""
+    tensors = load_file(weights)
+    tensors[f"foreign.{name}"] = tensors.pop(name)
+    save_file(tensors, weights, {"format": "pt"})
 
 
 def test_a_whole_folder_is_taken_as_it_is(model: Callable[[str], Path]) -> None:
@@ -71,6 +80,11 @@ def test_a_safety_checker_in_the_folder_is_neither_needed_nor_loaded(copy: Path)
     assert load_pipeline(load_of(copy), lambda _level, _message: None).pipe.safety_checker is None
 
 
+def test_a_feature_extractor_that_the_index_names_is_not_needed_either(copy: Path) -> None:
+    change_index(copy, feature_extractor=["transformers", "CLIPImageProcessor"])
+    assert load_pipeline(load_of(copy), lambda _level, _message: None).pipe.feature_extractor is None
+
+
 @pytest.mark.parametrize("lost", ["unet/diffusion_pytorch_model.safetensors", "vae", "model_index.json", "tokenizer"])
 def test_a_folder_that_lacks_a_part_is_broken_and_the_part_is_named(copy: Path, lost: str) -> None:
     part = copy / lost
@@ -88,6 +102,30 @@ def test_weights_that_were_cut_off_are_broken(copy: Path) -> None:
     assert str(copy) in refused.message
 
 
+@pytest.mark.parametrize("part", ["text_encoder", "text_encoder_2"])
+def test_a_text_encoder_that_lacks_a_tensor_is_broken_and_not_filled_up_with_random_numbers(
+    model: Callable[[str], Path], tmp_path: Path, part: str
+) -> None:
+    """The pictures had nothing to do with their prompts, and nobody was told why."""
+    copy = Path(shutil.copytree(model("sdxl"), tmp_path / "copy"))
+    prefix = "" if part == "text_encoder" else "text_model."
+    tensor = f"{prefix}encoder.layers.0.mlp.fc1.weight"
+    rename_tensor(copy / part / "model.safetensors", tensor)
+    refused = refusal(copy)
+    assert refused.code == "model_broken"
+    assert f"its part {part} lacks the tensor {tensor}" in refused.message
+
+
+@pytest.mark.parametrize(("part", "tensor"), [("unet", "conv_in.weight"), ("vae", "decoder.conv_in.weight")])
+def test_a_network_that_lacks_a_tensor_is_broken_before_it_goes_to_its_device(
+    copy: Path, part: str, tensor: str
+) -> None:
+    rename_tensor(copy / part / "diffusion_pytorch_model.safetensors", tensor)
+    refused = refusal(copy)
+    assert refused.code == "model_broken"
+    assert f"its part {part} lacks the tensor {tensor}" in refused.message
+
+
 def test_an_index_that_is_not_json_is_broken(copy: Path) -> None:
     (copy / "model_index.json").write_text("{")
     assert refusal(copy).code == "model_broken"
@@ -99,6 +137,31 @@ def test_a_pipeline_that_is_not_for_text_to_image_is_unsupported(copy: Path, nam
     refused = refusal(copy)
     assert refused.code == "model_unsupported"
     assert name in refused.message
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("StableDiffusionInpaintPipeline", "its call wants image"),
+        ("StableDiffusionControlNetPipeline", "its call wants image"),
+        ("FluxControlPipeline", "its call wants control_image"),
+        ("StableDiffusionAttendAndExcitePipeline", "its call wants token_indices"),
+    ],
+)
+def test_a_pipeline_that_wants_more_than_a_prompt_is_unsupported_before_it_is_loaded(
+    tmp_path: Path, name: str, wanted: str
+) -> None:
+    """An inpainting model was loaded, and then each of its batches failed."""
+    with pytest.raises(WorkerError, match=wanted) as refused:
+        pipeline_class_of(ModelFolder(tmp_path, name, {}, None))
+    assert refused.value.code == "model_unsupported"
+
+
+def test_a_pipeline_that_needs_a_package_which_is_not_installed_names_the_package(copy: Path) -> None:
+    change_index(copy, _class_name="KolorsPipeline")
+    refused = refusal(copy)
+    assert refused.code == "model_unsupported"
+    assert "needs sentencepiece, which is not installed" in refused.message
 
 
 def test_a_family_that_the_folder_contradicts_is_logged(model: Callable[[str], Path]) -> None:

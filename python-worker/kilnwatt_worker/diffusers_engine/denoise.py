@@ -21,6 +21,19 @@ from kilnwatt_worker.parts import Params
 OnStep: TypeAlias = Callable[[int, int], None]
 """Steps done and steps in all. What it raises ends the call between two steps."""
 
+_GIVEN = (
+    "prompt",
+    "height",
+    "width",
+    "num_inference_steps",
+    "guidance_scale",
+    "generator",
+    "output_type",
+    "callback_on_step_end",
+)
+# Without them some pipelines fail in mid-batch although their signature has a default.
+_PICTURES = ("image", "mask_image", "control_image")
+
 
 def denoise(
     loaded: LoadedPipeline, conditioning: Conditioning, params: Params, seeds: Sequence[int], on_step: OnStep
@@ -71,11 +84,14 @@ def scheduler_for(loaded: LoadedPipeline, params: Params, seeds: Sequence[int]) 
     return build_scheduler(sampling, loaded.scheduler_config, loaded.flow_matching, seeds)
 
 
-def unsupported_call(pipe: Pipeline) -> str | None:
-    """Which argument that this stage needs is unknown to the pipeline's call."""
-    known = inspect.signature(type(pipe).__call__).parameters
-    needed = ("prompt", "height", "width", "num_inference_steps", "guidance_scale", "generator", "output_type")
-    return next((name for name in (*needed, "callback_on_step_end") if name not in known), None)
+def unsupported_call(pipeline_class: Pipeline) -> str | None:
+    """Why this stage cannot call such a pipeline: what it would have to give, or what it gives is unknown."""
+    known = inspect.signature(pipeline_class.__call__).parameters
+    foreign = next((name for name, value in known.items() if name not in _GIVEN and _is_wanted(name, value)), None)
+    if foreign is not None:
+        return f"its call wants {foreign}, and here a picture is made of a prompt alone"
+    lacking = next((name for name in _GIVEN if name not in known), None)
+    return None if lacking is None else f"its call has no {lacking}"
 
 
 def _guidance(loaded: LoadedPipeline, params: Params) -> dict[str, object]:
@@ -85,6 +101,12 @@ def _guidance(loaded: LoadedPipeline, params: Params) -> dict[str, object]:
     true = {"true_cfg_scale": params.guidance} if params.guidance > 1 else {}
     distilled = {} if params.distilled_guidance is None else {"guidance_scale": params.distilled_guidance}
     return {**true, **distilled}
+
+
+def _is_wanted(name: str, parameter: inspect.Parameter) -> bool:
+    if name == "self" or parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+        return False
+    return name in _PICTURES or parameter.default is inspect.Parameter.empty
 
 
 def _check_clip_skip(pipe: Pipeline, skip: int) -> None:

@@ -12,10 +12,11 @@ from diffusers import AutoencoderKL, DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError
 
-from kilnwatt_worker.diffusers_engine.denoise import unsupported_call
+from kilnwatt_worker.diffusers_engine.components import refuse_lacking, transformers_components
 from kilnwatt_worker.diffusers_engine.device_errors import device_error
 from kilnwatt_worker.diffusers_engine.optimise import apply, settings_in_effect
 from kilnwatt_worker.diffusers_engine.pipeline import FAMILIES, Family, LoadedPipeline, Pipeline
+from kilnwatt_worker.diffusers_engine.pipeline_class import pipeline_class_of, unsupported
 from kilnwatt_worker.engine import LogTo
 from kilnwatt_worker.errors import WorkerError
 from kilnwatt_worker.messages import Load
@@ -93,41 +94,39 @@ def promises_flow_matching(folder: ModelFolder) -> bool:
 
 
 def _from_folder(folder: ModelFolder, dtype: torch.dtype) -> Pipeline:
-    if not hasattr(diffusers, folder.pipeline_class):
-        raise _unsupported(folder, f"diffusers {diffusers.__version__} has no such pipeline")
-    left_out = {name: None for name in LEFT_OUT if name in _expected(folder)}
+    # Names of parts; diffusers warns about those that it does not have.
+    expected = inspect.signature(pipeline_class_of(folder).__init__).parameters
+    left_out = {name: None for name in LEFT_OUT if name in expected}
     checker = {"requires_safety_checker": False} if "safety_checker" in left_out else {}
     try:
-        return DiffusionPipeline.from_pretrained(
+        pipe = DiffusionPipeline.from_pretrained(
             str(folder.path),
             dtype=dtype,
             use_safetensors=True,
             local_files_only=True,
             variant=folder.variant,
+            **transformers_components(folder, dtype),
             **left_out,
             **checker,
         )
+    except ImportError as error:
+        raise unsupported(folder, _first_line(error)) from error
     except (OSError, KeyError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError) as error:
         if device_error(error, "loading the model") is not None:
             raise
         raise WorkerError("model_broken", f"{folder.path} cannot be loaded: {_first_line(error)}") from error
-
-
-def _expected(folder: ModelFolder) -> tuple[str, ...]:
-    """Parameters of the pipeline class; it warns about names that it does not have."""
-    return tuple(inspect.signature(getattr(diffusers, folder.pipeline_class).__init__).parameters)
+    refuse_lacking(pipe, folder)
+    return pipe
 
 
 def _check_supported(pipe: Pipeline, folder: ModelFolder, family: Family) -> None:
     if not isinstance(getattr(pipe, "vae", None), AutoencoderKL):
-        raise _unsupported(folder, "its pictures are not decoded by an AutoencoderKL")
+        raise unsupported(folder, "its pictures are not decoded by an AutoencoderKL")
     if family != "flux" and hasattr(pipe, "_unpack_latents"):
-        raise _unsupported(folder, "its latents are packed in a way that is not known here")
+        raise unsupported(folder, "its latents are packed in a way that is not known here")
     scheduler = type(pipe.scheduler).__name__
     if scheduler.startswith("EDM"):  # its inputs and outputs are scaled in a way of their own
-        raise _unsupported(folder, f"it was trained for {scheduler}, and none of the schedulers here works with that")
-    if (lacking := unsupported_call(pipe)) is not None:
-        raise _unsupported(folder, f"its call has no {lacking}")
+        raise unsupported(folder, f"it was trained for {scheduler}, and none of the schedulers here works with that")
 
 
 def _keep_old_name_of_clip(pipe: Pipeline) -> None:
@@ -136,10 +135,6 @@ def _keep_old_name_of_clip(pipe: Pipeline) -> None:
     if isinstance(encoder, transformers.CLIPTextModel) and not hasattr(encoder, "text_model"):
         # Past nn.Module's own __setattr__, which would make the encoder a part of itself.
         object.__setattr__(encoder, "text_model", encoder)
-
-
-def _unsupported(folder: ModelFolder, reason: str) -> WorkerError:
-    return WorkerError("model_unsupported", f"{folder.path} is a {folder.pipeline_class}: {reason}")
 
 
 def _first_line(error: Exception) -> str:
