@@ -82,14 +82,21 @@ export function work(parts: WorkParts): Working {
       }
     },
   });
-  const inHand = new Set<string>();
+  /** Of each job in hand, the last of its trips: resolves when that one has ended, however it did. */
+  const trips = new Map<string, Promise<void>>();
+  // A queue whose lock ran out while this host slept hands a job out again although it is in hand. The second trip
+  // waits for the first one, and then finds in the store whether anything is left to do.
   const handle = async (job: Job, signal: AbortSignal): Promise<void> => {
-    if (inHand.has(job.id)) throw new AppError(`${job.id} is being made already`, { code: 'in_hand', retryable: true });
-    inHand.add(job.id);
+    const before = trips.get(job.id);
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+    trips.set(job.id, ended);
     try {
+      await before;
+      if (stopping !== null) throw new HandedBack();
       await batcher.submit(job, signal);
     } finally {
-      inHand.delete(job.id);
+      end();
+      if (trips.get(job.id) === ended) trips.delete(job.id);
     }
   };
   const onUnreadable = (id: string, { code, message }: AppError): Promise<void> => {

@@ -167,8 +167,8 @@ export interface Provider extends Checked {
   /** The model hash that a device has loaded now, or null. */
   resident(device: string): string | null;
   /**
-   * Works one batch off. Resolves with one answer a job; rejects only with WorkerDied before any
-   * answer, UnavailableError, or the signal's reason. One call a device at a time.
+   * Works one batch off. Resolves with one answer a job, also where the worker died or nothing could be loaded;
+   * rejects only with UnavailableError, or the signal's reason. One call a device at a time.
    */
   make(
     batch: Batch,
@@ -386,8 +386,11 @@ export interface Store extends Checked {
    * entry is booked as overhead `redone`. Writing the same settlement twice changes nothing.
    */
   settle(settlement: Settlement): Promise<void>;
-  /** Everything of the run that is not settled becomes `interrupted`; returns the ids. */
-  interrupt(runId: string): Promise<readonly string[]>;
+  /**
+   * Everything of the run that is not settled becomes `interrupted`, if `launch` is still what claimed the run last:
+   * whoever claimed it meanwhile keeps it. Returns the ids.
+   */
+  interrupt(runId: string, launch: string): Promise<readonly string[]>;
   /**
    * Sums over entries of the run written after `seq`. The last picture of a job that is done counts as `active` also
    * where it was booked as `redone`, if the job's active entry is older than `seq`: it is what this stretch made.

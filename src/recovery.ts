@@ -36,7 +36,7 @@ export async function recover(parts: RecoveryParts): Promise<Recovered> {
       await waitAgain(parts, lost);
       continue;
     }
-    if ((await parts.store.interrupt(run.id)).length > 0) interrupted.push(run);
+    if ((await parts.store.interrupt(run.id, run.launch)).length > 0) interrupted.push(run);
   }
   return { interrupted, adopted };
 }
@@ -55,12 +55,12 @@ export async function reconcileQueue(parts: RecoveryParts & { readonly queue: Qu
   }
 }
 
-/** Takes a run's unsettled jobs out: the store first, so that a worker which meets one drops it. */
+/** Takes out what is left of a run that `launch` claimed: the store first, so that a worker which meets a job drops it. */
 export async function interruptRun(
   parts: { readonly store: Store; readonly queue: Queue | null },
-  runId: string,
+  run: Pick<RunRow, 'id' | 'launch'>,
 ): Promise<number> {
-  const ids = await parts.store.interrupt(runId);
+  const ids = await parts.store.interrupt(run.id, run.launch);
   try {
     await parts.queue?.remove(ids);
   } catch (error) {

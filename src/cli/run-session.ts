@@ -1,9 +1,9 @@
 import type { Prices } from '../cost/receipt.ts';
-import { sentenceOf } from '../errors.ts';
+import { InputError, sentenceOf } from '../errors.ts';
 import type { Job, JobRow, RunRow } from '../ports.ts';
 import { type Ask, type PlannedRun, planSubmission } from '../submission.ts';
 import type { Millis } from '../units.ts';
-import type { App } from './app.ts';
+import type { App, Interrupts } from './app.ts';
 import { EXIT, exitCodeOf, explain } from './exit.ts';
 import { follow } from './follow.ts';
 import { failureOf, imageOf, jobOf, type Reporter } from './run-events.ts';
@@ -16,8 +16,7 @@ export interface RunSessionOptions {
   readonly prices: Prices;
   readonly reporter: Reporter;
   readonly dryRun: boolean;
-  /** How often the user has asked to stop so far. */
-  interrupts(): number;
+  readonly interrupts: Interrupts;
 }
 
 /**
@@ -33,22 +32,10 @@ export async function runSession(options: RunSessionOptions): Promise<number> {
     onProgress: () => reporter.tick(),
     onNote: (text) => reporter.note(text),
   });
-  if (!options.dryRun) await session.enter();
-  const { clock, models, images, launch, isAlive, randomSeed } = app;
-  const planned = await planSubmission(
-    { clock, models, images, launch, isAlive, randomSeed, store: await app.store() },
-    options.ask,
-  );
-  if (!options.dryRun && planned.jobs.length > 0) {
-    await requireRoom(app, planned.jobs);
-    await session.ready();
-  }
+  if (options.dryRun) return showPlan(await plan(options), reporter);
+  await session.enter();
+  const planned = await submitted(options, session);
   for (const run of session.cutOff) reporter.note(cutOffNote(run, planned.run.id));
-  if (options.dryRun) {
-    announce(planned, reporter);
-    for (const job of planned.jobs) reporter.event(jobOf(job, 'planned'));
-    return EXIT.done;
-  }
   const making = new Making(options, session, planned);
   const end = await making.toTheEnd();
   reporter.event(
@@ -56,12 +43,56 @@ export async function runSession(options: RunSessionOptions): Promise<number> {
       planned,
       ...making.counts,
       store: await app.store(),
-      seconds: (clock.monotonic() - began) / 1000,
+      seconds: (app.clock.monotonic() - began) / 1000,
       currency: app.loaded.config.tariff.currency,
     }),
   );
   if (end !== null) return end;
   return making.counts.failed + planned.plan.failed.length > 0 ? EXIT.someFailed : EXIT.done;
+}
+
+async function plan({ app, ask }: RunSessionOptions): Promise<PlannedRun> {
+  const { clock, models, images, launch, isAlive, randomSeed } = app;
+  return planSubmission({ clock, models, images, launch, isAlive, randomSeed, store: await app.store() }, ask);
+}
+
+function showPlan(planned: PlannedRun, reporter: Reporter): number {
+  announce(planned, reporter);
+  for (const job of planned.jobs) reporter.event(jobOf(job, 'planned'));
+  return EXIT.done;
+}
+
+/**
+ * The plan, once it is in store and queue. Where nobody named the run, another process that took the name or the
+ * interrupted run first is no reason to fail: the next plan finds that out and takes something else.
+ */
+async function submitted(options: RunSessionOptions, session: Session): Promise<PlannedRun> {
+  const { app, ask, interrupts } = options;
+  for (let attempt = 1; ; attempt += 1) {
+    const planned = await plan(options);
+    if (planned.jobs.length === 0) return planned;
+    await requireRoom(app, planned.jobs);
+    await session.ready();
+    interrupts.take();
+    try {
+      await session.start(planned);
+      return planned;
+    } catch (error) {
+      const taken = error instanceof InputError && error.code === 'run_busy';
+      if (taken && ask.name === null && attempt < PLANS) continue;
+      await session
+        .interrupt(heldBy(app, planned))
+        .catch((second: unknown) => options.reporter.note(sentenceOf(second)));
+      throw error;
+    }
+  }
+}
+
+/** Of a run that nobody named; each but the last is lost to a process that was faster. */
+const PLANS = 20;
+
+function heldBy({ launch }: App, { run }: PlannedRun): Pick<RunRow, 'id' | 'launch'> {
+  return { id: run.id, launch };
 }
 
 /** From the submission until everything is settled, the user stops it, or nothing can go on. */
@@ -72,7 +103,6 @@ class Making {
   readonly #waitingFor: Set<string>;
   #nextLook: Millis = 0;
   #stopping: Promise<void> | null = null;
-  #submitted = false;
   #made = 0;
   #failed = 0;
 
@@ -85,7 +115,8 @@ class Making {
 
   /** What this command has seen, and the store's sequence at its beginning. */
   get counts(): { readonly made: number; readonly failed: number; readonly since: number | null } {
-    return { made: this.#made, failed: this.#failed, since: this.#submitted ? this.#planned.since : null };
+    const { jobs, since } = this.#planned;
+    return { made: this.#made, failed: this.#failed, since: jobs.length > 0 ? since : null };
   }
 
   /** The exit code if it is not told by the counts alone. */
@@ -104,13 +135,8 @@ class Making {
     return this.#ending();
   }
 
-  /** The run is announced once this process holds it. */
   async #begin(): Promise<void> {
     const { app, reporter } = this.#options;
-    if (this.#planned.jobs.length > 0) {
-      await this.#session.start(this.#planned);
-      this.#submitted = true;
-    }
     announce(this.#planned, reporter);
     await reportEarlier(app, this.#planned, reporter);
     for (const job of this.#planned.jobs) reporter.event(jobOf(job, 'queued'));
@@ -152,7 +178,7 @@ class Making {
   async #goOn(): Promise<boolean> {
     const { app, reporter } = this.#options;
     reporter.tick();
-    if (this.#session.fatal !== null || this.#options.interrupts() > 0) return this.#windDown();
+    if (this.#session.fatal !== null || this.#options.interrupts.count() > 0) return this.#windDown();
     const now = app.clock.monotonic();
     if (!this.#session.works && now >= this.#nextLook) {
       this.#nextLook = now + TAKE_OVER_EVERY_MS;
@@ -174,7 +200,7 @@ class Making {
   }
 
   async #takeOut(): Promise<void> {
-    if (this.#planned.jobs.length > 0) await this.#session.interrupt(this.#planned.run.id);
+    if (this.#planned.jobs.length > 0) await this.#session.interrupt(heldBy(this.#options.app, this.#planned));
   }
 
   #sayDetached(): number {
@@ -194,7 +220,7 @@ class Making {
     }
     const left = this.#planned.jobs.length - this.#made - this.#failed;
     if (left === 0) return null;
-    const why = interrupts() > 0 ? 'Interrupted' : 'Somebody else took the rest of the run out';
+    const why = interrupts.count() > 0 ? 'Interrupted' : 'Somebody else took the rest of the run out';
     reporter.note(
       `${why}; the same command${this.#planned.run.named ? '' : ' without --new'} goes on where it stopped.`,
     );

@@ -98,12 +98,12 @@ export class Session {
     await this.#working.stop();
     const { app } = this.#options;
     const open = await (await app.store()).openRuns();
-    for (const run of open) if (!app.isAlive(run.launch)) await this.interrupt(run.id);
+    for (const run of open) if (!app.isAlive(run.launch)) await this.interrupt(run);
   }
 
-  /** Takes what is left of a run out of store and queue. */
-  async interrupt(runId: string): Promise<number> {
-    return interruptRun({ store: await this.#options.app.store(), queue: this.#queue }, runId);
+  /** Takes what is left of a run out of store and queue, if that launch still holds it. */
+  async interrupt(run: Pick<RunRow, 'id' | 'launch'>): Promise<number> {
+    return interruptRun({ store: await this.#options.app.store(), queue: this.#queue }, run);
   }
 
   async #enqueue(jobs: readonly Job[]): Promise<void> {
@@ -127,16 +127,23 @@ export class Session {
     return queue;
   }
 
-  /** As a client, waits out the moment in which the owner changes; this process may be the next. */
+  /**
+   * As a client, waits until the owner's queue is there, which may take a model's download, and over the moment in
+   * which the owner changes; this process may be the next.
+   */
   async #patiently<T>(attempt: () => Promise<T>): Promise<T> {
-    const { clock } = this.#options.app;
+    const { app, onNote } = this.#options;
+    const { clock } = app;
+    const ownServer = app.loaded.config.redisUrl === null;
     const deadline = clock.monotonic() + ATTACH_PATIENCE_MS;
-    for (;;) {
+    for (let told = false; ; told = true) {
       const owned = this.#recovered;
       try {
         return await attempt();
       } catch (error) {
-        if (owned || !(error instanceof UnavailableError) || clock.monotonic() > deadline) throw error;
+        if (owned || !(error instanceof UnavailableError)) throw error;
+        if (!ownServer && clock.monotonic() > deadline) throw error;
+        if (!told && ownServer) onNote('Waiting for the kilnwatt that owns this data folder: its queue is not up yet.');
         this.#queue = null;
         await pause(clock, RETRY_MS);
       }
@@ -166,6 +173,6 @@ export class Session {
   }
 }
 
-/** As long as the owner's server may take to read a long file back. */
+/** For another server than our own: as long as it may take to read a long file back. */
 const ATTACH_PATIENCE_MS: Millis = 120_000;
 const RETRY_MS: Millis = 200;
