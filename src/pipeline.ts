@@ -39,6 +39,8 @@ export interface WorkParts extends TripParts {
 }
 
 export interface Working {
+  /** Whether a batch is under way. */
+  readonly busy: boolean;
   /** Hands back what has not begun, finishes the running batches, and takes nothing more. May be called twice. */
   stop(): Promise<void>;
 }
@@ -49,6 +51,7 @@ const DEATHS_IN_A_ROW = 10;
 /** Works the queue off, batch by batch on every device of the provider, until stopped. */
 export function work(parts: WorkParts): Working {
   let batches = 0;
+  let underWay = 0;
   let deathsInARow = 0;
   let stopping: Promise<void> | null = null;
   const stop = (): Promise<void> => {
@@ -69,6 +72,7 @@ export function work(parts: WorkParts): Working {
     onWindow: (window) => worker.setWindow(window),
     run: async (jobs, key, device) => {
       batches += 1;
+      underWay += 1;
       try {
         const { answers, fatal, died } = await workOff(parts, { id: `${parts.launch}-${batches}`, key, device, jobs });
         deathsInARow = died ? deathsInARow + 1 : 0;
@@ -79,6 +83,8 @@ export function work(parts: WorkParts): Working {
         await handBack(parts, jobs);
         halt(fatalOf(error));
         throw new HandedBack();
+      } finally {
+        underWay -= 1;
       }
     },
   });
@@ -109,7 +115,12 @@ export function work(parts: WorkParts): Working {
     batcher.release(new HandedBack());
     await stopped;
   };
-  return { stop };
+  return {
+    stop,
+    get busy() {
+      return underWay > 0;
+    },
+  };
 }
 
 /** A job that failed before travels alone: whoever it takes down with it, it is not its neighbours. */

@@ -1,23 +1,13 @@
-import type { Prices } from '../cost/receipt.ts';
-import { InputError, sentenceOf } from '../errors.ts';
-import type { Job, JobRow, RunRow } from '../ports.ts';
-import { type Ask, type PlannedRun, planSubmission } from '../submission.ts';
+import { sentenceOf } from '../errors.ts';
+import type { JobRow, RunRow } from '../ports.ts';
+import type { PlannedRun } from '../submission.ts';
 import type { Millis } from '../units.ts';
-import type { App, Interrupts } from './app.ts';
 import { EXIT, exitCodeOf, explain } from './exit.ts';
 import { follow } from './follow.ts';
-import { failureOf, imageOf, jobOf, type Reporter } from './run-events.ts';
+import { failureOf, imageOf, jobOf } from './run-events.ts';
+import { announce, heldBy, plan, type RunSessionOptions, reportEarlier, showPlan, submitted } from './run-plan.ts';
 import { summaryOf } from './run-summary.ts';
 import { Session } from './session.ts';
-
-export interface RunSessionOptions {
-  readonly app: App;
-  readonly ask: Ask;
-  readonly prices: Prices;
-  readonly reporter: Reporter;
-  readonly dryRun: boolean;
-  readonly interrupts: Interrupts;
-}
 
 /**
  * One `kilnwatt run` from the plan to the summary.
@@ -49,50 +39,6 @@ export async function runSession(options: RunSessionOptions): Promise<number> {
   );
   if (end !== null) return end;
   return making.counts.failed + planned.plan.failed.length > 0 ? EXIT.someFailed : EXIT.done;
-}
-
-async function plan({ app, ask }: RunSessionOptions): Promise<PlannedRun> {
-  const { clock, models, images, launch, isAlive, randomSeed } = app;
-  return planSubmission({ clock, models, images, launch, isAlive, randomSeed, store: await app.store() }, ask);
-}
-
-function showPlan(planned: PlannedRun, reporter: Reporter): number {
-  announce(planned, reporter);
-  for (const job of planned.jobs) reporter.event(jobOf(job, 'planned'));
-  return EXIT.done;
-}
-
-/**
- * The plan, once it is in store and queue. Where nobody named the run, another process that took the name or the
- * interrupted run first is no reason to fail: the next plan finds that out and takes something else.
- */
-async function submitted(options: RunSessionOptions, session: Session): Promise<PlannedRun> {
-  const { app, ask, interrupts } = options;
-  for (let attempt = 1; ; attempt += 1) {
-    const planned = await plan(options);
-    if (planned.jobs.length === 0) return planned;
-    await requireRoom(app, planned.jobs);
-    await session.ready();
-    interrupts.take();
-    try {
-      await session.start(planned);
-      return planned;
-    } catch (error) {
-      const taken = error instanceof InputError && error.code === 'run_busy';
-      if (taken && ask.name === null && attempt < PLANS) continue;
-      await session
-        .interrupt(heldBy(app, planned))
-        .catch((second: unknown) => options.reporter.note(sentenceOf(second)));
-      throw error;
-    }
-  }
-}
-
-/** Of a run that nobody named; each but the last is lost to a process that was faster. */
-const PLANS = 20;
-
-function heldBy({ launch }: App, { run }: PlannedRun): Pick<RunRow, 'id' | 'launch'> {
-  return { id: run.id, launch };
 }
 
 /** From the submission until everything is settled, the user stops it, or nothing can go on. */
@@ -139,7 +85,22 @@ class Making {
     const { app, reporter } = this.#options;
     announce(this.#planned, reporter);
     await reportEarlier(app, this.#planned, reporter);
+    this.#sayWhatStays();
+    if (this.#planned.jobs.length > 0 && !this.#session.works)
+      reporter.note(
+        'Another kilnwatt owns this data folder and makes these pictures too, after those it has begun with.',
+      );
     for (const job of this.#planned.jobs) reporter.event(jobOf(job, 'queued'));
+  }
+
+  /** What is done stays as it was made, whatever is asked for now. */
+  #sayWhatStays(): void {
+    const { ask, reporter } = this.#options;
+    const { done } = this.#planned.plan;
+    const moved = ask.out !== null && done.some((row) => !row.path.startsWith(`${ask.out}/`));
+    const [first] = done;
+    if (moved && first !== undefined)
+      reporter.note(`What was done before stays where it is, not in ${ask.out}: ${first.path} and so on.`);
   }
 
   async #follow(): Promise<void> {
@@ -180,9 +141,9 @@ class Making {
     reporter.tick();
     if (this.#session.fatal !== null || this.#options.interrupts.count() > 0) return this.#windDown();
     const now = app.clock.monotonic();
-    if (!this.#session.works && now >= this.#nextLook) {
-      this.#nextLook = now + TAKE_OVER_EVERY_MS;
-      await this.#session.takeOver();
+    if (now >= this.#nextLook) {
+      this.#nextLook = now + (this.#session.works ? LOOK_AFTER_EVERY_MS : TAKE_OVER_EVERY_MS);
+      await this.#session.tend();
     }
     return true;
   }
@@ -229,40 +190,10 @@ class Making {
 }
 
 const TAKE_OVER_EVERY_MS: Millis = 1_000;
+const LOOK_AFTER_EVERY_MS: Millis = 5_000;
 
 function cutOffNote({ id, name }: RunRow, thisRun: string): string {
   return id === thisRun
     ? `the run ${name} had been cut off`
     : `the run ${name} had been cut off; its command goes on with it`;
-}
-
-/** Looks before anything is queued: a disk that is full, or a folder that may not be written to. */
-async function requireRoom(app: App, [first]: readonly Job[]): Promise<void> {
-  if (first === undefined) return;
-  const { target, id } = first;
-  await app.images.discard(await app.images.prepare(target, id));
-}
-
-function announce(planned: PlannedRun, reporter: Reporter): void {
-  const { run, plan } = planned;
-  reporter.event({
-    event: 'run',
-    run: run.id,
-    name: run.name,
-    resumed: planned.existing !== null,
-    jobs: planned.total,
-    to_make: planned.jobs.length,
-    cached: plan.done.length,
-    failed: plan.failed.length,
-    removed: plan.removed.length,
-    out_dir: planned.folder,
-  });
-}
-
-/** What was done or failed before; a picture that the user threw away has no path any more. */
-async function reportEarlier(app: App, planned: PlannedRun, reporter: Reporter): Promise<void> {
-  for (const row of planned.plan.done) {
-    reporter.event(imageOf(row, true, (await app.images.exists(row.path)) ? row.path : null));
-  }
-  for (const row of planned.plan.failed) reporter.event(failureOf(row));
 }

@@ -3,7 +3,7 @@ import { type AppError, UnavailableError } from '../errors.ts';
 import { submit, type Working, work } from '../pipeline.ts';
 import type { Job, Progress, Queue, RunRow } from '../ports.ts';
 import { pause } from '../process/clock.ts';
-import { interruptRun, reconcileQueue, recover } from '../recovery.ts';
+import { addMissing, interruptRun, reconcileQueue, recover } from '../recovery.ts';
 import type { PlannedRun } from '../submission.ts';
 import type { Millis } from '../units.ts';
 import type { App } from './app.ts';
@@ -28,6 +28,8 @@ export class Session {
   #working: Working | null = null;
   #fatal: AppError | null = null;
   #cutOff: readonly RunRow[] = [];
+  /** At the last look nothing was being made. */
+  #wasIdle = false;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -92,6 +94,26 @@ export class Session {
     this.#working = await this.#work(queue);
   }
 
+  /**
+   * To be called now and then. Becomes the owner where the last one has left; as such looks after a queue that hands
+   * nothing out although there is work.
+   */
+  async tend(): Promise<void> {
+    if (this.#working === null) return this.takeOver();
+    const idle = !this.#working.busy;
+    const looksAgain = idle && this.#wasIdle;
+    this.#wasIdle = idle;
+    const { app, onNote } = this.#options;
+    if (!looksAgain || this.#queue === null) return;
+    try {
+      const added = await addMissing({ store: await app.store(), queue: this.#queue, isAlive: app.isAlive });
+      if (added > 0) onNote(`The queue had lost ${counted(added, 'job')}; back from the database.`);
+    } catch (error) {
+      // Without its server there is nothing to look after; the worker waits for it.
+      if (!(error instanceof UnavailableError)) throw error;
+    }
+  }
+
   /** Finishes the running batches, hands back the rest, and takes runs out that nobody waits for any more. */
   async stop(): Promise<void> {
     if (this.#working === null) return;
@@ -120,8 +142,7 @@ export class Session {
     const owner = await this.enter();
     const queue = await app.queue(owner ? 'owner' : 'client');
     if (owner) {
-      const { clock, images, isAlive } = app;
-      await reconcileQueue({ clock, images, isAlive, queue, store: await app.store() });
+      await reconcileQueue({ queue, isAlive: app.isAlive, store: await app.store() });
     }
     this.#queue = queue;
     return queue;

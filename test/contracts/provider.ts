@@ -5,7 +5,7 @@ import { inflateSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { UnavailableError } from '../../src/errors.ts';
 import type { Request } from '../../src/job/request.ts';
-import type { Batch, BatchResult, Failure, Made, Progress, Provider } from '../../src/ports.ts';
+import type { Batch, BatchResult, Made, Progress, Provider } from '../../src/ports.ts';
 
 /** Words in prompts that the provider under test is told to misbehave on, and how slow its steps are. */
 export interface Misbehaviour {

@@ -23,6 +23,7 @@ const MODEL: Model = {
   sizeMultiple: 8,
   defaults: { steps: 2, guidance: 7, distilledGuidance: null, scheduler: 'dpmpp_2m', schedule: 'karras' },
   schedulers: ['dpmpp_2m'],
+  clipLayers: 12,
 };
 
 /** The provider writes real temporary files, so that their folder has to be there. */
