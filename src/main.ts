@@ -1,23 +1,23 @@
 #!/usr/bin/env -S node --max-semi-space-size=2 --heap-growing-percent=15
 import { randomInt } from 'node:crypto';
-import { constants } from 'node:fs';
-import { access, mkdir, readFile } from 'node:fs/promises';
-import { isAbsolute, join } from 'node:path';
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { v7 as uuidv7 } from 'uuid';
-import type { App } from './cli/app.ts';
+import type { App, Interrupts } from './cli/app.ts';
 import type { Part } from './cli/doctor.ts';
 import { hostParts } from './cli/doctor-checks.ts';
 import { EXIT } from './cli/exit.ts';
 import type { Io } from './cli/io.ts';
 import { main } from './cli/program.ts';
 import { type Config, type ConfigSources, type LoadedConfig, loadConfig } from './config.ts';
-import { type AppError, sentenceOf, UnavailableError } from './errors.ts';
+import { type AppError, UnavailableError } from './errors.ts';
 import { DiskImages } from './images/disk.ts';
 import { hubFetcher } from './model/fetch.ts';
 import { DiskRegistry } from './model/registry.ts';
 import type { Provider, Store } from './ports.ts';
 import { systemClock } from './process/clock.ts';
 import { type Lock, Presence, tryLock } from './process/lock.ts';
+import { runBriefly } from './process/run-briefly.ts';
 import { LocalProvider } from './provider/local.ts';
 import { BullmqQueue } from './queue/bullmq.ts';
 import { keepRunning } from './queue/keep-running.ts';
@@ -199,32 +199,40 @@ function millis(seconds: number | null): number | null {
 
 /** Looks before anything is queued; what is wrong inside the environment shows when the worker starts. */
 async function requirePython(python: string): Promise<void> {
-  if (!isAbsolute(python)) return;
-  try {
-    await access(python, constants.X_OK);
-  } catch (cause) {
-    const sentence = `there is no Python at ${python}; run scripts/setup, or set python to the worker's interpreter (${sentenceOf(cause)})`;
-    throw new UnavailableError(sentence, { code: 'python_missing', cause });
-  }
+  const { ok, complaint } = await runBriefly(python, ['--version'], { limit: PYTHON_START_MS });
+  if (ok) return;
+  const sentence = `there is no Python at ${python}; run scripts/setup, or set python to the worker's interpreter (${complaint})`;
+  throw new UnavailableError(sentence, { code: 'python_missing' });
 }
 
-let interrupts = 0;
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.on(signal, () => {
-    // A terminal that closes says so more than once.
-    if (signal === 'SIGHUP' && interrupts > 0) return;
-    interrupts += 1;
-    // The children die with this process; what was half done is found by the next start.
-    if (interrupts > 1) {
-      process.stderr.write('Stopped now; the same command goes on where it stopped.\n');
+/** From a cold disk. */
+const PYTHON_START_MS = 30_000;
+
+/** The children die with this process; what was half done is found by the next start. */
+function listenForInterrupts(): Interrupts {
+  let count = 0;
+  let taken = false;
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      // A terminal that closes says so more than once.
+      if (signal === 'SIGHUP' && count > 0) return;
+      count += 1;
+      if (taken && count === 1) return;
+      process.stderr.write(taken ? 'Stopped now; the same command goes on where it stopped.\n' : 'Interrupted.\n');
       process.exit(EXIT.interrupted);
-    }
-  });
+    });
+  }
+  return {
+    count: () => count,
+    take: () => {
+      taken = true;
+    },
+  };
 }
 
 const { version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { version: string };
 process.exitCode = await main(process.argv.slice(2), {
   version,
   buildApp: (flags: NonNullable<ConfigSources['flags']>, io) => new LocalApp(loadConfig({ flags }), io, version),
-  interrupts: () => interrupts,
+  interrupts: listenForInterrupts(),
 });

@@ -39,6 +39,8 @@ export interface WorkParts extends TripParts {
 }
 
 export interface Working {
+  /** Whether a batch is under way. */
+  readonly busy: boolean;
   /** Hands back what has not begun, finishes the running batches, and takes nothing more. May be called twice. */
   stop(): Promise<void>;
 }
@@ -49,6 +51,7 @@ const DEATHS_IN_A_ROW = 10;
 /** Works the queue off, batch by batch on every device of the provider, until stopped. */
 export function work(parts: WorkParts): Working {
   let batches = 0;
+  let underWay = 0;
   let deathsInARow = 0;
   let stopping: Promise<void> | null = null;
   const stop = (): Promise<void> => {
@@ -69,6 +72,7 @@ export function work(parts: WorkParts): Working {
     onWindow: (window) => worker.setWindow(window),
     run: async (jobs, key, device) => {
       batches += 1;
+      underWay += 1;
       try {
         const { answers, fatal, died } = await workOff(parts, { id: `${parts.launch}-${batches}`, key, device, jobs });
         deathsInARow = died ? deathsInARow + 1 : 0;
@@ -79,17 +83,26 @@ export function work(parts: WorkParts): Working {
         await handBack(parts, jobs);
         halt(fatalOf(error));
         throw new HandedBack();
+      } finally {
+        underWay -= 1;
       }
     },
   });
-  const inHand = new Set<string>();
+  /** Of each job in hand, the last of its trips: resolves when that one has ended, however it did. */
+  const trips = new Map<string, Promise<void>>();
+  // A queue whose lock ran out while this host slept hands a job out again although it is in hand. The second trip
+  // waits for the first one, and then finds in the store whether anything is left to do.
   const handle = async (job: Job, signal: AbortSignal): Promise<void> => {
-    if (inHand.has(job.id)) throw new AppError(`${job.id} is being made already`, { code: 'in_hand', retryable: true });
-    inHand.add(job.id);
+    const before = trips.get(job.id);
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+    trips.set(job.id, ended);
     try {
+      await before;
+      if (stopping !== null) throw new HandedBack();
       await batcher.submit(job, signal);
     } finally {
-      inHand.delete(job.id);
+      end();
+      if (trips.get(job.id) === ended) trips.delete(job.id);
     }
   };
   const onUnreadable = (id: string, { code, message }: AppError): Promise<void> => {
@@ -102,7 +115,12 @@ export function work(parts: WorkParts): Working {
     batcher.release(new HandedBack());
     await stopped;
   };
-  return { stop };
+  return {
+    stop,
+    get busy() {
+      return underWay > 0;
+    },
+  };
 }
 
 /** A job that failed before travels alone: whoever it takes down with it, it is not its neighbours. */

@@ -51,15 +51,18 @@ export interface Model {
   readonly defaults: Pick<Request, 'steps' | 'guidance' | 'distilledGuidance' | 'scheduler' | 'schedule'>;
   /** Schedulers that this model can be sampled with. */
   readonly schedulers: readonly Request['scheduler'][];
+  /** Of the CLIP text encoder that clip skip counts in; null where the family has none. */
+  readonly clipLayers: number | null;
 }
 
 export interface ModelRegistry extends Checked {
   /**
    * @param name a folder, a name of a model in the models folder, or a hub id (`org/name`)
+   * @param options.download false: a hub id that is not on this disk counts as missing
    * @throws InputError `model_missing`, `model_unsafe` (pickle weights only), `model_broken`
    * @throws UnavailableError `model_unreachable` when a hub id is not on disk and cannot be fetched
    */
-  resolve(name: string): Promise<Model>;
+  resolve(name: string, options?: { readonly download?: boolean }): Promise<Model>;
   /** Names in the models folder. */
   list(): Promise<readonly string[]>;
 }
@@ -167,8 +170,8 @@ export interface Provider extends Checked {
   /** The model hash that a device has loaded now, or null. */
   resident(device: string): string | null;
   /**
-   * Works one batch off. Resolves with one answer a job; rejects only with WorkerDied before any
-   * answer, UnavailableError, or the signal's reason. One call a device at a time.
+   * Works one batch off. Resolves with one answer a job, also where the worker died or nothing could be loaded;
+   * rejects only with UnavailableError, or the signal's reason. One call a device at a time.
    */
   make(
     batch: Batch,
@@ -302,7 +305,10 @@ export interface Receipt {
   readonly provider: string;
   readonly device: string;
   readonly engine: string;
+  /** As it was asked for; what became of it on the device is in `settings`. */
   readonly preset: string;
+  /** In effect in the engine, as the worker found them: dtype, attention, offload … Empty where nothing was loaded. */
+  readonly settings: EngineFacts['settings'];
   readonly model: string;
   readonly batch: { readonly id: string; readonly size: number };
   /** This image's share of the batch's seconds, and the batch's own. */
@@ -386,8 +392,11 @@ export interface Store extends Checked {
    * entry is booked as overhead `redone`. Writing the same settlement twice changes nothing.
    */
   settle(settlement: Settlement): Promise<void>;
-  /** Everything of the run that is not settled becomes `interrupted`; returns the ids. */
-  interrupt(runId: string): Promise<readonly string[]>;
+  /**
+   * Everything of the run that is not settled becomes `interrupted`, if `launch` is still what claimed the run last:
+   * whoever claimed it meanwhile keeps it. Returns the ids.
+   */
+  interrupt(runId: string, launch: string): Promise<readonly string[]>;
   /**
    * Sums over entries of the run written after `seq`. The last picture of a job that is done counts as `active` also
    * where it was booked as `redone`, if the job's active entry is older than `seq`: it is what this stretch made.

@@ -36,31 +36,51 @@ export async function recover(parts: RecoveryParts): Promise<Recovered> {
       await waitAgain(parts, lost);
       continue;
     }
-    if ((await parts.store.interrupt(run.id)).length > 0) interrupted.push(run);
+    if ((await parts.store.interrupt(run.id, run.launch)).length > 0) interrupted.push(run);
   }
   return { interrupted, adopted };
 }
 
-/** Makes the queue say what the store says: jobs of living runs, each once; nothing else. */
-export async function reconcileQueue(parts: RecoveryParts & { readonly queue: Queue }): Promise<void> {
-  const runs = (await parts.store.openRuns()).filter((run) => parts.isAlive(run.launch));
-  const living = new Set(runs.map((run) => run.id));
+type QueueParts = Pick<RecoveryParts, 'store' | 'isAlive'> & { readonly queue: Queue };
+
+/** For the owner before it works: makes the queue say what the store says, jobs of living runs, each once; nothing else. */
+export async function reconcileQueue(parts: QueueParts): Promise<void> {
+  const living = new Set((await livingRuns(parts)).map((run) => run.id));
   await parts.queue.reclaim((job) => living.has(job.runId));
-  if (runs.length === 0) return;
-  const queued = new Set(await parts.queue.ids());
-  for (const run of runs) {
-    const jobs = await parts.store.payloads(run.id, ['submitting', 'queued', 'running']);
-    await parts.queue.add(jobs.filter((job) => !queued.has(job.id)));
-    await parts.store.markQueued(run.id);
-  }
+  await addMissing(parts);
 }
 
-/** Takes a run's unsettled jobs out: the store first, so that a worker which meets one drops it. */
+/**
+ * Adds what the store calls open and the queue lacks: a server that came back without its data, or was emptied, would
+ * otherwise leave its runs waiting for ever. A job that was settled meanwhile and is added all the same is dropped by
+ * whoever takes it, because the store has the last word.
+ * @returns how many there were
+ */
+export async function addMissing(parts: QueueParts): Promise<number> {
+  const runs = await livingRuns(parts);
+  if (runs.length === 0) return 0;
+  const queued = new Set(await parts.queue.ids());
+  let added = 0;
+  for (const run of runs) {
+    const jobs = await parts.store.payloads(run.id, ['submitting', 'queued', 'running']);
+    const missing = jobs.filter((job) => !queued.has(job.id));
+    await parts.queue.add(missing);
+    await parts.store.markQueued(run.id);
+    added += missing.length;
+  }
+  return added;
+}
+
+async function livingRuns({ store, isAlive }: QueueParts): Promise<readonly RunRow[]> {
+  return (await store.openRuns()).filter((run) => isAlive(run.launch));
+}
+
+/** Takes out what is left of a run that `launch` claimed: the store first, so that a worker which meets a job drops it. */
 export async function interruptRun(
   parts: { readonly store: Store; readonly queue: Queue | null },
-  runId: string,
+  run: Pick<RunRow, 'id' | 'launch'>,
 ): Promise<number> {
-  const ids = await parts.store.interrupt(runId);
+  const ids = await parts.store.interrupt(run.id, run.launch);
   try {
     await parts.queue?.remove(ids);
   } catch (error) {

@@ -81,8 +81,12 @@ export interface DoorParts {
 }
 
 /** Resolves every request and compares with what the run holds. Changes nothing. */
-export async function planSubmission(parts: DoorParts, ask: Ask): Promise<PlannedRun> {
-  const models = await resolveModels(parts.models, ask);
+export async function planSubmission(
+  parts: DoorParts,
+  ask: Ask,
+  { download = true }: { readonly download?: boolean } = {},
+): Promise<PlannedRun> {
+  const models = await resolveModels(parts.models, ask, download);
   const wanted = resolve(ask.drafts, {
     flags: ask.flags,
     models,
@@ -93,6 +97,10 @@ export async function planSubmission(parts: DoorParts, ask: Ask): Promise<Planne
   const key = contentKey(wanted);
   const since = await parts.store.sequence();
   const existing = await findRun(parts, ask, key);
+  if (existing === null && ask.name === null && (ask.retryFailed || ask.remakeMissing)) {
+    const what = 'finds no interrupted run of these lines; say which run with --name';
+    throw new InputError(what, { code: 'bad_flag', place: ask.retryFailed ? '--retry-failed' : '--remake-missing' });
+  }
   const rows = existing === null ? [] : await parts.store.jobsOf(existing.id);
   const missing = ask.remakeMissing ? await missingPictures(parts.images, rows) : new Set<string>();
   const { retryFailed, remakeMissing } = ask;
@@ -119,10 +127,18 @@ export async function planSubmission(parts: DoorParts, ask: Ask): Promise<Planne
   };
 }
 
-async function resolveModels(registry: ModelRegistry, ask: Ask): Promise<Map<string, Model>> {
-  const names = new Set(ask.drafts.map((draft) => draft.model ?? ask.flags.model ?? ask.defaultModel));
+async function resolveModels(registry: ModelRegistry, ask: Ask, download: boolean): Promise<Map<string, Model>> {
   const models = new Map<string, Model>();
-  for (const name of names) models.set(name, await registry.resolve(name));
+  for (const { model, place } of ask.drafts) {
+    const name = model ?? ask.flags.model ?? ask.defaultModel;
+    if (models.has(name)) continue;
+    try {
+      models.set(name, await registry.resolve(name, { download }));
+    } catch (cause) {
+      if (model === undefined || !(cause instanceof InputError)) throw cause;
+      throw new InputError(cause.message, { code: cause.code, place, cause });
+    }
+  }
   return models;
 }
 

@@ -1,11 +1,10 @@
 import { settlementOf } from './cost/entries.ts';
 import { type Prices, receiptsFor } from './cost/receipt.ts';
-import { AppError, HandedBack, InputError, StorageError, WorkerDied } from './errors.ts';
+import { AppError, HandedBack, StorageError } from './errors.ts';
 import { parametersText } from './job/parameters.ts';
 import { requestKey } from './job/request.ts';
 import type {
   Batch,
-  BatchResult,
   Clock,
   Failure,
   ImageMetadata,
@@ -91,7 +90,8 @@ async function makeAndSettle(parts: TripParts, hand: JobsInHand): Promise<readon
     hand.jobs.map(async (job) => ({ ...job, temporary: await parts.images.prepare(job.target, job.id) })),
   );
   const batch: Batch = { ...hand, jobs };
-  const result = await make(parts, batch);
+  const { onProgress } = parts;
+  const result = await parts.provider.make(batch, onProgress === undefined ? {} : { onProgress });
   const receipts = receiptsFor(batch, result, parts.prices, parts.provider.name);
   parts.fault('receipt_computed');
   const outcomes = await Promise.all(
@@ -130,33 +130,6 @@ type Outcome =
     }
   | { readonly id: string; readonly state: 'queued'; readonly error: AppError };
 
-/** The provider's answers; a batch that got none at all becomes one failure a job. */
-async function make(parts: TripParts, batch: Batch): Promise<BatchResult> {
-  try {
-    return await parts.provider.make(batch, parts.onProgress === undefined ? {} : { onProgress: parts.onProgress });
-  } catch (error) {
-    if (!(error instanceof WorkerDied || error instanceof InputError)) throw error;
-    return nothingMade(batch, error);
-  }
-}
-
-function nothingMade(batch: Batch, error: AppError): BatchResult {
-  const answers = batch.jobs.map((job): Failure => {
-    return { kind: 'failure', job: job.id, code: error.code, message: error.message, retryable: error.retryable };
-  });
-  return {
-    answers,
-    shared: {
-      seconds: 0,
-      phases: { encode: 0, denoise: 0, decode: 0, save: 0 },
-      peakMemory: null,
-      energy: { millijoules: null, method: 'unknown', meter: 'none' },
-      engine: { id: '', preset: batch.jobs[0]?.preset ?? '', settings: {}, versions: {} },
-    },
-    overhead: [],
-  };
-}
-
 async function outcomeOf(
   parts: TripParts,
   job: Batch['jobs'][number],
@@ -168,7 +141,9 @@ async function outcomeOf(
   }
   if (answer.kind === 'failure') {
     await parts.images.discard(job.temporary);
-    return failed(job, answer);
+    return DISK_TROUBLE.has(answer.code)
+      ? atTheDisk(job, new StorageError(answer.message, answer))
+      : failed(job, answer);
   }
   try {
     const metadata = metadataOf(parts, job, receipt);
@@ -180,8 +155,16 @@ async function outcomeOf(
     await parts.images.discard(job.temporary);
     if (error.code === 'image_broken')
       return failed(job, { code: error.code, message: error.message, retryable: true });
-    return { id: job.id, state: 'queued', error };
+    return atTheDisk(job, error);
   }
+}
+
+/** Codes by which a provider says that a picture could not be written. */
+const DISK_TROUBLE: ReadonlySet<string> = new Set(['disk_full', 'not_writable']);
+
+/** Not the job's fault: it waits for a disk that takes it. */
+function atTheDisk(job: Job, error: StorageError): Outcome {
+  return { id: job.id, state: 'queued', error };
 }
 
 function failed(job: Job, failure: Pick<Failure, 'code' | 'message' | 'retryable'>): Outcome {

@@ -25,6 +25,7 @@ export interface BatcherOptions<Item> {
   readonly linger?: Millis;
   /** The same for a device with nothing loaded: its first batch waits for a load anyway. */
   readonly lingerUnloaded?: Millis;
+  /** How long a job waits at least before it goes first, whatever model it needs; longer where batches take long. */
   readonly patience?: Millis;
 }
 
@@ -38,6 +39,8 @@ interface Waiting<Item> {
 const LINGER_MS = 20;
 const LINGER_UNLOADED_MS = 250;
 const PATIENCE_MS = 60_000;
+/** Where batches are slow, a change of models must pay for many of them. */
+const PATIENCE_IN_BATCHES = 8;
 
 /**
  * Groups jobs that arrive one by one into homogeneous batches, one batch a device at a time.
@@ -48,6 +51,8 @@ export class Batcher<Item> {
   readonly #lanes = new Map<string, { readonly model: string; readonly waiting: Waiting<Item>[] }>();
   /** Devices without a batch, with the time until which each waits for more company. */
   readonly #free = new Map<string, Millis>();
+  /** How long the last batch of each device took, with the load that it may have needed. */
+  readonly #lastBatch = new Map<string, Millis>();
   #inside = 0;
   #window = 1;
   #cancelTimer: (() => void) | null = null;
@@ -121,7 +126,7 @@ export class Batcher<Item> {
         now,
         resident: this.#options.resident(device),
         limit: (key) => this.#options.limit(key, device),
-        patience: this.#options.patience ?? PATIENCE_MS,
+        patience: this.#patienceOf(device),
       });
       if (chosen === null) this.#free.set(device, Number.NEGATIVE_INFINITY);
       else this.#dispatch(chosen.key, chosen.count, device);
@@ -142,6 +147,7 @@ export class Batcher<Item> {
     const entries = lane?.waiting.splice(0, count) ?? [];
     if (lane?.waiting.length === 0) this.#lanes.delete(key);
     this.#free.delete(device);
+    const began = this.#options.timer.monotonic();
     this.#options
       .run(
         entries.map((entry) => entry.item),
@@ -156,12 +162,14 @@ export class Batcher<Item> {
             entries.map(() => asError(reason)),
           ),
       )
-      .finally(() => this.#freed(device, entries.length));
+      .finally(() => this.#freed(device, entries.length, began));
   }
 
-  #freed(device: string, count: number): void {
+  #freed(device: string, count: number, began: Millis): void {
+    const now = this.#options.timer.monotonic();
     this.#inside -= count;
-    this.#free.set(device, this.#options.timer.monotonic() + this.#lingerOf(device));
+    this.#lastBatch.set(device, now - began);
+    this.#free.set(device, now + this.#lingerOf(device));
     this.#resize();
     this.#pump();
   }
@@ -189,6 +197,11 @@ export class Batcher<Item> {
     const limitsAtLeast =
       keys.length > 0 ? limits : this.#options.devices.map((device) => this.#options.limit('', device));
     return windowFor(limitsAtLeast, keys.length);
+  }
+
+  #patienceOf(device: string): Millis {
+    const { patience = PATIENCE_MS } = this.#options;
+    return Math.max(patience, PATIENCE_IN_BATCHES * (this.#lastBatch.get(device) ?? 0));
   }
 
   #lingerOf(device: string): Millis {

@@ -3,6 +3,13 @@ import type { AppError } from '../errors.ts';
 import type { Checked, Clock, ImageStore, ModelRegistry, Provider, Queue, Store } from '../ports.ts';
 import type { Io } from './io.ts';
 
+/** Ctrl-C, and the other signals that ask a program to stop. */
+export interface Interrupts {
+  /** Until this is called an interrupt ends the process at once; afterwards the first one is counted only. */
+  take(): void;
+  count(): number;
+}
+
 /** What `main` hands to the commands. Each part is built when it is first asked for, and stopped by `close` in reverse. */
 export interface App {
   readonly loaded: LoadedConfig;

@@ -30,7 +30,7 @@ export function counted(count: number, noun: string): string {
 }
 
 /** Three significant digits, never in exponents. */
-function significant(value: number): string {
+export function significant(value: number): string {
   if (value === 0) return '0';
   const digits = Math.min(9, Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value)))));
   return value.toFixed(digits);

@@ -3,7 +3,7 @@ import type { ConfigSources } from '../config.ts';
 import { InputError } from '../errors.ts';
 import type { Said } from '../job/fields.ts';
 import { PRESETS } from '../preset/catalogue.ts';
-import type { App } from './app.ts';
+import type { App, Interrupts } from './app.ts';
 import { configPath, configSchema, configShow } from './config.ts';
 import { doctor } from './doctor.ts';
 import { EXIT, exitCodeOf, explain } from './exit.ts';
@@ -15,7 +15,7 @@ export interface ProgramOptions {
   readonly version: string;
   readonly io?: Io;
   buildApp(flags: NonNullable<ConfigSources['flags']>, io: Io): App;
-  interrupts(): number;
+  readonly interrupts: Interrupts;
 }
 
 /**

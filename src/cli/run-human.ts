@@ -2,7 +2,7 @@ import { relative } from 'node:path';
 import pc from 'picocolors';
 import type { CostFigures } from '../cost/summary.ts';
 import type { Clock, Receipt } from '../ports.ts';
-import { counted, energy, money, seconds, whole } from './figures.ts';
+import { counted, energy, money, seconds, significant, whole } from './figures.ts';
 import type { Io } from './io.ts';
 import type { ImageMade, JobChanged, Part, Reporter, RunEvent, RunStarted, RunSummary } from './run-events.ts';
 import { Tally } from './tally.ts';
@@ -92,19 +92,28 @@ function liveLine(run: RunStarted, tally: Tally, columns: number): string {
   const left = tally.secondsFor(run.to_make - settled);
   const { total, perThousand } = tally.bill;
   const mark = total.energy.method === 'measured' ? '' : '~';
-  const parts = [
-    `${run.to_make === 0 ? 100 : Math.floor((settled / run.to_make) * 100)}% ${settled}/${run.to_make}`,
-    `${whole(tally.imagesPerHour)}/h`,
-    left === null ? 'starting' : `${seconds(left)} left`,
+  const parts: (readonly [rank: number, text: string])[] = [
+    [7, `${Math.floor((settled / run.to_make) * 100)}%`],
+    [0, `${settled}/${run.to_make}`],
+    [3, `${whole(tally.imagesPerHour)}/h`],
+    [2, left === null ? 'starting' : `${seconds(left)} left`],
   ];
-  if (tally.failed > 0) parts.push(`${tally.failed} failed`);
-  if (tally.watts !== null) parts.push(`${mark}${whole(tally.watts)} W`);
+  if (tally.failed > 0) parts.push([1, `${tally.failed} failed`]);
+  if (tally.watts !== null) parts.push([6, `${mark}${whole(tally.watts)} W`]);
   if (perThousand !== null) {
     const { joules, unknowns } = total.energy;
-    const used = joules === null ? '?' : `${mark}${(joules / 3_600_000).toFixed(5)} kWh`;
-    parts.push(atLeast(used, unknowns), costOf(total), `${costOf(perThousand)} per 1,000 without loading`);
+    const used = joules === null ? '?' : `${mark}${significant(joules / 3_600_000)} kWh`;
+    parts.push([5, atLeast(used, unknowns)], [4, costOf(total)], [2, `${costOf(perThousand)}/1,000`]);
   }
-  return clip(parts.join('  '), columns - 1);
+  return fitting(parts, columns - 1);
+}
+
+/** In their order; what does not fit is left out, highest rank first, because half a figure is a wrong one. */
+function fitting(parts: readonly (readonly [rank: number, text: string])[], room: number): string {
+  const line = parts.map(([, text]) => text).join('  ');
+  if (line.length <= room || parts.length === 1) return clip(line, room);
+  const dropped = parts.reduce((least, [rank], at) => (rank >= (parts[least]?.[0] ?? 0) ? at : least), 0);
+  return fitting(parts.toSpliced(dropped, 1), room);
 }
 
 function billLines(event: RunSummary, options: HumanOptions): readonly string[] {
@@ -113,11 +122,12 @@ function billLines(event: RunSummary, options: HumanOptions): readonly string[] 
     ['', 'time', 'energy', 'cost'],
     ['pictures', ...figuresOf(pictures)],
     ['loading and overhead', ...figuresOf(overhead)],
-    ['in all', ...figuresOf(event)],
+    ['in all', ...figuresOf({ ...event, seconds: pictures.seconds + overhead.seconds })],
     ...(event.per_thousand === null ? [] : [['per 1,000, without loading', ...figuresOf(event.per_thousand)]]),
   ];
+  const took = event.images === 0 ? '' : ` in ${seconds(event.seconds)}`;
   const facts = [
-    `${counted(event.images, 'picture')} made`,
+    `${counted(event.images, 'picture')} made${took}`,
     `${whole(event.cached)} done before`,
     `${whole(event.failed)} failed`,
   ];

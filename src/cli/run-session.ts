@@ -1,24 +1,13 @@
-import type { Prices } from '../cost/receipt.ts';
 import { sentenceOf } from '../errors.ts';
-import type { Job, JobRow, RunRow } from '../ports.ts';
-import { type Ask, type PlannedRun, planSubmission } from '../submission.ts';
+import type { JobRow, RunRow } from '../ports.ts';
+import type { PlannedRun } from '../submission.ts';
 import type { Millis } from '../units.ts';
-import type { App } from './app.ts';
 import { EXIT, exitCodeOf, explain } from './exit.ts';
 import { follow } from './follow.ts';
-import { failureOf, imageOf, jobOf, type Reporter } from './run-events.ts';
+import { failureOf, imageOf, jobOf } from './run-events.ts';
+import { announce, heldBy, plan, type RunSessionOptions, reportEarlier, showPlan, submitted } from './run-plan.ts';
 import { summaryOf } from './run-summary.ts';
 import { Session } from './session.ts';
-
-export interface RunSessionOptions {
-  readonly app: App;
-  readonly ask: Ask;
-  readonly prices: Prices;
-  readonly reporter: Reporter;
-  readonly dryRun: boolean;
-  /** How often the user has asked to stop so far. */
-  interrupts(): number;
-}
 
 /**
  * One `kilnwatt run` from the plan to the summary.
@@ -33,22 +22,10 @@ export async function runSession(options: RunSessionOptions): Promise<number> {
     onProgress: () => reporter.tick(),
     onNote: (text) => reporter.note(text),
   });
-  if (!options.dryRun) await session.enter();
-  const { clock, models, images, launch, isAlive, randomSeed } = app;
-  const planned = await planSubmission(
-    { clock, models, images, launch, isAlive, randomSeed, store: await app.store() },
-    options.ask,
-  );
-  if (!options.dryRun && planned.jobs.length > 0) {
-    await requireRoom(app, planned.jobs);
-    await session.ready();
-  }
+  if (options.dryRun) return showPlan(await plan(options), reporter);
+  await session.enter();
+  const planned = await submitted(options, session);
   for (const run of session.cutOff) reporter.note(cutOffNote(run, planned.run.id));
-  if (options.dryRun) {
-    announce(planned, reporter);
-    for (const job of planned.jobs) reporter.event(jobOf(job, 'planned'));
-    return EXIT.done;
-  }
   const making = new Making(options, session, planned);
   const end = await making.toTheEnd();
   reporter.event(
@@ -56,7 +33,7 @@ export async function runSession(options: RunSessionOptions): Promise<number> {
       planned,
       ...making.counts,
       store: await app.store(),
-      seconds: (clock.monotonic() - began) / 1000,
+      seconds: (app.clock.monotonic() - began) / 1000,
       currency: app.loaded.config.tariff.currency,
     }),
   );
@@ -72,7 +49,6 @@ class Making {
   readonly #waitingFor: Set<string>;
   #nextLook: Millis = 0;
   #stopping: Promise<void> | null = null;
-  #submitted = false;
   #made = 0;
   #failed = 0;
 
@@ -85,7 +61,8 @@ class Making {
 
   /** What this command has seen, and the store's sequence at its beginning. */
   get counts(): { readonly made: number; readonly failed: number; readonly since: number | null } {
-    return { made: this.#made, failed: this.#failed, since: this.#submitted ? this.#planned.since : null };
+    const { jobs, since } = this.#planned;
+    return { made: this.#made, failed: this.#failed, since: jobs.length > 0 ? since : null };
   }
 
   /** The exit code if it is not told by the counts alone. */
@@ -104,16 +81,26 @@ class Making {
     return this.#ending();
   }
 
-  /** The run is announced once this process holds it. */
   async #begin(): Promise<void> {
     const { app, reporter } = this.#options;
-    if (this.#planned.jobs.length > 0) {
-      await this.#session.start(this.#planned);
-      this.#submitted = true;
-    }
     announce(this.#planned, reporter);
     await reportEarlier(app, this.#planned, reporter);
+    this.#sayWhatStays();
+    if (this.#planned.jobs.length > 0 && !this.#session.works)
+      reporter.note(
+        'Another kilnwatt owns this data folder and makes these pictures too, after those it has begun with.',
+      );
     for (const job of this.#planned.jobs) reporter.event(jobOf(job, 'queued'));
+  }
+
+  /** What is done stays as it was made, whatever is asked for now. */
+  #sayWhatStays(): void {
+    const { ask, reporter } = this.#options;
+    const { done } = this.#planned.plan;
+    const moved = ask.out !== null && done.some((row) => !row.path.startsWith(`${ask.out}/`));
+    const [first] = done;
+    if (moved && first !== undefined)
+      reporter.note(`What was done before stays where it is, not in ${ask.out}: ${first.path} and so on.`);
   }
 
   async #follow(): Promise<void> {
@@ -152,11 +139,11 @@ class Making {
   async #goOn(): Promise<boolean> {
     const { app, reporter } = this.#options;
     reporter.tick();
-    if (this.#session.fatal !== null || this.#options.interrupts() > 0) return this.#windDown();
+    if (this.#session.fatal !== null || this.#options.interrupts.count() > 0) return this.#windDown();
     const now = app.clock.monotonic();
-    if (!this.#session.works && now >= this.#nextLook) {
-      this.#nextLook = now + TAKE_OVER_EVERY_MS;
-      await this.#session.takeOver();
+    if (now >= this.#nextLook) {
+      this.#nextLook = now + (this.#session.works ? LOOK_AFTER_EVERY_MS : TAKE_OVER_EVERY_MS);
+      await this.#session.tend();
     }
     return true;
   }
@@ -174,7 +161,7 @@ class Making {
   }
 
   async #takeOut(): Promise<void> {
-    if (this.#planned.jobs.length > 0) await this.#session.interrupt(this.#planned.run.id);
+    if (this.#planned.jobs.length > 0) await this.#session.interrupt(heldBy(this.#options.app, this.#planned));
   }
 
   #sayDetached(): number {
@@ -194,7 +181,7 @@ class Making {
     }
     const left = this.#planned.jobs.length - this.#made - this.#failed;
     if (left === 0) return null;
-    const why = interrupts() > 0 ? 'Interrupted' : 'Somebody else took the rest of the run out';
+    const why = interrupts.count() > 0 ? 'Interrupted' : 'Somebody else took the rest of the run out';
     reporter.note(
       `${why}; the same command${this.#planned.run.named ? '' : ' without --new'} goes on where it stopped.`,
     );
@@ -203,40 +190,10 @@ class Making {
 }
 
 const TAKE_OVER_EVERY_MS: Millis = 1_000;
+const LOOK_AFTER_EVERY_MS: Millis = 5_000;
 
 function cutOffNote({ id, name }: RunRow, thisRun: string): string {
   return id === thisRun
     ? `the run ${name} had been cut off`
     : `the run ${name} had been cut off; its command goes on with it`;
-}
-
-/** Looks before anything is queued: a disk that is full, or a folder that may not be written to. */
-async function requireRoom(app: App, [first]: readonly Job[]): Promise<void> {
-  if (first === undefined) return;
-  const { target, id } = first;
-  await app.images.discard(await app.images.prepare(target, id));
-}
-
-function announce(planned: PlannedRun, reporter: Reporter): void {
-  const { run, plan } = planned;
-  reporter.event({
-    event: 'run',
-    run: run.id,
-    name: run.name,
-    resumed: planned.existing !== null,
-    jobs: planned.total,
-    to_make: planned.jobs.length,
-    cached: plan.done.length,
-    failed: plan.failed.length,
-    removed: plan.removed.length,
-    out_dir: planned.folder,
-  });
-}
-
-/** What was done or failed before; a picture that the user threw away has no path any more. */
-async function reportEarlier(app: App, planned: PlannedRun, reporter: Reporter): Promise<void> {
-  for (const row of planned.plan.done) {
-    reporter.event(imageOf(row, true, (await app.images.exists(row.path)) ? row.path : null));
-  }
-  for (const row of planned.plan.failed) reporter.event(failureOf(row));
 }

@@ -6,7 +6,7 @@ import { readFields, type Said } from '../job/fields.ts';
 import { parsePromptFile, parsePromptLine } from '../job/prompt-file.ts';
 import { presetNamed } from '../preset/catalogue.ts';
 import type { Ask } from '../submission.ts';
-import type { App } from './app.ts';
+import type { App, Interrupts } from './app.ts';
 import { assumptionsOf, pricesOf } from './prices.ts';
 import type { RunSummary } from './run-events.ts';
 import { humanReporter } from './run-human.ts';
@@ -28,12 +28,16 @@ export interface RunOptions {
   readonly new?: boolean;
   readonly retryFailed?: boolean;
   readonly remakeMissing?: boolean;
-  interrupts(): number;
+  readonly interrupts: Interrupts;
 }
 
 /** @returns the exit code */
 export async function run(app: App, [word = '']: readonly string[], options: RunOptions): Promise<number> {
   const { config } = app.loaded;
+  if (options.new === true && options.name !== undefined) {
+    const sentence = 'stands against --name, under which what is done stays done; leave one of them out';
+    throw new InputError(sentence, { code: 'bad_flag', place: '--new' });
+  }
   presetNamed(config.preset);
   const ask: Ask = {
     drafts: await draftsOf(word, options.literal === true),

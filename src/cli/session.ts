@@ -3,7 +3,7 @@ import { type AppError, UnavailableError } from '../errors.ts';
 import { submit, type Working, work } from '../pipeline.ts';
 import type { Job, Progress, Queue, RunRow } from '../ports.ts';
 import { pause } from '../process/clock.ts';
-import { interruptRun, reconcileQueue, recover } from '../recovery.ts';
+import { addMissing, interruptRun, reconcileQueue, recover } from '../recovery.ts';
 import type { PlannedRun } from '../submission.ts';
 import type { Millis } from '../units.ts';
 import type { App } from './app.ts';
@@ -28,6 +28,8 @@ export class Session {
   #working: Working | null = null;
   #fatal: AppError | null = null;
   #cutOff: readonly RunRow[] = [];
+  /** At the last look nothing was being made. */
+  #wasIdle = false;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -92,18 +94,38 @@ export class Session {
     this.#working = await this.#work(queue);
   }
 
+  /**
+   * To be called now and then. Becomes the owner where the last one has left; as such looks after a queue that hands
+   * nothing out although there is work.
+   */
+  async tend(): Promise<void> {
+    if (this.#working === null) return this.takeOver();
+    const idle = !this.#working.busy;
+    const looksAgain = idle && this.#wasIdle;
+    this.#wasIdle = idle;
+    const { app, onNote } = this.#options;
+    if (!looksAgain || this.#queue === null) return;
+    try {
+      const added = await addMissing({ store: await app.store(), queue: this.#queue, isAlive: app.isAlive });
+      if (added > 0) onNote(`The queue had lost ${counted(added, 'job')}; back from the database.`);
+    } catch (error) {
+      // Without its server there is nothing to look after; the worker waits for it.
+      if (!(error instanceof UnavailableError)) throw error;
+    }
+  }
+
   /** Finishes the running batches, hands back the rest, and takes runs out that nobody waits for any more. */
   async stop(): Promise<void> {
     if (this.#working === null) return;
     await this.#working.stop();
     const { app } = this.#options;
     const open = await (await app.store()).openRuns();
-    for (const run of open) if (!app.isAlive(run.launch)) await this.interrupt(run.id);
+    for (const run of open) if (!app.isAlive(run.launch)) await this.interrupt(run);
   }
 
-  /** Takes what is left of a run out of store and queue. */
-  async interrupt(runId: string): Promise<number> {
-    return interruptRun({ store: await this.#options.app.store(), queue: this.#queue }, runId);
+  /** Takes what is left of a run out of store and queue, if that launch still holds it. */
+  async interrupt(run: Pick<RunRow, 'id' | 'launch'>): Promise<number> {
+    return interruptRun({ store: await this.#options.app.store(), queue: this.#queue }, run);
   }
 
   async #enqueue(jobs: readonly Job[]): Promise<void> {
@@ -120,23 +142,29 @@ export class Session {
     const owner = await this.enter();
     const queue = await app.queue(owner ? 'owner' : 'client');
     if (owner) {
-      const { clock, images, isAlive } = app;
-      await reconcileQueue({ clock, images, isAlive, queue, store: await app.store() });
+      await reconcileQueue({ queue, isAlive: app.isAlive, store: await app.store() });
     }
     this.#queue = queue;
     return queue;
   }
 
-  /** As a client, waits out the moment in which the owner changes; this process may be the next. */
+  /**
+   * As a client, waits until the owner's queue is there, which may take a model's download, and over the moment in
+   * which the owner changes; this process may be the next.
+   */
   async #patiently<T>(attempt: () => Promise<T>): Promise<T> {
-    const { clock } = this.#options.app;
+    const { app, onNote } = this.#options;
+    const { clock } = app;
+    const ownServer = app.loaded.config.redisUrl === null;
     const deadline = clock.monotonic() + ATTACH_PATIENCE_MS;
-    for (;;) {
+    for (let told = false; ; told = true) {
       const owned = this.#recovered;
       try {
         return await attempt();
       } catch (error) {
-        if (owned || !(error instanceof UnavailableError) || clock.monotonic() > deadline) throw error;
+        if (owned || !(error instanceof UnavailableError)) throw error;
+        if (!ownServer && clock.monotonic() > deadline) throw error;
+        if (!told && ownServer) onNote('Waiting for the kilnwatt that owns this data folder: its queue is not up yet.');
         this.#queue = null;
         await pause(clock, RETRY_MS);
       }
@@ -166,6 +194,6 @@ export class Session {
   }
 }
 
-/** As long as the owner's server may take to read a long file back. */
+/** For another server than our own: as long as it may take to read a long file back. */
 const ATTACH_PATIENCE_MS: Millis = 120_000;
 const RETRY_MS: Millis = 200;

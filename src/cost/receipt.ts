@@ -28,7 +28,8 @@ export function receiptsFor(
   const micros = share(microsOf(shared.seconds), weights);
   return new Map(
     batch.jobs.map((job, place): [string, Receipt] => {
-      const engine = { engine: shared.engine.id, preset: shared.engine.preset, model: job.request.model };
+      const { id, preset, settings } = shared.engine;
+      const engine = { engine: id, preset, settings, model: job.request.model };
       return [
         job.id,
         {

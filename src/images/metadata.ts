@@ -58,6 +58,7 @@ const receiptSchema: z.ZodType<Receipt> = z.object({
   device: z.string(),
   engine: z.string(),
   preset: z.string(),
+  settings: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])),
   model: z.string(),
   batch: z.object({ id: z.string(), size: z.number() }),
   seconds: z.object({ share: z.number(), batch: z.number(), method: methodSchema }),

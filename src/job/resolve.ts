@@ -68,7 +68,6 @@ const MAX_PROMPT_CHARACTERS = 8_000;
 const SIZE = { least: 16, most: 8_192 };
 const MAX_STEPS = 1_000;
 const MAX_GUIDANCE = 100;
-const MAX_CLIP_SKIP = 12;
 /** Stands between the key of a line and the seed that the line gave: another seed is another picture. */
 const SEED_MARK = '@';
 
@@ -108,19 +107,20 @@ function modelOf(said: Said, options: ResolveOptions): Model {
 function requestOf(said: Said, model: Model): Omit<Request, 'seed'> {
   const prompt = textOf(said, 'prompt');
   if (prompt === '') throw said.refuse('prompt', 'the prompt is empty', 'empty_prompt');
+  const guidance = guidanceOf(said, model);
   return {
     model: model.name,
     modelHash: model.hash,
     prompt,
-    negativePrompt: textOf(said, 'negativePrompt'),
+    negativePrompt: negativeOf(said, model, guidance),
     width: sideOf(said, 'width', model),
     height: sideOf(said, 'height', model),
     steps: said.number('steps', 'steps', model.defaults.steps, { least: 1, most: MAX_STEPS, whole: true }),
-    ...guidanceOf(said, model),
+    ...guidance,
     ...resolveSampler(said, model),
     loras: [],
     vae: null,
-    clipSkip: said.number('clipSkip', 'clip skip', 1, { least: 1, most: MAX_CLIP_SKIP, whole: true }) - 1,
+    clipSkip: clipSkipOf(said, model),
     initImage: null,
     strength: null,
   };
@@ -138,6 +138,23 @@ function textOf(said: Said, name: 'prompt' | 'negativePrompt'): string {
   if (piece === undefined) return text;
   const what = `${label} holds ${piece}, which the worker does not act on yet; take it out, or pass --literal to send it as text`;
   throw said.refuse(name, what, 'unspoken_syntax');
+}
+
+/** A text that would change nothing is refused: whoever wrote it believes that it does. */
+function negativeOf(said: Said, model: Model, { guidance }: Pick<Request, 'guidance'>): string {
+  const text = textOf(said, 'negativePrompt');
+  if (text === '' || guidance > 1) return text;
+  const what =
+    model.family === 'flux'
+      ? `${model.name} takes no negative prompt; leave it out`
+      : `a negative prompt does nothing with guidance ${guidance}; raise --cfg above 1, or leave it out`;
+  throw said.refuse('negativePrompt', what, 'negative_unused');
+}
+
+function clipSkipOf(said: Said, { name, clipLayers }: Model): number {
+  if (clipLayers === null && said.get('clipSkip') !== undefined && said.get('clipSkip') !== 1)
+    throw said.refuse('clipSkip', `${name} knows no clip skip; leave it out`);
+  return said.number('clipSkip', 'clip skip', 1, { least: 1, most: clipLayers ?? 1, whole: true }) - 1;
 }
 
 function sideOf(said: Said, name: 'width' | 'height', model: Model): number {

@@ -24,15 +24,17 @@ const TAIL_CHARACTERS = 16_000;
 
 /**
  * Brings the files of a hub id onto this disk, by the worker's own environment; its progress goes to stderr.
- * Only safetensors, configurations and tokenizers are asked for. An interrupt ends it; what it has is kept for the next time.
+ * Without `download` it only looks whether they are there. Only safetensors, configurations and tokenizers are asked for. An interrupt ends it; what it has is kept for the next time.
  * @returns for {@link DiskRegistry}: hub id → folder
  * @throws UnavailableError `model_unreachable`; InputError `model_unsafe`; StorageError `disk_full`; AppError `interrupted`
  */
-export function hubFetcher(options: HubOptions): (hubId: string) => Promise<string> {
+export function hubFetcher(
+  options: HubOptions,
+): (hubId: string, wanted?: { readonly download: boolean }) => Promise<string> {
   const { signals = process, progress = (text) => void process.stderr.write(text) } = options;
-  return async (hubId) => {
-    const subprocess = spawn(options, hubId);
-    const said = tailOf(subprocess, progress);
+  return async (hubId, { download } = { download: true }) => {
+    const subprocess = spawn(options, hubId, download);
+    const said = tailOf(subprocess, download ? progress : () => {});
     let interrupted = false;
     const interrupt = () => {
       interrupted = true;
@@ -53,13 +55,13 @@ export function hubFetcher(options: HubOptions): (hubId: string) => Promise<stri
 const INTERRUPTED = { code: 'interrupted' } as const;
 
 /** In a session of its own, so that Ctrl-C reaches this process alone, and bound to this process, so that it never stays behind. */
-function spawn({ python, workerDir }: HubOptions, hubId: string) {
+function spawn({ python, workerDir }: HubOptions, hubId: string, download: boolean) {
   const { command, args } = diesWithParent(
     { command: python, args: ['-P', '-m', 'kilnwatt_worker.fetch', hubId] },
     python,
   );
   return execa(command, args, {
-    env: { PYTHONPATH: workerDir },
+    env: { PYTHONPATH: workerDir, ...(download ? {} : { HF_HUB_OFFLINE: '1' }) },
     stdin: 'ignore',
     detached: true,
     reject: false,

@@ -7,7 +7,15 @@ import { modelBroken, modelUnreadable, modelUnsafe } from './failure.ts';
 import { Folder } from './folder.ts';
 import type { FileHashes } from './hashes.ts';
 import { checkSafetensors } from './safetensors.ts';
-import { type Configs, denoiserSchema, ownSettingsSchema, schedulerSchema, traitsOf, vaeSchema } from './traits.ts';
+import {
+  type Configs,
+  denoiserSchema,
+  ownSettingsSchema,
+  schedulerSchema,
+  textEncoderSchema,
+  traitsOf,
+  vaeSchema,
+} from './traits.ts';
 import { type Component, isPickle, weightsOf } from './weights.ts';
 
 /**
@@ -75,6 +83,7 @@ async function configsOf(folder: Folder, className: string, components: readonly
     transformer: await read('transformer', 'config.json', denoiserSchema),
     vae: await read('vae', 'config.json', vaeSchema),
     scheduler: await read('scheduler', 'scheduler_config.json', schedulerSchema),
+    textEncoder: (await folder.jsonIfPresent('text_encoder/config.json', textEncoderSchema)) ?? null,
     schedulerClass: components.find(({ name }) => name === 'scheduler')?.className ?? '',
   };
 }

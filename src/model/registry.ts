@@ -12,8 +12,8 @@ export interface DiskRegistryOptions {
   readonly modelsDir: string;
   /** Where digests of files are remembered. */
   readonly cacheFile: string;
-  /** Brings a hub id onto this disk, or finds it there, and returns its folder. */
-  fetch?(hubId: string): Promise<string>;
+  /** Brings a hub id onto this disk, or finds it there, and returns its folder; without `download` it only looks. */
+  fetch?(hubId: string, options: { readonly download: boolean }): Promise<string>;
   log?(line: string): void;
 }
 
@@ -29,10 +29,10 @@ export class DiskRegistry implements ModelRegistry {
     this.#hashes = new FileHashes(options.cacheFile, (line) => options.log?.(line));
   }
 
-  async resolve(name: string): Promise<Model> {
+  async resolve(name: string, { download = true }: { readonly download?: boolean } = {}): Promise<Model> {
     const under = this.#reading.get(name);
     if (under !== undefined) return under;
-    const reading = this.#locate(name)
+    const reading = this.#locate(name, download)
       .then((found) => readPipelineFolder(found.name, found.path, this.#hashes))
       .finally(() => this.#reading.delete(name));
     this.#reading.set(name, reading);
@@ -50,17 +50,17 @@ export class DiskRegistry implements ModelRegistry {
   }
 
   /** The first of: a path, a name in the models folder, a folder below the current one, a hub id. */
-  async #locate(name: string): Promise<{ readonly name: string; readonly path: string }> {
+  async #locate(name: string, download: boolean): Promise<{ readonly name: string; readonly path: string }> {
     if (PATH.test(name)) return pathOf(name);
     const inModels = join(this.#options.modelsDir, name);
     if (NAME.test(name) && (await kindAt(inModels)) === 'folder') return { name, path: inModels };
     if ((await kindAt(join(name, INDEX))) === 'file') return { name: basename(resolve(name)), path: resolve(name) };
-    if (HUB_ID.test(name)) return { name, path: await this.#fetch(name) };
+    if (HUB_ID.test(name)) return { name, path: await this.#fetch(name, download) };
     if ((await kindAt(name)) === 'file') return pathOf(name);
     throw modelMissing(name, this.#options.modelsDir, await this.list());
   }
 
-  async #fetch(hubId: string): Promise<string> {
+  async #fetch(hubId: string, download: boolean): Promise<string> {
     const unreachable = (reason: string, cause?: unknown): UnavailableError =>
       new UnavailableError(
         `the model ${hubId} is not in ${this.#options.modelsDir} and could not be fetched (${reason}): look at the network, or put its folder there`,
@@ -68,8 +68,12 @@ export class DiskRegistry implements ModelRegistry {
       );
     if (this.#options.fetch === undefined) throw unreachable('fetching is switched off');
     try {
-      return resolve(await this.#options.fetch(hubId));
+      return resolve(await this.#options.fetch(hubId, { download }));
     } catch (error) {
+      if (!download && error instanceof UnavailableError) {
+        const sentence = `the model ${hubId} is not on this disk; without --dry-run it is fetched from the hub`;
+        throw new InputError(sentence, { code: 'model_missing', cause: error });
+      }
       throw error instanceof AppError ? error : unreachable(sentenceOf(error), error);
     }
   }

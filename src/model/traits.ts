@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { SCHEDULERS, SCHEDULES, type SchedulerName } from '../job/request.ts';
+import { SCHEDULERS, SCHEDULES, type ScheduleName, type SchedulerName } from '../job/request.ts';
 import type { Model } from '../ports.ts';
 
 /** The parts of the component configs that say how a model wants to be used; null where there is no such component. */
@@ -10,9 +10,10 @@ export interface Configs {
   readonly vae: z.infer<typeof vaeSchema> | null;
   readonly scheduler: z.infer<typeof schedulerSchema> | null;
   readonly schedulerClass: string;
+  readonly textEncoder: z.infer<typeof textEncoderSchema> | null;
 }
 
-export type Traits = Pick<Model, 'family' | 'nativeSize' | 'sizeMultiple' | 'defaults' | 'schedulers'>;
+export type Traits = Pick<Model, 'family' | 'nativeSize' | 'sizeMultiple' | 'defaults' | 'schedulers' | 'clipLayers'>;
 
 /** What the door must know of a model, from its configs alone; `own` is what the folder's `kilnwatt.json` sets. */
 export function traitsOf(configs: Configs, own: OwnSettings): Traits {
@@ -26,6 +27,7 @@ export function traitsOf(configs: Configs, own: OwnSettings): Traits {
     sizeMultiple: sizeMultipleOf(family, configs),
     defaults: { ...defaultsOf(family, configs), ...own.defaults },
     schedulers,
+    clipLayers: clipLayersOf(family, configs),
   };
 }
 
@@ -41,10 +43,15 @@ export const denoiserSchema = z.object({
 
 export const vaeSchema = z.object({ block_out_channels: z.array(positive).min(1).nullish() });
 
+export const textEncoderSchema = z.object({ num_hidden_layers: positive.nullish() });
+
 export const schedulerSchema = z.object({
   prediction_type: z.string().nullish(),
   timestep_spacing: z.string().nullish(),
   rescale_betas_zero_snr: z.boolean().nullish(),
+  use_karras_sigmas: z.boolean().nullish(),
+  use_exponential_sigmas: z.boolean().nullish(),
+  use_beta_sigmas: z.boolean().nullish(),
 });
 
 /** `kilnwatt.json` in a model's folder: what its maker or its user knows better than its configs. */
@@ -73,6 +80,14 @@ const DIFFUSION: readonly SchedulerName[] = SCHEDULERS.filter((name) => name !==
 const VAE_FACTOR = 8;
 /** `default_sample_size` of the Flux and SDXL pipelines; SD 1 configs without a size mean 64. */
 const SAMPLE_SIZE = { sd: 64, sdxl: 128, flux: 128, other: 128 } as const;
+
+/** transformers' own number where the config is silent. */
+const CLIP_LAYERS = 12;
+
+function clipLayersOf(family: Model['family'], { textEncoder }: Configs): number | null {
+  if (family !== 'sd' && family !== 'sdxl') return null;
+  return textEncoder?.num_hidden_layers ?? CLIP_LAYERS;
+}
 
 function isFlow(configs: Configs): boolean {
   return configs.schedulerClass.startsWith('FlowMatch');
@@ -109,18 +124,27 @@ function sizeMultipleOf(family: Model['family'], configs: Configs): number {
 function defaultsOf(family: Model['family'], configs: Configs): Model['defaults'] {
   if (family === 'flux') return fluxDefaults(configs);
   if (isFlow(configs)) {
-    return { steps: 28, guidance: 5, distilledGuidance: null, scheduler: 'flow_match_euler', schedule: 'normal' };
+    const schedule = ownScheduleOf(configs) ?? 'normal';
+    return { steps: 28, guidance: 5, distilledGuidance: null, scheduler: 'flow_match_euler', schedule };
   }
   const guidance = family === 'sdxl' ? 6 : 7;
   const plain = { steps: 20, distilledGuidance: null, scheduler: 'dpmpp_2m' } as const;
   if (needsItsOwnSpacing(configs)) return { ...plain, guidance: 5, schedule: 'normal' };
-  return { ...plain, guidance, schedule: family === 'other' ? 'normal' : 'karras' };
+  return { ...plain, guidance, schedule: ownScheduleOf(configs) ?? (family === 'other' ? 'normal' : 'karras') };
+}
+
+/** The spacing that the model's scheduler is configured with beside the plain one. */
+function ownScheduleOf({ scheduler }: Configs): ScheduleName | undefined {
+  if (scheduler?.use_karras_sigmas === true) return 'karras';
+  if (scheduler?.use_exponential_sigmas === true) return 'exponential';
+  return scheduler?.use_beta_sigmas === true ? 'beta' : undefined;
 }
 
 /** Flux takes guidance as an input; the distilled `schnell` takes none and needs four steps. */
-function fluxDefaults({ transformer }: Configs): Model['defaults'] {
-  const guided = transformer?.guidance_embeds === true;
-  const common = { guidance: 1, scheduler: 'flow_match_euler', schedule: 'normal' } as const;
+function fluxDefaults(configs: Configs): Model['defaults'] {
+  const guided = configs.transformer?.guidance_embeds === true;
+  const schedule = ownScheduleOf(configs) ?? 'normal';
+  const common = { guidance: 1, scheduler: 'flow_match_euler', schedule } as const;
   return { ...common, steps: guided ? 28 : 4, distilledGuidance: guided ? 3.5 : null };
 }
 

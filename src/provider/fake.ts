@@ -9,8 +9,10 @@ import { gradientPng } from './gradient-png.ts';
 
 /** Texts are looked for in prompts. */
 export interface FakeScript {
-  /** Fails the items with this prompt, code `black_image`. */
+  /** Fails the items with this prompt. */
   readonly failOn?: string;
+  /** With this code; `black_image` if nothing else is said. */
+  readonly failCode?: string;
   /** The worker dies at the first step of a batch that holds this prompt. */
   readonly dieOn?: string;
   readonly loadMillis?: Millis;
@@ -112,7 +114,8 @@ export class FakeProvider implements Provider {
 
   async #save(job: Item): Promise<Answer> {
     if (mentions(job, this.#script.failOn)) {
-      return failed(job, new AppError('the fake provider was told to fail this picture', { code: 'black_image' }));
+      const { failCode: code = 'black_image' } = this.#script;
+      return failed(job, new AppError('the fake provider was told to fail this picture', { code }));
     }
     const { seed, width, height } = job.request;
     await writeFile(job.temporary, gradientPng(seed, width, height));

@@ -81,6 +81,7 @@ function columnsOf(entry: Entry) {
     device: receipt.device,
     engine: receipt.engine,
     preset: receipt.preset,
+    settings: JSON.stringify(receipt.settings),
     model: receipt.model,
     seconds_share: receipt.seconds.share,
     seconds_batch: receipt.seconds.batch,
@@ -113,6 +114,7 @@ const COLUMNS = [
   'device',
   'engine',
   'preset',
+  'settings',
   'model',
   'seconds_share',
   'seconds_batch',
@@ -149,7 +151,7 @@ const PART = `
 
 /** What {@link receiptOf} reads from a row of `entries AS e`. Money leaves as text, because it may exceed 2^53. */
 export const RECEIPT_COLUMNS = `
-  e.batch_id, e.batch_size, e.provider, e.device, e.engine, e.preset, e.model, e.seconds_share, e.seconds_batch,
+  e.batch_id, e.batch_size, e.provider, e.device, e.engine, e.preset, e.settings, e.model, e.seconds_share, e.seconds_batch,
   e.seconds_method, e.peak_memory_bytes, e.peak_memory_method, e.energy_mj, e.energy_method, e.meter, e.flags,
   CAST(e.cost_nano AS TEXT) AS cost_nano, e.currency, e.cost_method, e.price`;
 
@@ -162,6 +164,7 @@ export function receiptOf(row: Row): Receipt {
     device: textOf(row, 'device'),
     engine: textOf(row, 'engine'),
     preset: textOf(row, 'preset'),
+    settings: settingsOf(row),
     model: textOf(row, 'model'),
     batch: { id: textOf(row, 'batch_id'), size: integerOf(row, 'batch_size') },
     seconds: {
@@ -186,6 +189,11 @@ export function receiptOf(row: Row): Receipt {
     },
     price: textOf(row, 'price'),
   };
+}
+
+/** The text is what this table itself wrote from a receipt, so it is not checked again. */
+function settingsOf(row: Row): Receipt['settings'] {
+  return JSON.parse(textOf(row, 'settings')) as Receipt['settings'];
 }
 
 function groupOf(row: Row): EntryGroup {

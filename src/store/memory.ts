@@ -131,8 +131,9 @@ export class MemoryStore implements Store {
     for (const job of settlement.jobs) this.#settleJob(job);
   }
 
-  async interrupt(runId: string): Promise<readonly string[]> {
-    return this.#move(runId, OPEN_STATES, 'interrupted');
+  async interrupt(runId: string, launch: string): Promise<readonly string[]> {
+    this.#mustBeOpen();
+    return this.#runs.get(runId)?.launch === launch ? this.#move(runId, OPEN_STATES, 'interrupted') : [];
   }
 
   async totals(runId: string, seq: number): Promise<RunTotals> {

@@ -111,4 +111,7 @@ export const MIGRATIONS: readonly string[] = [
       cause
     FROM entries;
   `,
+  `
+  ALTER TABLE entries ADD COLUMN settings TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(settings));
+  `,
 ];

@@ -28,7 +28,7 @@ export interface Calls {
   markQueued(runId: string): void;
   markRunning(jobIds: readonly string[], batchId: string): readonly string[];
   settle(settlement: Settlement): void;
-  interrupt(runId: string): readonly string[];
+  interrupt(runId: string, launch: string): readonly string[];
   totals(runId: string, seq: number): RunTotals;
   check(): readonly Check[];
   close(): void;

@@ -14,6 +14,7 @@ export class RunTable {
   readonly #taken: StatementSync;
   readonly #insert: StatementSync;
   readonly #claim: StatementSync;
+  readonly #heldBy: StatementSync;
 
   constructor(db: DatabaseSync) {
     this.#byName = db.prepare(`${SELECT} WHERE name = ?`);
@@ -30,6 +31,7 @@ export class RunTable {
       `UPDATE runs SET name = :name, content_key = :contentKey, named = :named, launch = :launch, out_dir = :outDir, tags = :tags
        WHERE id = :id AND launch = :claimedFrom`,
     );
+    this.#heldBy = db.prepare('SELECT 1 FROM runs WHERE id = ? AND launch = ?');
   }
 
   byName(name: string): RunRow | undefined {
@@ -46,6 +48,10 @@ export class RunTable {
 
   open(): readonly RunRow[] {
     return this.#open.all().map(runOf);
+  }
+
+  isHeldBy(id: string, launch: string): boolean {
+    return this.#heldBy.get(id, launch) !== undefined;
   }
 
   /** @throws InputError `run_busy` */

@@ -101,8 +101,8 @@ export class Session implements Omit<Calls, 'open'> {
     });
   }
 
-  interrupt(runId: string): readonly string[] {
-    return inTransaction(this.#db, () => this.#jobs.interrupt(runId));
+  interrupt(runId: string, launch: string): readonly string[] {
+    return inTransaction(this.#db, () => (this.#runs.isHeldBy(runId, launch) ? this.#jobs.interrupt(runId) : []));
   }
 
   totals(runId: string, seq: number): RunTotals {

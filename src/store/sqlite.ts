@@ -120,8 +120,8 @@ class SqliteStore implements Store {
     return this.#call('settle', settlement);
   }
 
-  interrupt(runId: string): Promise<readonly string[]> {
-    return this.#call('interrupt', runId);
+  interrupt(runId: string, launch: string): Promise<readonly string[]> {
+    return this.#call('interrupt', runId, launch);
   }
 
   totals(runId: string, seq: number): Promise<RunTotals> {

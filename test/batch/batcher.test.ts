@@ -141,6 +141,29 @@ describe('Batcher', () => {
     await expect(stays).resolves.toBeUndefined();
   });
 
+  it('stays with a loaded model over several slow batches, and does not load for each', async () => {
+    let loaded = 'm0';
+    const { clock, rides, submit } = station({
+      modelOf: (item) => item.key,
+      resident: () => loaded,
+    });
+    submit('m0', ...Array.from({ length: 40 }, (_, at) => at));
+    submit('m1', ...Array.from({ length: 40 }, (_, at) => 100 + at));
+    clock.advance(20);
+    for (let batch = 0; batch < 20; batch += 1) {
+      clock.advance(90_000);
+      rides[batch]?.end();
+      await settled();
+      clock.advance(20);
+      loaded = rides.at(-1)?.key ?? loaded;
+    }
+    const keys = rides.map((ride) => ride.key);
+    const loads = keys.filter((key, at) => at > 0 && key !== keys[at - 1]).length;
+    expect(keys).toHaveLength(20);
+    expect(new Set(keys)).toEqual(new Set(['m0', 'm1']));
+    expect(loads).toBeLessThanOrEqual(3);
+  });
+
   it('keeps every device busy', () => {
     const { clock, rides, submit } = station({ devices: ['cuda:0', 'cuda:1'] });
     submit('a', 1, 2, 3, 4, 5, 6);

@@ -46,7 +46,7 @@ describe('the bill of a command', () => {
     const [, pictures, overhead, inAll, perThousand] = await tableOf([KNOWN, UNKNOWN], KNOWN);
     expect(pictures).toMatch(/^pictures +2.50 s +at least 100 J +at least 0.0100 EUR$/);
     expect(overhead).toMatch(/^loading and overhead +1.25 s +100 J +0.0100 EUR$/);
-    expect(inAll).toMatch(/^in all +12 s +at least 200 J +at least 0.0200 EUR$/);
+    expect(inAll).toMatch(/^in all +3.75 s +at least 200 J +at least 0.0200 EUR$/);
     expect(perThousand).toMatch(/^per 1,000, without loading +20 min 50 s +at least 0.0139 kWh +at least 5.00 EUR$/);
   });
 
@@ -55,6 +55,27 @@ describe('the bill of a command', () => {
     expect(pictures).toMatch(/^pictures +1.25 s +\? +\?$/);
   });
 });
+
+describe('the live line', () => {
+  it('leaves out whole figures where the terminal is narrow, the least important first, and never cuts one', () => {
+    expect(liveLineAt(120)).toBe('25% 1/4 360/h 30 s left 80 W 0.0000278 kWh 0.0100 EUR 10.0 EUR/1,000');
+    expect(liveLineAt(60)).not.toContain('…');
+    expect(liveLineAt(60).length).toBeLessThan(60);
+    expect(liveLineAt(40)).toMatch(/^1\/4 .*10\.\d+ EUR\/1,000$/);
+  });
+});
+
+/** After the first of four pictures, which took ten seconds. */
+function liveLineAt(columns: number): string {
+  const io = keptIo({ terminal: columns });
+  const clock = new ManualClock();
+  const reporter = humanReporter({ io, clock, cwd: '/', assumptions: () => [] });
+  const counts = { jobs: 4, to_make: 4, cached: 0, failed: 0, removed: 0 };
+  reporter.event({ event: 'run', run: 'r', name: 'r', resumed: false, ...counts, out_dir: '/out' });
+  clock.advance(10_000);
+  reporter.event({ event: 'image', id: 'r-1', prompt: 'a', seed: 1, path: '/a.png', cached: false, receipt: KNOWN });
+  return (io.shown.at(-1) ?? '').replaceAll(/ +/g, ' ');
+}
 
 /** Of a run whose jobs were all made in one batch, with one load before it. */
 async function billOf(

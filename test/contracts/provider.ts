@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inflateSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { UnavailableError, WorkerDied } from '../../src/errors.ts';
+import { UnavailableError } from '../../src/errors.ts';
 import type { Request } from '../../src/job/request.ts';
-import type { Batch, BatchResult, Failure, Made, Progress, Provider } from '../../src/ports.ts';
+import type { Batch, BatchResult, Made, Progress, Provider } from '../../src/ports.ts';
 
 /** Words in prompts that the provider under test is told to misbehave on, and how slow its steps are. */
 export interface Misbehaviour {
@@ -97,7 +97,7 @@ export function providerContract(name: string, make: MakeProvider): void {
 
     it('answers every job when its worker dies, and goes on after that', async () => {
       const batch = batchOf(['a', 'DIE']);
-      expect(codesOf(await resultOrDeath(provider, batch))).toEqual(['worker_died', 'worker_died']);
+      expect(codesOf(await provider.make(batch, {}))).toEqual(['worker_died', 'worker_died']);
       expect(provider.resident(batch.device)).toBeNull();
       const next = await provider.make(batchOf(['a']), {});
       expect(next.answers[0]?.kind).toBe('made');
@@ -197,17 +197,6 @@ function made(job: string, temporary: string): Made {
 
 function fileOf(batch: Batch, at: number): string {
   return batch.jobs[at]?.temporary ?? '';
-}
-
-/** A provider may reject when no job had its answer; that is a death of each of them. */
-async function resultOrDeath(provider: Provider, batch: Batch): Promise<Pick<BatchResult, 'answers'>> {
-  try {
-    return await provider.make(batch, {});
-  } catch (error) {
-    if (!(error instanceof WorkerDied)) throw error;
-    const { code, message, retryable } = error;
-    return { answers: batch.jobs.map(({ id }): Failure => ({ kind: 'failure', job: id, code, message, retryable })) };
-  }
 }
 
 function codesOf({ answers }: Pick<BatchResult, 'answers'>): readonly string[] {

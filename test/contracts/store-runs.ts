@@ -88,7 +88,7 @@ export function runPromises(open: () => StoreBench): void {
       await store.writeRun(runWrite('r3', 1, { named: true }));
       await store.writeRun(runWrite('r4', 1, { contentKey: 'other' }));
       expect((await store.interruptedRun('content'))?.id).toBe('r2');
-      await store.interrupt('r2');
+      await store.interrupt('r2', 'launch-a');
       expect((await store.interruptedRun('content'))?.id).toBe('r2');
       await store.settle(madeIn('b-1', 'r2', [0]));
       expect((await store.interruptedRun('content'))?.id).toBe('r1');
@@ -101,7 +101,7 @@ export function runPromises(open: () => StoreBench): void {
       await bench.startRun('r2', 1);
       await store.writeRun(runWrite('r1', 1));
       await bench.startRun('r3', 1);
-      await store.interrupt('r3');
+      await store.interrupt('r3', 'launch-a');
       expect((await store.openRuns()).map((run) => run.id)).toEqual(['r2', 'r1']);
     });
   });
@@ -137,7 +137,7 @@ export function runPromises(open: () => StoreBench): void {
 
     it('moves only submitting jobs to queued', async () => {
       await bench.startRun('r1', 2);
-      await store.interrupt('r1');
+      await store.interrupt('r1', 'launch-a');
       await store.writeRun({
         ...runWrite('r1', 0),
         claimedFrom: 'launch-a',
@@ -187,7 +187,7 @@ export function runPromises(open: () => StoreBench): void {
       await store.markRunning(['r1-000001'], 'b-1');
       await store.settle(madeIn('b-1', 'r1', [0]));
       await store.writeRun(runWrite('r2', 2));
-      await store.interrupt('r2');
+      await store.interrupt('r2', 'launch-a');
       const ids = ['r1-000003', 'r1-000000', 'r1-000001', 'r2-000000', 'nowhere-000000'];
       expect(await store.markRunning(ids, 'b-2')).toEqual(['r1-000003', 'r1-000001']);
       expect(await bench.statesOf('r1')).toEqual(['done', 'running', 'queued', 'running', 'queued']);
@@ -205,9 +205,18 @@ export function runPromises(open: () => StoreBench): void {
       await bench.startRun('r1', 4);
       await store.markRunning(['r1-000003', 'r1-000001'], 'b-1');
       await store.settle(madeIn('b-1', 'r1', [1]));
-      expect(await store.interrupt('r1')).toEqual(['r1-000000', 'r1-000002', 'r1-000003']);
+      expect(await store.interrupt('r1', 'launch-a')).toEqual(['r1-000000', 'r1-000002', 'r1-000003']);
       expect(await bench.statesOf('r1')).toEqual(['interrupted', 'done', 'interrupted', 'interrupted']);
-      expect(await store.interrupt('r1')).toEqual([]);
+      expect(await store.interrupt('r1', 'launch-a')).toEqual([]);
+    });
+
+    it('leaves a run to whoever claimed it last: the loser of a race for it takes nothing out', async () => {
+      await bench.startRun('r1', 2);
+      expect(await store.interrupt('r1', 'launch-b')).toEqual([]);
+      await store.writeRun({ ...runWrite('r1', 0, { launch: 'launch-b' }), claimedFrom: 'launch-a' });
+      expect(await store.interrupt('r1', 'launch-a')).toEqual([]);
+      expect(await bench.statesOf('r1')).toEqual(['queued', 'queued']);
+      expect(await store.interrupt('r1', 'launch-b')).toHaveLength(2);
     });
   });
 }

@@ -79,14 +79,14 @@ export function settlingPromises(open: () => StoreBench): void {
       await store.settle({ batchId: 'b-3', at: 3, entries: [], jobs: [{ id: 'r1-000000', state: 'queued' }] });
       await store.markRunning(['r1-000000'], 'b-4');
       await store.markQueued('r1');
-      await store.interrupt('r1');
+      await store.interrupt('r1', 'launch-a');
       expect(await bench.rowOf('r1-000000')).toEqual(before);
     });
 
     it('leaves a job that was taken out of the queue where it is when its batch hands it back', async () => {
       await bench.startRun('r1', 2);
       await store.markRunning(['r1-000000', 'r1-000001'], 'b-1');
-      await store.interrupt('r1');
+      await store.interrupt('r1', 'launch-a');
       const back = { id: 'r1-000000', state: 'queued' as const };
       await store.settle({
         ...madeIn('b-1', 'r1', [1]),

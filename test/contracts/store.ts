@@ -27,7 +27,7 @@ export function storeContract(make: (clock: Pick<Clock, 'now'>) => Promise<Store
       const steps: (() => Promise<unknown>)[] = [
         () => store.markRunning(['r1-000000'], 'b-1'),
         () => store.settle(madeIn('b-1', 'r1', [0])),
-        () => store.interrupt('r1'),
+        () => store.interrupt('r1', 'launch-a'),
       ];
       for (const step of steps) {
         const before = await store.sequence();

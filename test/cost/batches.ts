@@ -38,7 +38,7 @@ export function resultOf(
       phases: { encode: 0.25, denoise: 3.75, decode: 0.375, save: 0.125 },
       peakMemory: 1_288_490_188,
       energy,
-      engine: { id: 'engine-1', preset: 'quality', settings: {}, versions: {} },
+      engine: { id: 'engine-1', preset: 'quality', settings: { dtype: 'bfloat16' }, versions: {} },
       ...change,
     },
     overhead: [],

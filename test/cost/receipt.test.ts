@@ -22,6 +22,7 @@ describe('the receipts of a batch', () => {
       device: 'cuda:0',
       engine: 'engine-1',
       preset: 'quality',
+      settings: { dtype: 'bfloat16' },
       model: 'tiny',
       batch: { id: 'launch-7', size: 2 },
       seconds: { share: 2.25, batch: 4.5, method: 'measured' },

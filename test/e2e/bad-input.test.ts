@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -26,6 +26,8 @@ async function refused(
   expect(ended.code).toBe(code);
   expect(ended.stdout).toBe('');
   expect(kiln.pictures()).toEqual([]);
+  if (existsSync(join(kiln.data, 'kilnwatt.sqlite')))
+    expect(kiln.rows('SELECT id FROM runs UNION SELECT id FROM jobs')).toEqual([]);
 }
 
 describe('bad input is one sentence with its place, and nothing is queued', () => {
@@ -50,6 +52,20 @@ describe('bad input is one sentence with its place, and nothing is queued', () =
   it('an unknown sampler', () => refused(['run', 'a cat', '--sampler', 'DPM+++'], 2, /DPM\+\+\+/));
   it('syntax that the worker does not speak', () =>
     refused(['run', seventh('a (cat:1.3)')], 2, /p\.txt:7: .*\(cat:1\.3\).*--literal/));
+  it('a model that nobody has, named in line 7', () =>
+    refused(['run', seventh('a cat --model nobodys')], 2, /p\.txt:7: .*nobodys/));
+  it('a negative prompt that would do nothing', () =>
+    refused(
+      ['run', seventh('a cat --negative dogs --cfg 1')],
+      2,
+      /p\.txt:7: a negative prompt does nothing with guidance 1/,
+    ));
+  it('more clip skip than the model has layers', () =>
+    refused(['run', seventh('a cat --clip-skip 9')], 2, /p\.txt:7: clip skip must be from 1 to \d, not 9/));
+  it('a new run of a name under which what is done stays done', () =>
+    refused(['run', 'a cat', '--new', '--name', 'cats'], 2, /--new: stands against --name/));
+  it('another try of a run that nobody named', () =>
+    refused(['run', 'a cat', '--retry-failed'], 2, /--retry-failed: finds no interrupted run of these lines/));
   it('an unknown preset', () => refused(['run', 'a cat', '--preset', 'turbo'], 2, /turbo/));
   it('an unknown device', () => refused(['run', 'a cat', '--devices', 'cuda:9'], 2, /cuda:9/));
   it('a tag without a value', () => refused(['run', 'a cat', '--tag', 'acme'], 2, /--tag: needs key=value/));
@@ -57,6 +73,8 @@ describe('bad input is one sentence with its place, and nothing is queued', () =
     refused(['run', 'a cat'], 4, /KILNWATT_DISK_RESERVE_MB/, { KILNWATT_DISK_RESERVE_MB: 'much' }));
   it('no Python', () =>
     refused(['run', 'a cat'], 6, /there is no Python at \/nowhere\/python/, { KILNWATT_PYTHON: '/nowhere/python' }));
+  it('no Python in PATH', () =>
+    refused(['run', 'a cat'], 6, /there is no Python at no-python/, { KILNWATT_PYTHON: 'no-python' }));
   it('a Redis that is not there', () =>
     refused(['run', 'a cat', '--redis-url', 'redis://:secret@127.0.0.1:1'], 6, /^(?!.*secret).*127\.0\.0\.1:1/));
   it('a Redis that throws jobs away when it is full', async () => {

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { TestServer } from '../queue/server.ts';
 import { Kiln, type Running } from '../support/kiln.ts';
 
 let kiln: Kiln;
@@ -27,10 +28,24 @@ describe('a run whose helpers die', () => {
       { cause: 'load' },
     ]);
   });
+
+  it('goes on with a server of somebody else that was emptied, because the database knows every job', async () => {
+    kiln = new Kiln(SLOW);
+    const server = new TestServer();
+    try {
+      await server.start();
+      const running = await begun('--redis-url', `unix://${server.socketPath}`);
+      await server.raw((redis) => redis.flushall());
+      await expectWhole(running);
+      expect((await running.ended).stderr).toMatch(/The queue had lost \d+ jobs; back from the database/);
+    } finally {
+      await server.close();
+    }
+  });
 });
 
-async function begun(): Promise<Running> {
-  const running = kiln.start(['run', kiln.write('p.txt', PROMPTS), '--name', 'deaths', '--json']);
+async function begun(...flags: readonly string[]): Promise<Running> {
+  const running = kiln.start(['run', kiln.write('p.txt', PROMPTS), '--name', 'deaths', '--json', ...flags]);
   await running.line(/"event":"image"/);
   return running;
 }

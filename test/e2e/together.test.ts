@@ -1,9 +1,13 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join, resolve } from 'node:path';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Kiln } from '../support/kiln.ts';
 
 let kiln: Kiln;
 afterEach(() => kiln.close());
 
+const HOLD_LOCK = resolve(import.meta.dirname, '../process/hold-lock.ts');
 const SLOW = { KW_FAKE: JSON.stringify({ step_seconds: 0.02 }) };
 const prompts = (word: string, count: number) => Array.from({ length: count }, (_, at) => `${word} ${at}`).join('\n');
 
@@ -37,6 +41,37 @@ describe('two runs at once on one data folder', () => {
     expect(kiln.rows("SELECT count(*) AS n FROM entries WHERE kind = 'active'")).toEqual([{ n: 48 }]);
   });
 
+  it('both make their pictures when nobody named them and they begin in the same moment', async () => {
+    kiln = new Kiln();
+    const args = ['run', kiln.write('a.txt', prompts('a', 4)), '--json'];
+    const ended = await Promise.all([kiln.run(args), kiln.run(args), kiln.run(args)]);
+    expect(
+      ended.map(({ code }) => code),
+      ended.map(({ stderr }) => stderr).join('\n'),
+    ).toEqual([0, 0, 0]);
+    for (const each of ended) expect(Kiln.events(each).at(-1)).toMatchObject({ images: 4, left: 0 });
+    expect(kiln.rows('SELECT DISTINCT name FROM runs')).toHaveLength(3);
+    expect(kiln.pictures()).toHaveLength(12);
+  });
+
+  it('of one name that begin in the same moment: one makes everything, and the other takes nothing from it', async () => {
+    kiln = new Kiln();
+    const args = ['run', kiln.write('a.txt', prompts('a', 2)), '--name', 'a', '--json'];
+    await kiln.run(args);
+    kiln.write('a.txt', prompts('a', 30));
+    const ended = await Promise.all([kiln.run(args), kiln.run(args)]);
+    const codes = ended.map(({ code }) => code).sort();
+    expect(
+      [
+        [0, 0],
+        [0, 2],
+      ],
+      ended.map(({ stderr }) => stderr).join('\n'),
+    ).toContainEqual(codes);
+    expect(kiln.pictures()).toHaveLength(30);
+    expect(kiln.rows("SELECT id FROM jobs WHERE state <> 'done'")).toEqual([]);
+  });
+
   it('refuse the same name at the same time', async () => {
     kiln = new Kiln({ KW_FAKE: JSON.stringify({ step_seconds: 60 }) });
     const args = ['run', kiln.write('a.txt', prompts('a', 2)), '--name', 'a', '--json'];
@@ -48,6 +83,20 @@ describe('two runs at once on one data folder', () => {
 });
 
 describe('Ctrl-C', () => {
+  it('ends the command at once while nothing is queued', async () => {
+    kiln = new Kiln();
+    const holder = spawn(process.execPath, [HOLD_LOCK, 'lock', join(kiln.data, 'owner.lock')]);
+    try {
+      await once(holder.stdout, 'data');
+      const running = kiln.start(['run', 'a cat', '--json']);
+      await vi.waitFor(() => expect(kiln.rows('SELECT id FROM runs')).toEqual([]), { timeout: 20_000 });
+      running.process.kill('SIGINT');
+      expect(await running.ended).toMatchObject({ code: 130, stdout: '', stderr: 'Interrupted.\n' });
+    } finally {
+      holder.kill('SIGKILL');
+    }
+  });
+
   it('once finishes the running batch, takes the rest out, and says how to go on', async () => {
     kiln = new Kiln(SLOW);
     const args = ['run', kiln.write('a.txt', prompts('a', 20)), '--name', 'a', '--json'];

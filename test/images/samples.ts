@@ -6,6 +6,7 @@ export const RECEIPT: Receipt = {
   device: 'cpu',
   engine: '3f2a9c1d',
   preset: 'auto',
+  settings: { device: 'cuda:0', dtype: 'float16' },
   model: `sha256:${'ab'.repeat(32)}`,
   batch: { id: 'launch-3', size: 4 },
   seconds: { share: 1.125, batch: 4.5, method: 'measured' },

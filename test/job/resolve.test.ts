@@ -45,6 +45,25 @@ describe('a resolved request', () => {
     expect(requestOf({ clipSkip: 2 })?.clipSkip).toBe(1);
   });
 
+  it('refuses a negative prompt that would change nothing, at its place', () => {
+    expect(refusal(() => requestOf({ negativePrompt: 'x', guidance: 1 })).message).toMatch(
+      /^prompts.txt:1: .*--cfg above 1/,
+    );
+    expect(refusal(() => requestOf({ guidance: 1 }, { negativePrompt: 'x', place: 'command line' })).message).toMatch(
+      /^command line: a negative prompt does nothing/,
+    );
+    expect(refusal(() => requestOf({ negativePrompt: 'x', model: flux.name })).message).toMatch(
+      /takes no negative prompt/,
+    );
+    expect(requestOf({ negativePrompt: '', guidance: 1 })?.negativePrompt).toBe('');
+  });
+
+  it('refuses a clip skip that the model cannot do, and takes one that means none everywhere', () => {
+    expect(refusal(() => requestOf({ clipSkip: 13 })).message).toMatch(/clip skip must be from 1 to 12, not 13/);
+    expect(refusal(() => requestOf({ clipSkip: 2, model: flux.name })).message).toMatch(/knows no clip skip/);
+    expect(requestOf({ clipSkip: 1, model: flux.name })?.clipSkip).toBe(0);
+  });
+
   it('gives the one guidance number to the input that the model has', () => {
     expect(requestOf({ model: flux.name, guidance: 2.5 })).toMatchObject({ guidance: 1, distilledGuidance: 2.5 });
     expect(requestOf({ model: flux.name })).toMatchObject({ guidance: 1, distilledGuidance: 3.5 });

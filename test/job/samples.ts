@@ -13,6 +13,7 @@ export const sd: Model = {
   sizeMultiple: 8,
   defaults: { steps: 20, guidance: 7, distilledGuidance: null, scheduler: 'dpmpp_2m', schedule: 'karras' },
   schedulers: ['dpmpp_2m', 'euler', 'euler_a', 'ddim'],
+  clipLayers: 12,
 };
 
 export const flux: Model = {
@@ -23,6 +24,7 @@ export const flux: Model = {
   sizeMultiple: 16,
   defaults: { steps: 28, guidance: 1, distilledGuidance: 3.5, scheduler: 'flow_match_euler', schedule: 'normal' },
   schedulers: ['flow_match_euler'],
+  clipLayers: null,
 };
 
 export const request: Request = {

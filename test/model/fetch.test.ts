@@ -44,6 +44,15 @@ describe('fetching from the hub', () => {
     expect(signals.eventNames()).toEqual([]);
   });
 
+  it('only looks, and says nothing, where nothing is to be downloaded', async () => {
+    const { fetch, shown } = fetcher();
+    const registry = new DiskRegistry({ modelsDir: join(workerDir, 'none'), cacheFile: 'none', fetch });
+    const error = await failureOf(registry.resolve('test/offline', { download: false }));
+    expect(error).toMatchObject({ code: 'model_missing', message: expect.stringMatching(/test\/offline.*--dry-run/) });
+    expect(error).toBeInstanceOf(InputError);
+    expect(shown()).toBe('');
+  });
+
   it.each([
     [3, UnavailableError, 'model_unreachable'],
     [2, InputError, 'model_unsafe'],

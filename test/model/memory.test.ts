@@ -11,6 +11,7 @@ const sd: Model = {
   sizeMultiple: 8,
   defaults: { steps: 20, guidance: 7, distilledGuidance: null, scheduler: 'dpmpp_2m', schedule: 'karras' },
   schedulers: ['dpmpp_2m', 'euler'],
+  clipLayers: 12,
 };
 const flux: Model = {
   ...sd,
@@ -20,6 +21,7 @@ const flux: Model = {
   family: 'flux',
   defaults: { steps: 28, guidance: 1, distilledGuidance: 3.5, scheduler: 'flow_match_euler', schedule: 'normal' },
   schedulers: ['flow_match_euler'],
+  clipLayers: null,
 };
 
 modelsContract(async () => ({ models: new MemoryRegistry([sd, flux]), close: async () => {} }));

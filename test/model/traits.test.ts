@@ -9,6 +9,7 @@ const SD: Configs = {
   vae: VAE,
   scheduler: { prediction_type: 'epsilon' },
   schedulerClass: 'PNDMScheduler',
+  textEncoder: { num_hidden_layers: 3 },
 };
 const SDXL: Configs = { ...SD, className: 'StableDiffusionXLPipeline', unet: { sample_size: 128 } };
 const FLUX: Configs = {
@@ -18,6 +19,7 @@ const FLUX: Configs = {
   vae: VAE,
   scheduler: {},
   schedulerClass: 'FlowMatchEulerDiscreteScheduler',
+  textEncoder: {},
 };
 
 function sizeOf(configs: Configs): readonly [number, number, number] {
@@ -98,4 +100,26 @@ describe('the defaults', () => {
     const { defaults } = traitsOf(SD, { defaults: { steps: 4, schedule: 'sgm_uniform' } });
     expect(defaults).toEqual({ ...plain, steps: 4, schedule: 'sgm_uniform' });
   });
+});
+
+describe('what clip skip counts in', () => {
+  test.each<[string, Configs, number | null]>([
+    ['the layers that the text encoder names', SD, 3],
+    ['twelve where it names none', { ...SD, textEncoder: {} }, 12],
+    ['nothing where the family has no clip skip', FLUX, null],
+  ])('is %s', (_, configs, expected) => {
+    expect(traitsOf(configs, {}).clipLayers).toBe(expected);
+  });
+});
+
+describe('the default schedule', () => {
+  test.each(['karras', 'exponential', 'beta'] as const)(
+    'is %s where the own scheduler is configured so',
+    (schedule) => {
+      const scheduler = { [`use_${schedule}_sigmas`]: true };
+      for (const configs of [SD, SDXL, FLUX, { ...SD, className: 'X' }]) {
+        expect(traitsOf({ ...configs, scheduler }, {}).defaults.schedule).toBe(schedule);
+      }
+    },
+  );
 });

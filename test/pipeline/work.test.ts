@@ -7,7 +7,7 @@ import { type AppError, StorageError } from '../../src/errors.ts';
 import { MemoryImages } from '../../src/images/memory.ts';
 import { MemoryRegistry } from '../../src/model/memory.ts';
 import { submit, type Working, work } from '../../src/pipeline.ts';
-import type { JobRow, Model } from '../../src/ports.ts';
+import type { JobHandler, JobRow, Model } from '../../src/ports.ts';
 import { FakeProvider, type FakeScript } from '../../src/provider/fake.ts';
 import { MemoryQueue } from '../../src/queue/memory.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
@@ -23,6 +23,7 @@ const MODEL: Model = {
   sizeMultiple: 8,
   defaults: { steps: 2, guidance: 7, distilledGuidance: null, scheduler: 'dpmpp_2m', schedule: 'karras' },
   schedulers: ['dpmpp_2m'],
+  clipLayers: 12,
 };
 
 /** The provider writes real temporary files, so that their folder has to be there. */
@@ -95,7 +96,15 @@ class Workshop {
     await submit({ store, launch: 'launch', enqueue: (jobs) => queue.add(jobs), fault: () => {} }, planned);
   }
 
-  work(): void {
+  /** With `onHandler` the queue itself hands nothing out. */
+  work({ onHandler }: { readonly onHandler?: (handler: JobHandler) => void } = {}): void {
+    const idle = { setWindow: () => {}, stop: async () => {} };
+    if (onHandler !== undefined) {
+      this.queue.work = (handler) => {
+        onHandler(handler);
+        return idle;
+      };
+    }
     working = work({
       clock: this.clock,
       store: this.store,
@@ -154,6 +163,24 @@ function askFor(prompts: readonly string[]): Ask {
     preset: 'auto',
     tags: {},
   };
+}
+
+/** Both outcomes of one job that a queue gave to the same worker twice. */
+async function handedOutTwice(shop: Workshop, prompt: string): Promise<readonly PromiseSettledResult<void>[]> {
+  const planned = await shop.plan([prompt]);
+  const [job] = planned.jobs;
+  if (job === undefined) throw new Error('nothing was planned');
+  await shop.submit(planned);
+  const handlers: JobHandler[] = [];
+  shop.work({ onHandler: (handler) => handlers.push(handler) });
+  const { signal } = new AbortController();
+  const both = Promise.allSettled([handlers[0]?.(job, signal), handlers[0]?.(job, signal)]);
+  let ended = false;
+  void both.then(() => {
+    ended = true;
+  });
+  while (!ended) await shop.pass();
+  return (await both).map((outcome) => outcome as PromiseSettledResult<void>);
 }
 
 const settled = (rows: readonly JobRow[]) => rows.every((row) => row.state === 'done' || row.state === 'failed');
@@ -227,11 +254,34 @@ describe('work', () => {
     expect(await shop.queue.ids()).toHaveLength(3);
   });
 
+  it('hands a job back whose picture the worker could not write, because the disk is not its fault', async () => {
+    const shop = new Workshop({ failOn: 'b', failCode: 'disk_full' });
+    const rows = await shop.run(['a', 'b', 'c'], () => shop.fatal.length > 0);
+    await working?.stop();
+    expect(shop.fatal.map((error) => error.code)).toEqual(['disk_full']);
+    const now = await shop.store.jobsOf(rows[0]?.runId ?? '');
+    expect(now.map((row) => row.state)).toEqual(['done', 'queued', 'done']);
+    expect(await shop.queue.ids()).toEqual([now[1]?.id]);
+  });
+
+  it('makes a job once that the queue hands out again while it is in hand, as after a night in which the host slept', async () => {
+    const shop = new Workshop({ stepMillis: 1_000 });
+    const [first, second] = await handedOutTwice(shop, 'a');
+    expect([first?.status, second?.status]).toEqual(['fulfilled', 'fulfilled']);
+    expect([...shop.images.pictures.values()].map(({ kilnwatt }) => kilnwatt.receipt.batch.id)).toEqual(['launch-1']);
+  });
+
+  it('gives a job that was handed out twice its second trip where the first one failed', async () => {
+    const shop = new Workshop({ dieOn: 'killer' });
+    const outcomes = await handedOutTwice(shop, 'killer');
+    expect(outcomes).toMatchObject([{ reason: { code: 'worker_died' } }, { reason: { code: 'worker_died' } }]);
+  });
+
   it('drops a job that was interrupted in the store while it waited in the queue', async () => {
     const shop = new Workshop();
     const planned = await shop.plan(['a', 'b']);
     await shop.submit(planned);
-    await shop.store.interrupt(planned.run.id);
+    await shop.store.interrupt(planned.run.id, 'launch');
     shop.work();
     while ((await shop.queue.ids()).length > 0) await shop.pass();
     expect((await shop.store.jobsOf(planned.run.id)).map((row) => row.state)).toEqual(['interrupted', 'interrupted']);

@@ -63,6 +63,7 @@ export function receiptOf(batchId: string, change: Partial<Receipt> = {}): Recei
     device: 'cpu',
     engine: 'engine-1',
     preset: 'auto',
+    settings: { device: 'cpu', dtype: 'float32' },
     model: 'tiny',
     batch: { id: batchId, size: 2 },
     seconds: { share: 1.25, batch: 2.5, method: 'measured' },
