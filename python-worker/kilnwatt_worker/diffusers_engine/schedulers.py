@@ -42,7 +42,8 @@ SAMPLERS: Mapping[str, Sampler] = {
     "flow_match_euler": Sampler("FlowMatchEulerDiscreteScheduler", {"stochastic_sampling": False}, flow_matching=True),
 }
 
-_SIGMAS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
+# The model's own among these would contradict the schedule that is asked for, `normal` included.
+_SPACINGS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas")
 _SCHEDULES: Mapping[str, Mapping[str, object]] = {
     "normal": {},
     "karras": {"use_karras_sigmas": True},
@@ -50,6 +51,8 @@ _SCHEDULES: Mapping[str, Mapping[str, object]] = {
     "beta": {"use_beta_sigmas": True},
     "sgm_uniform": {"timestep_spacing": "trailing"},
 }
+# LCM takes the setting and then spaces its steps as it was distilled.
+_IGNORED = {("lcm", "timestep_spacing")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +93,9 @@ def _spacing(sampling: Sampling, factory: Pipeline) -> dict[str, object]:
         raise BadRequest(f"the schedule {sampling.schedule} is not one of {', '.join(_SCHEDULES)}")
     known = inspect.signature(factory.__init__).parameters
     for name in wanted:
-        if name not in known:
+        if name not in known or (sampling.scheduler, name) in _IGNORED:
             raise BadRequest(f"the scheduler {sampling.scheduler} has no schedule {sampling.schedule}; use normal")
-    # The model's own choice among these would contradict the one asked for.
-    cleared = {name: False for name in _SIGMAS if wanted and name in known}
-    return {**cleared, **wanted}
+    return {**{name: False for name in _SPACINGS if name in known}, **wanted}
 
 
 def _try_steps(scheduler: Pipeline, sampling: Sampling) -> None:
