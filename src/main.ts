@@ -201,7 +201,7 @@ function millis(seconds: number | null): number | null {
 async function requirePython(python: string): Promise<void> {
   const { ok, complaint } = await runBriefly(python, ['--version'], { limit: PYTHON_START_MS });
   if (ok) return;
-  const sentence = `there is no Python at ${python}; run scripts/setup, or set python to the worker's interpreter (${complaint})`;
+  const sentence = `there is no Python at ${python}; run scripts/setup, or set python to the worker's interpreter (${complaint.split('\n', 1)[0]})`;
   throw new UnavailableError(sentence, { code: 'python_missing' });
 }
 
