@@ -74,7 +74,7 @@ class Loop:
         self._loaded: Load | None = None
 
     def run(self) -> None:
-        """Returns after `shutdown`. Ends the process when the device is lost."""
+        """Returns when `shutdown` has its turn. Ends the process when the device is lost."""
         versions = {"python": platform.python_version(), "kilnwatt_worker": __version__}
         self._channel.send(Hello(os.getpid(), self._kind, versions))
         threading.Thread(target=self._read, name="reader", daemon=True).start()

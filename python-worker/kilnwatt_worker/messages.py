@@ -77,7 +77,11 @@ class Unload:
 
 @dataclass(frozen=True, slots=True)
 class Shutdown:
-    """Ends the process with 0, after everything that was asked before it."""
+    """
+    Ends the process with 0: after what was asked before it, or as soon as the input ends as well.
+
+    Who wants the rest of a batch leaves the input open; who closes it gives the batch up.
+    """
 
     type: ClassVar[str] = "shutdown"
 

@@ -54,9 +54,8 @@ def test_a_batch_has_one_answer_an_item_and_then_done(tmp_path: Path) -> None:
 
 def test_the_real_engine_makes_a_picture_through_the_same_channel(tmp_path: Path, model: Callable[[str], Path]) -> None:
     with worker(tmp_path, engine="diffusers") as child:
-        started = time.monotonic()
         child.answers("hello")
-        assert time.monotonic() - started < 2, "hello waited for torch"
+        assert b"libtorch" not in Path(f"/proc/{child.process.pid}/maps").read_bytes(), "hello waited for torch"
         loaded = child.load(str(model("sd")))[-1]
         assert isinstance(loaded["settings"], dict)
         assert loaded["settings"]["dtype"] == "float32"
@@ -205,16 +204,6 @@ def test_a_cancel_overtakes_a_batch_that_still_waits(tmp_path: Path) -> None:
         assert [kind for kind in types_of(child.answers("done")) if kind != "log"] == ["cancelled", "done"]
 
 
-def test_progress_is_reported_at_most_five_times_a_second(tmp_path: Path) -> None:
-    with worker(tmp_path, script={"step_seconds": 0.005}) as child:
-        child.load()
-        child.generate(tmp_path, ["a fox"], steps=100)
-        messages = child.answers("done")
-        seconds = messages[-1]["seconds"]
-        assert isinstance(seconds, float)
-        assert 2 <= types_of(messages).count("progress") <= seconds * 5 + 1
-
-
 def test_the_heart_beats_while_a_batch_hangs(tmp_path: Path) -> None:
     with worker(tmp_path, script={"hang_on": "forever"}) as child:
         child.load()
@@ -252,6 +241,23 @@ def test_end_of_input_ends_it_in_the_middle_of_a_batch(tmp_path: Path) -> None:
         child.generate(tmp_path, ["a fox"])
         child.end_input()
         assert child.process.wait(5) == 4
+
+
+def test_after_a_shutdown_the_batch_is_finished_while_the_input_is_open_and_given_up_when_it_ends(
+    tmp_path: Path,
+) -> None:
+    with worker(tmp_path) as child:
+        child.load()
+        child.generate(tmp_path, ["a fox"])
+        child.send("shutdown")
+        assert jobs_of(child.answers("done"), "image") == ["b1-0"]
+        assert child.process.wait(5) == 0
+    with worker(tmp_path, script={"hang_on": "fox"}) as child:
+        child.load()
+        child.generate(tmp_path, ["a fox"])
+        child.send("shutdown")
+        child.end_input()
+        assert child.process.wait(5) == 0
 
 
 def test_a_reader_that_dies_takes_the_process_with_it() -> None:
