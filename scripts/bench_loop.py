@@ -1,6 +1,8 @@
 """
 The other side of `bench-overhead`: a loop as one would write it by hand with diffusers, same batches, same files.
 
+glibc's allocator is set as the worker sets it, so that the ratio tells what the orchestrator costs and nothing else.
+
 Prints one line of JSON: the time, in milliseconds since the epoch, at which the files of each batch were written.
 """
 
@@ -12,8 +14,12 @@ from pathlib import Path
 import torch
 from diffusers import DiffusionPipeline, DPMSolverMultistepScheduler
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "python-worker"))
+from kilnwatt_worker.allocator import keep_freed_memory
+
 
 def main(model: str, out: str, images: int, batch: int, steps: int) -> None:
+    keep_freed_memory()
     pipe = DiffusionPipeline.from_pretrained(model, use_safetensors=True, safety_checker=None)
     pipe.scheduler = DPMSolverMultistepScheduler.from_config(pipe.scheduler.config, use_karras_sigmas=True)
     pipe.set_progress_bar_config(disable=True)
