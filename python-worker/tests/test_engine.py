@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -97,9 +98,28 @@ def test_the_answer_to_a_load_holds_the_settings_in_effect(
     assert logs == []
 
 
-def test_half_precision_is_in_effect_when_asked_for(engine: DiffusersEngine, model: Callable[[str], Path]) -> None:
-    facts, _ = load(engine, model("sdxl"), dtype="float16")
-    assert (facts.settings["dtype"], facts.settings["vae_dtype"]) == ("float16", "float32")
+@pytest.mark.parametrize(
+    ("family", "pipeline_class", "vae_dtype"),
+    [
+        ("sdxl", "StableDiffusionXLPipeline", "float32"),
+        ("sdxl", "StableDiffusionXLPAGPipeline", "float32"),
+        ("sd", "StableDiffusionPipeline", "float16"),
+    ],
+)
+def test_half_precision_is_in_effect_but_for_a_vae_that_its_pipeline_takes_out_of_it(
+    engine: DiffusersEngine,
+    model: Callable[[str], Path],
+    tmp_path: Path,
+    family: str,
+    pipeline_class: str,
+    vae_dtype: str,
+) -> None:
+    """A pipeline of SDXL's kind under another name made black pictures."""
+    folder = Path(shutil.copytree(model(family), tmp_path / "model"))
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps({**index, "_class_name": pipeline_class}))
+    facts, _ = load(engine, folder, dtype="float16")
+    assert (facts.settings["dtype"], facts.settings["vae_dtype"]) == ("float16", vae_dtype)
 
 
 def test_tiling_really_tiles_above_its_threshold(
@@ -191,6 +211,27 @@ def test_a_long_prompt_is_a_warning_that_names_the_job(
     assert recorder.logs == [
         ("warning", "the prompt of job job-1 is longer than the 77 tokens that the model reads; the rest is ignored")
     ]
+
+
+@pytest.mark.parametrize(
+    ("family", "params", "warned"),
+    [
+        ("sd", replace(PARAMS, guidance=1.0), True),
+        ("sd", PARAMS, False),
+        ("flux", FLUX_PARAMS, True),
+        ("flux", replace(FLUX_PARAMS, guidance=2.0), False),
+    ],
+)
+def test_negative_prompts_that_cannot_act_are_one_warning_for_the_batch(
+    engine: DiffusersEngine, model: Callable[[str], Path], tmp_path: Path, family: str, params: Params, warned: bool
+) -> None:
+    load(engine, model(family))
+    items = [item(number, tmp_path / str(number), negative="blurry") for number in range(2)]
+    generate = generate_of([*items, item(2, tmp_path / "2")], params)
+    recorder = Recorder(generate)
+    engine.generate(generate, recorder)
+    ignored = [("warning", "guidance 1 is not above 1; the batch's negative prompts are ignored")]
+    assert recorder.logs == (ignored if warned else [])
 
 
 @pytest.mark.parametrize(
@@ -286,12 +327,22 @@ def test_a_picture_of_one_value_is_black_whatever_its_colour() -> None:
 
 
 def test_a_load_over_another_replaces_it_and_unload_frees_it(
-    engine: DiffusersEngine, model: Callable[[str], Path]
+    engine: DiffusersEngine, model: Callable[[str], Path], tmp_path: Path
 ) -> None:
+    def parts() -> list[weakref.ref[torch.nn.Module]]:
+        assert engine._loaded is not None
+        generate = generate_of([item(0, tmp_path / "0.part")])
+        engine.generate(generate, Recorder(generate))
+        modules = engine._loaded.pipe.components.values()
+        return [weakref.ref(part) for part in modules if isinstance(part, torch.nn.Module)]
+
     load(engine, model("sd"))
-    facts, _ = load(engine, model("flux"))
-    assert facts.settings["scheduler"] == "FlowMatchEulerDiscreteScheduler"
+    first = parts()
+    load(engine, model("sdxl"))
+    second = parts()
+    assert [part() for part in first] == [None] * 3
     engine.unload()
+    assert [part() for part in second] == [None] * 4
     generate = generate_of([item(0)])
     with pytest.raises(WorkerError, match="no model is loaded"):
         engine.generate(generate, Recorder(generate))

@@ -43,6 +43,12 @@ def warn_of_long_prompts(loaded: LoadedPipeline, items: Sequence[Item], params: 
                     )
 
 
+def warn_of_idle_negatives(items: Sequence[Item], params: Params, log: LogTo) -> None:
+    """For Flux too, whose distilled guidance knows no negative prompt: its true guidance is the one that is asked."""
+    if params.guidance <= 1 and any(_negatives(items)):
+        log("warning", f"guidance {params.guidance:g} is not above 1; the batch's negative prompts are ignored")
+
+
 def _limits(loaded: LoadedPipeline) -> list[tuple[str, int]]:
     if loaded.family == "flux":
         return [("tokenizer_2", _t5_tokens(loaded))]  # its CLIP gives a summary only and is short by design

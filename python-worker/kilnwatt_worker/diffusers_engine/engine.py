@@ -6,7 +6,7 @@ from kilnwatt_worker import pictures
 from kilnwatt_worker.diffusers_engine.decode import decode, to_picture
 from kilnwatt_worker.diffusers_engine.denoise import check, denoise
 from kilnwatt_worker.diffusers_engine.device_errors import device_told
-from kilnwatt_worker.diffusers_engine.encode import encode, warn_of_long_prompts
+from kilnwatt_worker.diffusers_engine.encode import encode, warn_of_idle_negatives, warn_of_long_prompts
 from kilnwatt_worker.diffusers_engine.energy import Counter, EnergyWindow, counter_of
 from kilnwatt_worker.diffusers_engine.load import device_of, load_pipeline, versions
 from kilnwatt_worker.diffusers_engine.memory import free_unused, read_memory, reset_peaks
@@ -81,6 +81,7 @@ def _latents(loaded: LoadedPipeline, generate: Generate, items: list[Item], repo
     report.phase("encode")
     check(loaded, params)
     warn_of_long_prompts(loaded, items, params, report.log)
+    warn_of_idle_negatives(items, params, report.log)
     with device_told("encoding the prompts"):
         conditioning = encode(loaded, items, params)
         synchronise(loaded.device)

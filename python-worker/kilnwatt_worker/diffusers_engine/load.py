@@ -38,7 +38,7 @@ def load_pipeline(load: Load, log: LogTo) -> LoadedPipeline:
     _check_supported(pipe, folder, family)
     pipe.set_progress_bar_config(disable=True)
     _keep_old_name_of_clip(pipe)
-    apply(pipe, family, load.preset, device, log)
+    apply(pipe, load.preset, device, log)
     return LoadedPipeline(
         pipe=pipe,
         family=family,

@@ -2,7 +2,7 @@
 
 import torch
 
-from kilnwatt_worker.diffusers_engine.pipeline import Family, Pipeline, denoiser_of
+from kilnwatt_worker.diffusers_engine.pipeline import Pipeline, denoiser_of
 from kilnwatt_worker.engine import LogTo
 from kilnwatt_worker.parts import Preset, Settings
 
@@ -11,10 +11,10 @@ SLICED = "SlicedAttnProcessor"
 XFORMERS = "XFormersAttnProcessor"
 
 
-def apply(pipe: Pipeline, family: Family, preset: Preset, device: torch.device, log: LogTo) -> None:
+def apply(pipe: Pipeline, preset: Preset, device: torch.device, log: LogTo) -> None:
     """Afterwards the pipeline is on its device, or is brought there part by part during each call."""
     _attention(pipe, preset, log)
-    _vae(pipe, family, preset)
+    _vae(pipe, preset)
     if preset.offload == "model" and device.type == "cuda":
         pipe.enable_model_cpu_offload(device=device)
         return
@@ -59,7 +59,7 @@ def _attention(pipe: Pipeline, preset: Preset, log: LogTo) -> None:
         log("warning", f"attention={preset.attention} is not in effect ({reason}); {'+'.join(found)} is")
 
 
-def _vae(pipe: Pipeline, family: Family, preset: Preset) -> None:
+def _vae(pipe: Pipeline, preset: Preset) -> None:
     vae = pipe.vae
     if preset.vae_slicing:
         vae.enable_slicing()
@@ -69,7 +69,8 @@ def _vae(pipe: Pipeline, family: Family, preset: Preset) -> None:
         vae.enable_tiling()
         vae.tile_sample_min_size = pixels
         vae.tile_latent_min_size = pixels // int(pipe.vae_scale_factor)
-    if family == "sdxl" and vae.dtype == torch.float16 and vae.config.force_upcast:
+    # The first alone says little, since it is the default of every VAE; pipelines that read it have the second.
+    if vae.dtype == torch.float16 and vae.config.force_upcast and hasattr(pipe, "upcast_vae"):
         # It overflows in float16. Once here, instead of there and back on every call.
         vae.to(dtype=torch.float32)
 
