@@ -17,7 +17,11 @@ WEBP_QUALITY = 95
 
 
 def save(picture: "Image", path: str, form: Format) -> None:
-    """Raises WorkerError `disk_full` or `not_writable`. The orchestrator syncs the file, after adding metadata."""
+    """
+    Raises WorkerError `disk_full` or `not_writable`, both of them the disk's fault and not the picture's.
+
+    The orchestrator syncs the file, after adding metadata.
+    """
     try:
         with open(path, "wb") as file:
             if form == "png":
@@ -27,10 +31,12 @@ def save(picture: "Image", path: str, form: Format) -> None:
             else:
                 picture.save(file, "WEBP", quality=WEBP_QUALITY)
     except OSError as error:
+        if error.errno is None:  # Pillow's own word for a picture that it cannot encode
+            raise
         raise _told(path, error) from error
 
 
 def _told(path: str, error: OSError) -> WorkerError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return WorkerError("disk_full", f"no space is left for the picture {path}; free some and run again")
-    return WorkerError("not_writable", f"the picture {path} cannot be written: {error.strerror or error}")
+    return WorkerError("not_writable", f"the picture {path} cannot be written: {error.strerror}")
