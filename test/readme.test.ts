@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  cpSync,
   existsSync,
   globSync,
   mkdirSync,
@@ -23,8 +24,7 @@ const EXAMPLES = [...README.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map((match) =
 let home: string;
 beforeAll(() => {
   home = mkdtempSync(join(tmpdir(), 'kilnwatt-readme-'));
-  mkdirSync(join(home, 'clone'));
-  for (const name of ['scripts', 'examples']) symlinkSync(join(ROOT, name), join(home, 'clone', name));
+  makeClone('clone');
 });
 afterAll(() => rmSync(home, { recursive: true, force: true }));
 
@@ -52,6 +52,15 @@ describe('the README', () => {
     expect(pictures()).toEqual(before);
   });
 
+  it('says the truth about a second clone, or one made anew: its pictures are in its own folder', async () => {
+    makeClone('another');
+    const { code, text } = await sh('./scripts/quickstart --steps 1 --json', 'another');
+    expect(code, text).toBe(0);
+    const summary: unknown = JSON.parse(text.trim().split('\n').at(-1) ?? '');
+    expect(summary).toMatchObject({ event: 'summary', images: pictures().length, cached: 0, failed: 0 });
+    expect(pictures('another')).toHaveLength(pictures().length);
+  }, 120_000);
+
   it('shows a configuration that is accepted', async () => {
     const [yaml = ''] = [...README.matchAll(/^```yaml\n([\s\S]*?)^```$/gm)].map((match) => match[1] ?? '');
     writeFileSync(join(home, 'clone/kilnwatt.yaml'), yaml);
@@ -77,13 +86,29 @@ describe('the README', () => {
 /** Other spellings, which the help does not repeat. */
 const HIDDEN = ['--width', '--height'];
 
-function pictures(): string[] {
-  return globSync(join(home, 'clone/outputs/quickstart/*.png')).sort();
+/** Only quickstart itself is a copy: what it keeps for a clone lies beside it. What it starts works for the checkout. */
+function makeClone(name: string): void {
+  const clone = join(home, name);
+  mkdirSync(join(clone, 'scripts'), { recursive: true });
+  for (const part of [
+    '.venv',
+    'examples',
+    'python-worker',
+    'scripts/setup',
+    'scripts/kilnwatt',
+    'scripts/make-test-models',
+  ])
+    symlinkSync(join(ROOT, part), join(clone, part));
+  cpSync(join(ROOT, 'scripts/quickstart'), join(clone, 'scripts/quickstart'));
 }
 
-async function sh(script: string): Promise<{ code: number | null; text: string }> {
+function pictures(clone = 'clone'): string[] {
+  return globSync(join(home, clone, 'outputs/quickstart/*.png')).sort();
+}
+
+async function sh(script: string, clone = 'clone'): Promise<{ code: number | null; text: string }> {
   const env = { PATH: process.env.PATH ?? '', HOME: home, LANG: 'C.UTF-8', XDG_RUNTIME_DIR: join(home, 'run') };
-  const child = spawn('bash', ['-euo', 'pipefail', '-c', script], { cwd: join(home, 'clone'), env });
+  const child = spawn('bash', ['-euo', 'pipefail', '-c', script], { cwd: join(home, clone), env });
   const chunks: string[] = [];
   const errors: string[] = [];
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => chunks.push(chunk));
