@@ -53,6 +53,35 @@ def test_the_script_takes_no_package_from_the_folder_that_it_is_called_from(tmp_
     assert "--only knows sd" in ended.stderr
 
 
+def make_models(folder: Path, *before: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["/bin/bash", "-c", "".join(before) + 'exec "$0" -m tiny_models "$1" --only sd', sys.executable, folder],
+        env={**os.environ, "PYTHONPATH": str(PACKAGE_ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("blocks", [1, 64], ids=["in the settings", "in the weights"])
+def test_a_disk_that_takes_no_more_is_one_sentence_and_leaves_nothing_behind(tmp_path: Path, blocks: int) -> None:
+    """A limit on the size of files stands for the full disk: both end a write in the middle."""
+    ended = make_models(tmp_path / "models", f"ulimit -f {blocks}; ")
+    assert ended.returncode == 1
+    assert len(ended.stderr.splitlines()) == 1
+    assert ended.stderr.startswith(f"the models cannot be written to {tmp_path / 'models'} (")
+    assert "free some space or name another folder" in ended.stderr
+    assert list((tmp_path / "models").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_one_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    ended = make_models(tmp_path / "file")
+    assert ended.returncode == 1
+    assert len(ended.stderr.splitlines()) == 1
+    assert "name another folder" in ended.stderr
+
+
 def test_the_clip_tokenizer_reads_known_words_as_one_token_and_loses_nothing(tmp_path: Path) -> None:
     clip_tokenizer().save_pretrained(tmp_path)
     tokenizer = CLIPTokenizer.from_pretrained(tmp_path)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from diffusers.utils import logging as diffusers_logging
+from safetensors import SafetensorError
 from transformers import logging as transformers_logging
 
 from tiny_models.pipelines import RECIPES, TESTS, Recipe
@@ -27,7 +28,15 @@ def main() -> int:
     diffusers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    written = [_ensure(RECIPES[name], asked.out_dir, quiet=asked.json) for name in names]
+    try:
+        written = [_ensure(RECIPES[name], asked.out_dir, quiet=asked.json) for name in names]
+    except (OSError, SafetensorError) as error:
+        print(
+            f"the models cannot be written to {asked.out_dir} ({_first_line(error)}); "
+            "free some space or name another folder",
+            file=sys.stderr,
+        )
+        return 1
     if asked.json:
         print(json.dumps({"models": [{**dataclasses.asdict(model), "path": str(model.path)} for model in written]}))
     return 0
@@ -38,6 +47,10 @@ def _ensure(recipe: Recipe, out_dir: Path, quiet: bool) -> Written:
     if not quiet:
         print(f"{written.path}: {recipe.about}, {written.bytes / 1e6:.1f} MB, {'made' if written.made else 'kept'}")
     return written
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 if __name__ == "__main__":
