@@ -12,6 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import httpx
@@ -75,7 +76,7 @@ def cached(name: str, revision: str) -> str | None:
         return str(folder)
     except WorkerError:
         return None
-    return str(folder) if all((folder / file).is_file() for file in choose(listed, _index(found))) else None
+    return str(folder) if _is_whole(folder, listed, _index(found)) else None
 
 
 def download(name: str, revision: str) -> str:
@@ -93,18 +94,9 @@ def download(name: str, revision: str) -> str:
 
 def choose(files: Iterable[str], index: Mapping[str, object]) -> list[str]:
     """What the pipeline loads: its parts' files, and the fp16 weights of a part only where it has no others."""
-    parts = _parts(index)
     chosen = [INDEX]
-    by_part: dict[str, list[str]] = {}
-    for file in files:
-        path = PurePosixPath(file)
-        if len(path.parts) == 2 and path.parts[0] in parts and path.suffix in LOADED:
-            by_part.setdefault(path.parts[0], []).append(file)
-    for names in by_part.values():
-        plain = [name for name in names if ".safetensors" in name and not _is_variant(name)]
-        settings = [name for name in names if ".safetensors" not in name]
-        half = [name for name in names if ".safetensors" in name and f".{VARIANT}" in name]
-        chosen += settings + (plain or half)
+    for part in _files_of_parts(files, index):
+        chosen += part.settings + (part.plain or part.half)
     return chosen
 
 
@@ -146,6 +138,44 @@ def _of_the_hub(name: str, revision: str, error: Exception, reason: str) -> str:
     if isinstance(error, HFValidationError):
         return f"{name} is no hub id; it looks like org/name"
     return f"the model {name} is not on this disk and the hub cannot be reached ({reason}); check the network"
+
+
+@dataclass(frozen=True, slots=True)
+class _PartFiles:
+    """Of the weights one kind is loaded, `plain` or `half`."""
+
+    settings: list[str]
+    plain: list[str]
+    half: list[str]
+
+
+def _files_of_parts(files: Iterable[str], index: Mapping[str, object]) -> list[_PartFiles]:
+    parts = _parts(index)
+    by_part: dict[str, list[str]] = {}
+    for file in files:
+        path = PurePosixPath(file)
+        if len(path.parts) == 2 and path.parts[0] in parts and path.suffix in LOADED:
+            by_part.setdefault(path.parts[0], []).append(file)
+    return [
+        _PartFiles(
+            settings=[name for name in names if ".safetensors" not in name],
+            plain=[name for name in names if ".safetensors" in name and not _is_variant(name)],
+            half=[name for name in names if ".safetensors" in name and f".{VARIANT}" in name],
+        )
+        for names in by_part.values()
+    ]
+
+
+def _is_whole(folder: Path, listed: Iterable[str], index: Mapping[str, object]) -> bool:
+    """Also with fp16 weights that another program chose; but where a plain file is there, that kind is loaded."""
+
+    def here(file: str) -> bool:
+        return (folder / file).is_file()
+
+    return all(
+        all(map(here, part.settings + (part.half if part.half and not any(map(here, part.plain)) else part.plain)))
+        for part in _files_of_parts(listed, index)
+    )
 
 
 def _index(file: str) -> dict[str, object]:

@@ -122,6 +122,24 @@ def test_what_was_cut_off_is_completed(hub: tuple[str, list[str]], tmp_path: Pat
     assert (folder / "vae" / "diffusion_pytorch_model.safetensors").is_file()
 
 
+def test_half_precision_weights_that_another_program_fetched_are_not_fetched_again_as_plain_ones(
+    hub: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    endpoint, asked = hub
+    for weights in (tmp_path / "repository").glob("*/*.safetensors"):
+        shutil.copy(weights, weights.with_suffix(".fp16.safetensors"))
+    folder = Path(json.loads(fetch(NAME, endpoint, tmp_path / "cache").stdout)["path"])
+    for weights in [*folder.glob("*/*.safetensors")]:
+        weights.rename(weights.with_suffix(".fp16.safetensors"))
+    asked.clear()
+    assert json.loads(fetch(NAME, endpoint, tmp_path / "cache").stdout)["path"] == str(folder)
+    assert asked == []
+
+    (folder / "vae" / "diffusion_pytorch_model.fp16.safetensors").unlink()
+    fetch(NAME, endpoint, tmp_path / "cache")
+    assert [path.name for path in (folder / "vae").glob("*.safetensors")] == ["diffusion_pytorch_model.safetensors"]
+
+
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [("kiln/unknown", "the hub has no model kiln/unknown"), ("not a name", "not a name is no hub id")],
