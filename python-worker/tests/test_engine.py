@@ -320,6 +320,19 @@ def test_half_latents_are_scaled_in_the_dtype_of_the_vae(model: Callable[[str], 
     assert torch.equal(decode(loaded, latents, PARAMS), decode(loaded, latents.float(), PARAMS))
 
 
+def test_latents_with_a_mean_and_a_deviation_a_channel_are_brought_back_by_both(model: Callable[[str], Path]) -> None:
+    loaded = load_pipeline(load_of(model("sd")), lambda _level, _message: None)
+    vae = loaded.pipe.vae
+    mean, deviation = [0.5, -0.5, 0.25, 0.0], [2.0, 1.0, 0.5, 3.0]
+    vae.register_to_config(latents_mean=mean, latents_std=deviation)
+    latents = torch.randn(4, 8, 8, generator=torch.Generator().manual_seed(1))
+    channels = zip(latents, mean, deviation, strict=True)
+    meant = torch.stack([row * std / 0.18215 + middle for row, middle, std in channels])
+    with torch.no_grad():
+        expected = (vae.decode(meant.unsqueeze(0)).sample[0] / 2 + 0.5).clamp(0, 1)
+    assert torch.allclose(decode(loaded, latents, PARAMS), expected, atol=1e-4)
+
+
 def test_a_picture_of_one_value_is_black_whatever_its_colour() -> None:
     with pytest.raises(WorkerError, match="the same value, 128") as black:
         to_picture(torch.full((3, 8, 8), 0.5))

@@ -15,12 +15,14 @@ import pytest
 import torch
 
 from kilnwatt_worker.diffusers_engine.decode import decode
-from kilnwatt_worker.diffusers_engine.denoise import denoise
+from kilnwatt_worker.diffusers_engine.denoise import check, denoise
 from kilnwatt_worker.diffusers_engine.encode import encode
 from kilnwatt_worker.diffusers_engine.load import load_pipeline
 from kilnwatt_worker.diffusers_engine.pipeline import LoadedPipeline
+from kilnwatt_worker.errors import BadRequest
 from kilnwatt_worker.parts import Item, Params
 from tests.samples import FLUX_PARAMS, PARAMS, item, load_of
+from tiny_models.pipelines import RECIPES, make
 
 TOLERANCE = 1e-4
 
@@ -77,7 +79,7 @@ def through_the_seam(loaded: LoadedPipeline, items: Sequence[Item], params: Para
     return [Made(row, decode(loaded, row, params)) for row in latents]
 
 
-def bare(path: Path, case: Case, one: Item) -> Made:
+def bare(path: Path, case: Case, one: Item, **more: object) -> Made:
     pipe: Any = diffusers.DiffusionPipeline.from_pretrained(str(path), dtype=torch.float32)
     pipe.set_progress_bar_config(disable=True)
     settings = dict(case.bare_settings)
@@ -95,6 +97,7 @@ def bare(path: Path, case: Case, one: Item) -> Made:
             generator=torch.Generator().manual_seed(one.seed),
             output_type=output_type,
             **bare_guidance(case.params, one),
+            **more,
         ).images[0]
         return made
 
@@ -142,6 +145,46 @@ def test_an_unknown_pipeline_takes_the_general_way_to_the_same_picture(model: Ca
     ):
         assert distance(one.latents, other.latents) < TOLERANCE
         assert distance(one.floats, other.floats) < TOLERANCE
+
+
+def test_a_flux_model_without_guidance_input_reads_as_many_tokens_as_it_was_made_with(tmp_path: Path) -> None:
+    """As Flux schnell is."""
+    made = make(RECIPES["flux"])
+    config = {**made.transformer.config, "guidance_embeds": False}
+    made.register_modules(transformer=diffusers.FluxTransformer2DModel.from_config(config))
+    made.save_pretrained(tmp_path)
+    loaded = load_pipeline(load_of(tmp_path), lambda _level, _message: None)
+    case = Case("flux", replace(FLUX_PARAMS, distilled_guidance=None), "FlowMatchEulerDiscreteScheduler", {})
+    check(loaded, case.params)
+    (ours,) = through_the_seam(loaded, [item(0)], case.params)
+    reference = bare(tmp_path, case, item(0), max_sequence_length=256)
+    assert distance(ours.latents, reference.latents) < TOLERANCE
+    assert distance(ours.floats, reference.floats) < TOLERANCE
+
+
+class PromptOnly:
+    def __call__(self, prompt: list[str]) -> None: ...
+
+
+def test_a_pipeline_that_takes_no_negative_prompt_is_not_given_one_in_silence(model: Callable[[str], Path]) -> None:
+    known = load_pipeline(load_of(model("sd")), lambda _level, _message: None)
+    loaded = replace(known, pipe=PromptOnly(), family="other")
+    with pytest.raises(BadRequest, match="a PromptOnly takes no negative prompt; leave it out"):
+        encode(loaded, [item(0), item(1, negative="blurry")], PARAMS)
+    assert encode(loaded, [item(0)], PARAMS) == {"prompt": [item(0).prompt]}
+
+
+def test_clip_skip_of_sdxl_counts_from_the_last_but_one_layer_of_both_encoders(model: Callable[[str], Path]) -> None:
+    loaded = load_pipeline(load_of(model("sdxl")), lambda _level, _message: None)
+    pipe = loaded.pipe
+    embeds = encode(loaded, [item(0)], replace(PARAMS, clip_skip=1))["prompt_embeds"]
+    assert isinstance(embeds, torch.Tensor)
+    layers = []
+    for tokenizer, encoder in ((pipe.tokenizer, pipe.text_encoder), (pipe.tokenizer_2, pipe.text_encoder_2)):
+        tokens = tokenizer(item(0).prompt, padding="max_length", max_length=77, return_tensors="pt").input_ids
+        with torch.no_grad():
+            layers.append(encoder(tokens, output_hidden_states=True).hidden_states[-3])
+    assert distance(embeds, torch.cat(layers, dim=-1)) < TOLERANCE
 
 
 def test_clip_skip_leaves_out_the_last_layers_but_not_the_norm(model: Callable[[str], Path]) -> None:
