@@ -55,14 +55,18 @@ describe('the README', () => {
     expect(pictures()).toEqual(before);
   });
 
-  it('says the truth about a second clone, or one made anew: its pictures are in its own folder', async () => {
-    makeClone('another');
-    const { code, text } = await sh('./scripts/quickstart --steps 1 --json', 'another');
-    expect(code, text).toBe(0);
-    const summary: unknown = JSON.parse(text.trim().split('\n').at(-1) ?? '');
-    expect(summary).toMatchObject({ event: 'summary', images: pictures().length, cached: 0, failed: 0 });
-    expect(pictures('another')).toHaveLength(pictures().length);
-  }, LIMIT_MS);
+  it(
+    'says the truth about a second clone, or one made anew: its pictures are in its own folder',
+    async () => {
+      makeClone('another');
+      const { code, text } = await sh('./scripts/quickstart --steps 1 --json', 'another');
+      expect(code, text).toBe(0);
+      const summary: unknown = JSON.parse(text.trim().split('\n').at(-1) ?? '');
+      expect(summary).toMatchObject({ event: 'summary', images: pictures().length, cached: 0, failed: 0 });
+      expect(pictures('another')).toHaveLength(pictures().length);
+    },
+    LIMIT_MS,
+  );
 
   it('shows a configuration that is accepted', async () => {
     const [yaml = ''] = [...README.matchAll(/^```yaml\n([\s\S]*?)^```$/gm)].map((match) => match[1] ?? '');
