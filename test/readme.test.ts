@@ -20,7 +20,7 @@ const README = readFileSync(join(ROOT, 'README.md'), 'utf8');
 /** Blocks that need a card, a hub or another machine are marked `text`, and are not run. */
 const EXAMPLES = [...README.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map((match) => match[1] ?? '');
 
-/** Of one example, on a machine that has other work: the first one took 98 s there, and 25 s elsewhere. */
+/** Of one example. The first one took 25 s on a machine with some other work, and 98 s with more of it. */
 const LIMIT_MS = 300_000;
 
 /** A user's home and a folder that looks like the checkout, so that nothing is written into the real ones. */
