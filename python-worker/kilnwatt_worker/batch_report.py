@@ -51,7 +51,8 @@ class BatchReport:
             size = os.path.getsize(item.out)
         except OSError as error:  # removed behind our back; the neighbours go on
             reason = error.strerror or type(error).__name__
-            self.failure(item, WorkerError("not_writable", f"the picture {item.out} is gone after saving: {reason}"))
+            gone = f"the picture {item.out} is gone after saving: {reason}"
+            self.failure(item, WorkerError("image_missing", gone, retryable=True))
             return
         self._answered(item)
         self._channel.send(Image(self._batch, item.job, item.out, width, height, size))

@@ -55,7 +55,7 @@ def test_a_picture_that_vanished_after_saving_fails_alone(tmp_path: Path) -> Non
         bench.report.image(one, 8, 8)
     bench.report.settle(None)
     assert [(message["type"], message["job"]) for message in bench.sent()] == [("failure", "job-0"), ("image", "job-1")]
-    assert bench.sent()[0]["code"] == "not_writable"
+    assert bench.sent()[0]["code"] == "image_missing"
 
 
 def test_what_the_batch_failed_with_goes_to_the_jobs_that_are_left(tmp_path: Path) -> None:

@@ -20,9 +20,17 @@ def test_a_full_disk_has_a_code_of_its_own_in_every_format(form: Format) -> None
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_place_that_takes_no_file_is_not_writable(form: Format, tmp_path: Path) -> None:
-    with pytest.raises(WorkerError, match="No such file or directory") as missing:
-        save(NOISE, str(tmp_path / "missing" / "0.part"), form)
-    assert missing.value.code == "not_writable"
+    (tmp_path / "file").touch()
+    with pytest.raises(WorkerError, match="Not a directory") as barred:
+        save(NOISE, str(tmp_path / "file" / "0.part"), form)
+    assert barred.value.code == "not_writable"
+
+
+def test_a_folder_that_was_taken_away_is_worth_another_try(tmp_path: Path) -> None:
+    """Whoever deletes the pictures in mid-run costs a try, and neither a picture nor the run."""
+    with pytest.raises(WorkerError, match="is gone") as missing:
+        save(NOISE, str(tmp_path / "missing" / "0.part"), "png")
+    assert (missing.value.code, missing.value.retryable) == ("image_missing", True)
 
 
 def test_a_picture_that_cannot_be_encoded_is_not_blamed_on_the_disk(tmp_path: Path) -> None:

@@ -129,8 +129,9 @@ function defaultsOf(family: Model['family'], configs: Configs): Model['defaults'
   }
   const guidance = family === 'sdxl' ? 6 : 7;
   const plain = { steps: 20, distilledGuidance: null, scheduler: 'dpmpp_2m' } as const;
-  if (needsItsOwnSpacing(configs)) return { ...plain, guidance: 5, schedule: 'normal' };
-  return { ...plain, guidance, schedule: ownScheduleOf(configs) ?? (family === 'other' ? 'normal' : 'karras') };
+  const own = ownScheduleOf(configs);
+  if (needsItsOwnSpacing(configs)) return { ...plain, guidance: 5, schedule: own ?? 'normal' };
+  return { ...plain, guidance, schedule: own ?? (family === 'other' ? 'normal' : 'karras') };
 }
 
 /** The spacing that the model's scheduler is configured with beside the plain one. */
