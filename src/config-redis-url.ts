@@ -10,14 +10,15 @@ export interface RedisAddress {
 }
 
 /** What may be written; in messages instead of the URL, which may hold a password even where it is broken. */
-export const REDIS_URL_FORMS = 'redis://host:port, rediss://host:port or unix:///path/to/socket';
+export const REDIS_URL_FORMS = 'redis://:PASSWORD@host:port/database, rediss://… or unix:///path/to/socket';
 
 const DEFAULT_PORT = 6_379;
 
 /** Reads `redis://[user:password@]host[:port][/database]`, `rediss://…` (TLS) or `unix:///path`; undefined for anything else. */
 export function parseRedisUrl(text: string): RedisAddress | undefined {
   const url = URL.parse(text);
-  if (url === null) return undefined;
+  // What stands behind a question mark would be ignored, a password or a database among it.
+  if (url === null || url.search !== '' || url.hash !== '') return undefined;
   try {
     return url.protocol === 'unix:' ? socketOf(url) : hostOf(url);
   } catch (error) {

@@ -161,7 +161,7 @@ describe('the values', () => {
     },
   );
 
-  it.each(['localhost:6379', 'http://host', 'redis://host/x', 'unix://host/s', 'unix://'])(
+  it.each(['localhost:6379', 'http://host', 'redis://host/x', 'unix://host/s', 'unix://', 'redis://h?db=3'])(
     'refuse %s as redis_url, as the queue does',
     (url) => {
       expect(() => load({ env: { KILNWATT_REDIS_URL: url } })).toThrow(ConfigError);

@@ -26,15 +26,14 @@ export function redisServer(connection: RedisConnection): RedisServer {
 }
 
 /**
- * A connection that answers, or fails within `patience`. Its commands fail at once while the server is
- * away, and it reconnects for ever; whoever holds it decides about another try.
- * @throws UnavailableError `redis_unavailable`
+ * A connection that answers, or fails within `patience`, and at once where waiting cannot help. Its commands fail at
+ * once while the server is away, and it reconnects for ever; whoever holds it decides about another try.
+ * @throws UnavailableError `redis_unavailable`; ConfigError `redis_login`, `redis_url_broken`
  */
 export async function connectTo(
   server: RedisServer,
-  { clock, patience, signal }: { readonly clock: Clock; readonly patience: Millis; readonly signal?: AbortSignal },
+  { clock, patience }: { readonly clock: Clock; readonly patience: Millis },
 ): Promise<Redis> {
-  signal?.throwIfAborted();
   let trouble: unknown = new Error(`no answer within ${Math.round(patience)} ms`);
   const redis = new Redis({
     ...server.options,
@@ -44,21 +43,35 @@ export async function connectTo(
     retryStrategy: reconnectDelay,
   });
   // Also after this function: a lost connection shows in the command that needed it.
+  const { promise: answer, resolve: answered } = Promise.withResolvers<void>();
+  let hopeless: ConfigError | undefined;
   redis.on('error', (error) => {
     trouble = error;
+    hopeless ??= hopelessly(server, error);
+    if (hopeless !== undefined) answered();
   });
-  const ready = new Promise<void>((resolve) => redis.once('ready', () => resolve()));
-  const aborted = new Promise<void>((resolve) => signal?.addEventListener('abort', () => resolve(), { once: true }));
-  const answered = await settlesWithin(clock, patience, Promise.race([ready, aborted]));
-  if (answered && !signal?.aborted) return redis;
+  redis.once('ready', answered);
+  if ((await settlesWithin(clock, patience, answer)) && hopeless === undefined) return redis;
   redis.disconnect();
-  signal?.throwIfAborted();
-  throw unavailable(server, trouble);
+  throw hopeless ?? unavailable(server, trouble);
+}
+
+/** What another try of the same address will not mend; undefined for all else. */
+function hopelessly({ name, options }: RedisServer, error: Error): ConfigError | undefined {
+  if (/^(NOAUTH|WRONGPASS|NOPERM)\b/.test(error.message)) {
+    const given = options.password === undefined ? 'asks for a password' : 'does not take the password';
+    return new ConfigError(`Redis at ${name} ${given}; write it into redis_url, as in redis://:PASSWORD@${name}.`, {
+      code: 'redis_login',
+    });
+  }
+  if (!/Unknown RESP type|Protocol error/.test(error.message)) return undefined;
+  return new ConfigError(`What answers at ${name} is no Redis; correct redis_url.`, { code: 'redis_url_broken' });
 }
 
 export function unavailable(server: RedisServer, cause: unknown): UnavailableError {
+  const mend = server.options.tls === undefined ? 'correct redis_url' : 'write redis:// if it speaks no TLS';
   return new UnavailableError(
-    `Redis at ${server.name} is not to be had (${sentenceOf(cause)}); start it, or correct redis_url.`,
+    `Redis at ${server.name} is not to be had (${sentenceOf(cause)}); start it, or ${mend}.`,
     { code: 'redis_unavailable', retryable: true, cause },
   );
 }

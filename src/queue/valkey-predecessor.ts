@@ -85,9 +85,9 @@ function isListening(socketPath: string): Promise<boolean> {
 }
 
 /** Undefined when it does not answer after all, being about to end. */
-async function pidBehind({ socketPath, clock, signal }: Predecessor): Promise<number | undefined> {
+async function pidBehind({ socketPath, clock }: Predecessor): Promise<number | undefined> {
   try {
-    const limits = { clock, patience: ANSWER_LIMIT_MS, ...(signal === undefined ? {} : { signal }) };
+    const limits = { clock, patience: ANSWER_LIMIT_MS };
     const redis = await connectTo(redisServer({ socketPath }), limits);
     const said = /^process_id:(\d+)/m.exec(await redis.info('server'))?.[1];
     redis.disconnect();

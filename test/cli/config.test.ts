@@ -28,7 +28,7 @@ describe('config show', () => {
     expect(shown['tariff.price_per_kwh']).toEqual({ value: 0.3, origin: 'default' });
   });
 
-  it.each(['redis://user:hidden@host:6379/1', 'rediss://host:6379?password=hidden', 'redis://:hidden@host?db=1'])(
+  it.each(['redis://user:hidden@host:6379/1', 'rediss://:hidden@host:6379', 'redis://:hidden@host/1'])(
     'never shows the password of %s',
     (url) => {
       for (const json of [false, true]) {

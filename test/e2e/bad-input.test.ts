@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer as createWebServer } from 'node:http';
+import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { findServer } from '../../src/queue/valkey-program.ts';
@@ -77,16 +79,26 @@ describe('bad input is one sentence with its place, and nothing is queued', () =
     refused(['run', 'a cat'], 6, /there is no Python at no-python/, { KILNWATT_PYTHON: 'no-python' }));
   it('a Redis that is not there', () =>
     refused(['run', 'a cat', '--redis-url', 'redis://:secret@127.0.0.1:1'], 6, /^(?!.*secret).*127\.0\.0\.1:1/));
-  it('a Redis that throws jobs away when it is full', async () => {
-    const { path } = await findServer({ python: PYTHON });
-    const port = await freePort();
-    const server = spawn(path, ['--port', String(port), '--save', '', '--maxmemory-policy', 'allkeys-lru'], {
-      stdio: 'ignore',
-    });
+  it('a Redis that throws jobs away when it is full', () =>
+    withServer(['--maxmemory-policy', 'allkeys-lru'], (port) =>
+      refused(['run', 'a cat', '--redis-url', `redis://127.0.0.1:${port}`], 4, /noeviction/),
+    ));
+  it('a Redis that asks for a password, or for another one', () =>
+    withServer(['--requirepass', 'sesame', '--protected-mode', 'no'], async (port) => {
+      const asked = /asks for a password; write it into redis_url, as in redis:\/\/:PASSWORD@127/;
+      await refused(['run', 'a cat', '--redis-url', `redis://127.0.0.1:${port}`], 4, asked);
+      const other = /^(?!.*secret).*does not take the password/;
+      await refused(['run', 'a cat', '--redis-url', `redis://:secret@127.0.0.1:${port}`], 4, other);
+    }));
+  it('a web server in place of a Redis', async () => {
+    const server = createWebServer((_, answer) => answer.end('<html></html>')).listen(0, '127.0.0.1');
     try {
-      await refused(['run', 'a cat', '--redis-url', `redis://127.0.0.1:${port}`], 4, /noeviction/);
+      await once(server, 'listening');
+      const url = `redis://127.0.0.1:${portOf(server)}`;
+      await refused(['run', 'a cat', '--redis-url', url], 4, /What answers at 127\.0\.0\.1:\d+ is no Redis/);
     } finally {
-      server.kill('SIGKILL');
+      server.closeAllConnections();
+      server.close();
     }
   });
 
@@ -110,11 +122,28 @@ describe('bad input is one sentence with its place, and nothing is queued', () =
   });
 });
 
+/** A server of our own with further settings, for as long as `use` takes. */
+async function withServer(settings: readonly string[], use: (port: number) => Promise<void>): Promise<void> {
+  const { path } = await findServer({ python: PYTHON });
+  const port = await freePort();
+  const server = spawn(path, ['--port', String(port), '--save', '', ...settings], { stdio: 'ignore' });
+  try {
+    await use(port);
+  } finally {
+    server.kill('SIGKILL');
+  }
+}
+
 function freePort(): Promise<number> {
   return new Promise((done) => {
     const server = createServer().listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => done(address !== null && typeof address === 'object' ? address.port : 0));
+      const port = portOf(server);
+      server.close(() => done(port));
     });
   });
+}
+
+function portOf(server: Pick<Server, 'address'>): number {
+  const address = server.address();
+  return address !== null && typeof address === 'object' ? address.port : 0;
 }
