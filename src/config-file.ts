@@ -96,6 +96,8 @@ function offsetOf(node: Node, otherwise: number): number {
 }
 
 function unknownKey(path: string): string {
+  // "price: 0,32" in braces is a price of 0 and a setting 32.
+  if (/\.\d+$/.test(path)) return `${path} is not a setting; decimals are written with a point, as in 0.32`;
   const meant = nearestPath(path, [...SETTINGS.keys(), ...GROUPS]);
   const advice = meant === undefined ? 'the settings are listed by "kilnwatt config show"' : `did you mean ${meant}?`;
   return `${path} is not a setting; ${advice}`;

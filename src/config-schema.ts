@@ -1,8 +1,25 @@
 import { z } from 'zod';
 import { parseRedisUrl, REDIS_URL_FORMS } from './config-redis-url.ts';
+import { patternFault } from './job/naming.ts';
 import { nearest } from './job/nearest.ts';
 
 const redisUrl = z.string().refine((text) => parseRedisUrl(text) !== undefined, `expected ${REDIS_URL_FORMS}`);
+
+const DEVICE = /^(cpu(:\d+)?|(cuda:)?\d+|gpu-[\da-f-]+)$/i;
+const devices = z
+  .string()
+  .refine(
+    (text) => text.trim().toLowerCase() === 'auto' || text.split(',').every((part) => DEVICE.test(part.trim())),
+    'expected auto, cpu, cpu:2, or cards: 0,1 or cuda:0 or UUIDs',
+  );
+
+const pattern = z
+  .string()
+  .min(1)
+  .superRefine((text, context) => {
+    const fault = patternFault(text);
+    if (fault !== undefined) context.addIssue({ code: 'custom', message: fault });
+  });
 
 /**
  * Every setting, as it stands in `kilnwatt.yaml`. `null` means "not set": what is used then is said in
@@ -15,9 +32,7 @@ export const configSchema = z.strictObject({
     .default('kiln-tiny')
     .describe('Model when none is asked for: a name in models_dir, a folder, or a hub id'),
   preset: z.string().min(1).default('auto').describe('Load-time settings; auto is resolved on the device'),
-  devices: z
-    .string()
-    .min(1)
+  devices: devices
     .default('auto')
     .describe('auto (all NVIDIA cards, else the CPU), cpu, cpu:2 (two workers), or cards: 0,1 or cuda:0 or UUIDs'),
   data_dir: z
@@ -57,9 +72,7 @@ export const configSchema = z.strictObject({
     .default(null)
     .describe('Name of the queue; not set: kilnwatt, with a redis_url followed by a hash of host name and data_dir'),
   out: z.string().min(1).default('./outputs').describe('Folder of the pictures'),
-  pattern: z
-    .string()
-    .min(1)
+  pattern: pattern
     .default('{run}/{index:05}-{seed}')
     .describe(
       'Name of a picture in out, without extension: {run} {index:05} {seed} {id} {date} {prompt:40} {model} {name}',

@@ -122,7 +122,8 @@ class LocalApp implements App {
     return [
       ...hostParts(this.loaded),
       { name: 'gpu', check: () => this.#telemetry.check() },
-      { name: 'worker', check: async () => (await this.provider()).check() },
+      // The first import of torch from a cold disk takes its time.
+      { name: 'worker', limit: 150_000, check: async () => (await this.provider()).check() },
       { name: 'redis', check: async () => (await this.#queues[this.own() ? 'owner' : 'client']()).check() },
       { name: 'store', check: async () => (await this.store()).check() },
       { name: 'models', check: () => this.models.check() },

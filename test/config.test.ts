@@ -161,6 +161,26 @@ describe('the values', () => {
     },
   );
 
+  it.each([
+    ['devices', 'nonsense', 'expected auto, cpu'],
+    ['devices', 'cpu,', 'expected auto, cpu'],
+    ['pattern', '{nope}', 'the pattern {nope} is no part of a name'],
+    ['pattern', '../x', 'the pattern "../x" must be a path below'],
+  ])('refuse %s %s wherever it is said, and name the place', (setting, value, sentence) => {
+    const variable = `KILNWATT_${setting.toUpperCase()}`;
+    expect(() => load({ env: { [variable]: value } })).toThrow(ConfigError);
+    expect(() => load({ env: { [variable]: value } })).toThrow(
+      `${variable}: ${setting} cannot be "${value}": ${sentence}`,
+    );
+    expect(() => load({ flags: { [setting]: value } })).toThrow(
+      `--${setting}: ${setting} cannot be "${value}": ${sentence}`,
+    );
+  });
+
+  it.each(['auto', 'cpu', 'cpu:2', '0,1', 'cuda:0', 'GPU-8f4e1c', 'cpu, 0'])('take %s as devices', (devices) => {
+    expect(load({ flags: { devices } }).config.devices).toBe(devices);
+  });
+
   it.each(['localhost:6379', 'http://host', 'redis://host/x', 'unix://host/s', 'unix://', 'redis://h?db=3'])(
     'refuse %s as redis_url, as the queue does',
     (url) => {
@@ -242,6 +262,13 @@ describe('a file that cannot be used', () => {
     expect(error).toBeInstanceOf(ConfigError);
     expect(error).toMatchObject({ code: 'bad_config', message: expect.stringContaining(sentence) });
     expect(error).toMatchObject({ message: expect.stringMatching(`^${path}:\\d+:\\d+: `) });
+  });
+
+  it('says of a decimal comma how decimals are written', () => {
+    local('tariff: { price_per_kwh: 0,32 }\n');
+    expect(refusalOf(load)).toMatchObject({
+      message: expect.stringMatching(/:1:\d+: .*written with a point, as in 0\.32/),
+    });
   });
 
   it('is refused when it cannot be read', () => {

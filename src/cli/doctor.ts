@@ -6,7 +6,7 @@ import type { Io } from './io.ts';
 
 export interface DoctorOptions {
   readonly json?: boolean;
-  /** How long one part may take. */
+  /** How long a part may take that does not say itself. */
   readonly limit?: Millis;
   /** Calls back after a delay unless cancelled; keeps the process alive meanwhile. */
   readonly after?: (delay: Millis, callback: () => void) => () => void;
@@ -15,6 +15,8 @@ export interface DoctorOptions {
 /** Something to ask; `name` says who did not answer. */
 export interface Part extends Checked {
   readonly name?: string;
+  /** How long it may take, where that is longer than for others. */
+  readonly limit?: Millis;
 }
 
 const LIMIT: Millis = 20_000;
@@ -31,7 +33,9 @@ export async function doctor(parts: readonly Part[], io: Io, options: DoctorOpti
   return failed ? 1 : 0;
 }
 
-async function askInTime(part: Part, { limit = LIMIT, after = realAfter }: DoctorOptions): Promise<readonly Check[]> {
+async function askInTime(part: Part, options: DoctorOptions): Promise<readonly Check[]> {
+  const { after = realAfter } = options;
+  const limit = part.limit ?? options.limit ?? LIMIT;
   const name = part.name ?? 'check';
   let cancel = () => {};
   const late = new Promise<readonly Check[]>((resolve) => {

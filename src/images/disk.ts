@@ -200,7 +200,11 @@ async function orMissing<T>(work: Promise<T>): Promise<T | undefined> {
 
 /** Makes a folder with those above it, and syncs every folder that got a new name in it. */
 async function makeFolder(folder: string): Promise<void> {
-  const first = await mkdir(folder, { recursive: true });
+  const first = await mkdir(folder, { recursive: true }).catch(async (error: unknown) => {
+    // On a read-only file system it says only that there is no such folder; the one above tells why.
+    if (errnoOf(error) === 'ENOENT') await access(await nearest(folder), constants.W_OK);
+    throw error;
+  });
   if (first === undefined) return;
   for (let made = folder; made !== dirname(first); made = dirname(made)) await syncFolder(dirname(made));
 }

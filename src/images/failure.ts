@@ -2,15 +2,19 @@ import { AppError, StorageError } from '../errors.ts';
 
 /** What a file system says when there is no room, and when it will not let us write. */
 const FULL = new Set(['ENOSPC', 'EDQUOT']);
-const REFUSED = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'ENAMETOOLONG', 'EISDIR', 'ELOOP']);
+const REFUSED = new Set(['EACCES', 'EPERM', 'EROFS', 'ENAMETOOLONG', 'EISDIR', 'ELOOP']);
+const FILE_IN_THE_WAY = new Set(['ENOTDIR', 'EEXIST']);
 
 /** The error to throw for a failed step on `path`; what is no file system's error comes back as it is. */
 export function storageFailure(error: unknown, path: string): unknown {
   const code = errnoOf(error);
   if (error instanceof AppError || code === undefined) return error;
   if (FULL.has(code)) return diskFull(path, error);
-  if (REFUSED.has(code)) {
-    const mend = 'give the folder write permission or choose another one with --out';
+  if (REFUSED.has(code) || FILE_IN_THE_WAY.has(code)) {
+    const other = 'choose another folder with --out';
+    const mend = FILE_IN_THE_WAY.has(code)
+      ? `a file stands where a folder is needed; ${other}`
+      : `give the folder write permission or ${other}`;
     return new StorageError(`${path} cannot be written (${code}): ${mend}`, { code: 'not_writable', cause: error });
   }
   return new StorageError(

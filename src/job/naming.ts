@@ -62,6 +62,19 @@ export function checkRunName(name: string): string {
   throw new InputError(what, { code: 'bad_run_name', place: '--name' });
 }
 
+/** Why a pattern cannot name pictures; undefined for one that can. */
+export function patternFault(pattern: string): string | undefined {
+  try {
+    for (const part of partsOf(pattern)) {
+      for (const [, name = '', width] of part.matchAll(PLACEHOLDER)) checkPlaceholder(name, width);
+    }
+    return undefined;
+  } catch (error) {
+    if (error instanceof InputError) return error.message;
+    throw error;
+  }
+}
+
 const MAX_RUN_NAME = 100;
 const EXTENSIONS: Readonly<Record<ImageFormat, string>> = { png: '.png', jpeg: '.jpg', webp: '.webp' };
 const ANY_EXTENSION = /\.(?:png|jpe?g|webp)$/i;
@@ -127,5 +140,5 @@ function padded(number: number, width: number): string {
 }
 
 function badPattern(what: string): InputError {
-  return new InputError(`the pattern ${what}`, { code: 'bad_pattern', place: '--pattern' });
+  return new InputError(`the pattern ${what}`, { code: 'bad_pattern' });
 }

@@ -90,7 +90,7 @@ function clipLayersOf(family: Model['family'], { textEncoder }: Configs): number
 }
 
 function isFlow(configs: Configs): boolean {
-  return configs.schedulerClass.startsWith('FlowMatch');
+  return configs.schedulerClass.startsWith('FlowMatch') || configs.scheduler?.prediction_type === 'flow_prediction';
 }
 
 /** Pixels of the VAE's picture for one latent. */

@@ -63,13 +63,13 @@ describe('doctor', () => {
       armed.set(key, callback);
       return () => void armed.delete(key);
     };
-    const silent: Part = { name: 'queue', check: () => new Promise(() => {}) };
+    const silent: Part = { name: 'queue', limit: 30_000, check: () => new Promise(() => {}) };
     const finished = doctor([saying(OK), silent], io, { after });
     await new Promise(setImmediate);
     expect(armed.size).toBe(1);
     for (const expire of armed.values()) expire();
     expect(await finished).toBe(1);
-    expect(io.written[1]).toBe('fail  queue  no answer within 20 s');
+    expect(io.written[1]).toBe('fail  queue  no answer within 30 s');
   });
 });
 

@@ -159,6 +159,20 @@ describe('a sidecar', () => {
     expect((await readdir(dirname(target))).sort()).toEqual(['a.json', 'a.png', 'a.png.json']);
   });
 
+  test('is replaced when its picture was thrown away and is made again, which took another time and cost', async () => {
+    const images = new DiskImages();
+    for (const cost of ['0.000006', '0.000009']) {
+      await rm(target, { force: true });
+      const metadata = metadataOf('job-1');
+      const parameters = `${metadata.parameters}, Energy: 73.1 J assumed, Cost: ${cost} EUR assumed`;
+      const temporary = await images.prepare(target, 'job-1');
+      await copyFile(join(pictures, 'plain.png'), temporary);
+      await images.finish({ temporary, target, format: 'png', sidecar: 'txt' }, { ...metadata, parameters });
+    }
+    expect((await readdir(dirname(target))).sort()).toEqual(['a.png', 'a.txt']);
+    expect(await readFile(join(dirname(target), 'a.txt'), 'utf8')).toContain('Cost: 0.000009 EUR');
+  });
+
   test('is made once, though its job is finished twice', async () => {
     for (const sidecar of ['txt', 'json', 'txt', 'json'] as const) await make(new DiskImages(), 'job-1', sidecar);
     expect((await readdir(dirname(target))).sort()).toEqual(['a.json', 'a.png', 'a.txt']);
@@ -174,4 +188,11 @@ test('syncs a folder that is named itself or by a picture in it, even one that w
   await expect(images.syncFolders([join(root, 'nowhere', 'gone.png')])).rejects.toMatchObject({
     code: 'storage_failed',
   });
+});
+
+test('says that a file stands in the way of the folder', async () => {
+  await writeFile(join(root, 'run'), 'a letter');
+  const refused = new DiskImages().prepare(target, 'job-1');
+  await expect(refused).rejects.toThrow(/a file stands where a folder is needed; choose another folder with --out/);
+  await expect(refused).rejects.toMatchObject({ code: 'not_writable' });
 });

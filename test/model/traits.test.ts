@@ -123,3 +123,8 @@ describe('the default schedule', () => {
     },
   );
 });
+
+test('a scheduler that predicts a flow is sampled as the worker samples it, whatever its class', () => {
+  const flow = { ...SD, className: 'X', scheduler: { prediction_type: 'flow_prediction' } };
+  expect(traitsOf(flow, {}).schedulers).toEqual(['flow_match_euler']);
+});
