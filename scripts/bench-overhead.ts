@@ -7,6 +7,7 @@ import {
   family,
   kilnwatt,
   MODELS,
+  missedLimits,
   newPlace,
   PYTHON,
   ROOT,
@@ -20,6 +21,8 @@ import {
 const BATCH = 4;
 const STEPS = 20;
 const QUEUED = 10_000;
+/** `slower_by` is a ratio of 0.95. */
+const LIMITS = { slower_by: 1.053, own_ms_per_image: 10, orchestrator_rss_mb: 180 };
 const FAKE = { KILNWATT_WORKER_ENGINE: 'fake' };
 
 const { values } = parseArgs({
@@ -35,7 +38,11 @@ await withScratch(async (scratch) => {
   const throughput = compare(scratch, Number(values.images), Number(values.rounds));
   const own = ownMillis(scratch, 400);
   const memory = await memoryWithQueue(scratch);
-  console.log(JSON.stringify({ ...throughput, own_ms_per_image: own, ...memory }));
+  const figures = { ...throughput, own_ms_per_image: own, ...memory };
+  const missed = missedLimits({ ...figures, slower_by: rounded(1 / figures.ratio) }, LIMITS);
+  for (const sentence of missed) say(sentence);
+  console.log(JSON.stringify({ ...figures, holds: missed.length === 0 }));
+  process.exitCode = missed.length === 0 ? 0 : 1;
 });
 
 /** Both sides in alternation, so that a noisy machine disturbs both alike. */

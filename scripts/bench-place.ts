@@ -95,6 +95,15 @@ export function residentMegabytes(pid: number, field: 'VmRSS' | 'VmHWM'): number
   return Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(status)?.[1]) / 1000;
 }
 
+/** A sentence for each figure above its limit; one that could not be measured is none that holds. */
+export function missedLimits(
+  figures: Readonly<Record<string, number>>,
+  most: Readonly<Record<string, number>>,
+): string[] {
+  const missed = Object.entries(most).filter(([name, limit]) => !((figures[name] ?? Number.NaN) <= limit));
+  return missed.map(([name, limit]) => `missed: ${name} is ${figures[name]}, and at most ${limit} was promised`);
+}
+
 export function rounded(value: number): number {
   return Math.round(value * 1000) / 1000;
 }
