@@ -1,25 +1,12 @@
 import { z } from 'zod';
-import { parseRedisUrl, REDIS_URL_FORMS } from './config-redis-url.ts';
+import { devicesFault } from './config-devices.ts';
+import { redisUrlFault } from './config-redis-url.ts';
 import { patternFault } from './job/naming.ts';
 import { nearest } from './job/nearest.ts';
 
-const redisUrl = z.string().refine((text) => parseRedisUrl(text) !== undefined, `expected ${REDIS_URL_FORMS}`);
-
-const DEVICE = /^(cpu(:\d+)?|(cuda:)?\d+|gpu-[\da-f-]+)$/i;
-const devices = z
-  .string()
-  .refine(
-    (text) => text.trim().toLowerCase() === 'auto' || text.split(',').every((part) => DEVICE.test(part.trim())),
-    'expected auto, cpu, cpu:2, or cards: 0,1 or cuda:0 or UUIDs',
-  );
-
-const pattern = z
-  .string()
-  .min(1)
-  .superRefine((text, context) => {
-    const fault = patternFault(text);
-    if (fault !== undefined) context.addIssue({ code: 'custom', message: fault });
-  });
+const redisUrl = z.string().superRefine(complaining(redisUrlFault));
+const devices = z.string().superRefine(complaining(devicesFault));
+const pattern = z.string().min(1).superRefine(complaining(patternFault));
 
 /**
  * Every setting, as it stands in `kilnwatt.yaml`. `null` means "not set": what is used then is said in
@@ -229,6 +216,13 @@ function settingsOf(shape: Readonly<Record<string, z.ZodType>>, prefix = ''): Ma
     }
   }
   return found;
+}
+
+function complaining(whyNot: (text: string) => string | undefined) {
+  return (text: string, context: z.RefinementCtx): void => {
+    const fault = whyNot(text);
+    if (fault !== undefined) context.addIssue({ code: 'custom', message: fault });
+  };
 }
 
 function plain(text: string): string {

@@ -58,9 +58,13 @@ export interface ConfigSources {
 
 const ASSUMED_GPU_WATTS = 300;
 const ASSUMED_PRICE_PER_KWH = 0.3;
-/** Settings that are paths. Of these, a program may also be a bare name that is looked up in PATH. */
+/** Settings that are paths, and those that are one only when they look like one: else a program in PATH, a model's name or hub id. */
 const PATHS = new Set(['data_dir', 'models_dir', 'runtime_dir', 'out']);
-const PROGRAMS = new Set(['redis_binary', 'python']);
+const LOOKS_LIKE_PATH = new Map([
+  ['redis_binary', /[/~]/],
+  ['python', /[/~]/],
+  ['model', /^(~|\.\.?)(\/|$)/],
+]);
 
 /**
  * The one configuration of this process, frozen. Flags go before `KILNWATT_*`, before `./kilnwatt.yaml`,
@@ -102,7 +106,7 @@ function firstOf(path: string, layers: readonly Layer[], home: string): [string,
 }
 
 function expanded(path: string, text: string, base: string, home: string): string {
-  if (!PATHS.has(path) && !(PROGRAMS.has(path) && /[/~]/.test(text))) return text;
+  if (!PATHS.has(path) && LOOKS_LIKE_PATH.get(path)?.test(text) !== true) return text;
   return resolve(base, text.replace(/^~(?=\/|$)/, home));
 }
 

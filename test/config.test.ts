@@ -122,6 +122,17 @@ describe('the values', () => {
     expect(runtimeDir).toMatch(/^\/short\/kilnwatt-\d+$/);
   });
 
+  it.each([
+    ['./mine', 'work/mine'],
+    ['../mine', 'mine'],
+    ['~/mine', 'mine'],
+    ['mine', null],
+    ['org/mine', null],
+  ])('count the model %s from the file that says it, if it can only be a path', (model, path) => {
+    local(`model: ${model}\n`);
+    expect(loadConfig({ cwd, env: { HOME: home } }).config.model).toBe(path === null ? model : join(home, path));
+  });
+
   it('count relative paths from the file that says them, and know ~', () => {
     const far = global('out: pictures\nmodels_dir: ~/models\n');
     expect(load().config).toMatchObject({ out: join(dirname(far), 'pictures'), modelsDir: join(home, 'models') });
@@ -164,6 +175,8 @@ describe('the values', () => {
   it.each([
     ['devices', 'nonsense', 'expected auto, cpu'],
     ['devices', 'cpu,', 'expected auto, cpu'],
+    ['devices', 'cpu:0', 'cpu:0 asks for 0 workers, not 1 to 64'],
+    ['devices', '0,cuda:0', 'cuda:0 is named twice'],
     ['pattern', '{nope}', 'the pattern {nope} is no part of a name'],
     ['pattern', '../x', 'the pattern "../x" must be a path below'],
   ])('refuse %s %s wherever it is said, and name the place', (setting, value, sentence) => {
@@ -175,11 +188,25 @@ describe('the values', () => {
     expect(() => load({ flags: { [setting]: value } })).toThrow(
       `--${setting}: ${setting} cannot be "${value}": ${sentence}`,
     );
+    const path = local(`format: png\n${setting}: "${value}"\n`);
+    const column = setting.length + 3;
+    expect(() => load()).toThrow(`${path}:2:${column}: ${setting} cannot be "${value}": ${sentence}`);
   });
 
   it.each(['auto', 'cpu', 'cpu:2', '0,1', 'cuda:0', 'GPU-8f4e1c', 'cpu, 0'])('take %s as devices', (devices) => {
     expect(load({ flags: { devices } }).config.devices).toBe(devices);
   });
+
+  it.each(['redis://:hidden@host?db=3', 'redis://host?password=hidden', 'redis://host/1#hidden'])(
+    'refuse what would be ignored in the redis_url %s, and say how it is written',
+    (url) => {
+      const refusal = refusalOf(() => load({ flags: { redis_url: url } }));
+      expect(refusal).toMatchObject({
+        message: expect.stringMatching(/ignored; expected redis:\/\/:PASSWORD@host:6379\/3/),
+      });
+      expect(refusal).toMatchObject({ message: expect.not.stringContaining('hidden') });
+    },
+  );
 
   it.each(['localhost:6379', 'http://host', 'redis://host/x', 'unix://host/s', 'unix://', 'redis://h?db=3'])(
     'refuse %s as redis_url, as the queue does',

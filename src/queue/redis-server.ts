@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
-import { parseRedisUrl, REDIS_URL_FORMS, type RedisAddress } from '../config-redis-url.ts';
-import { ConfigError, sentenceOf, UnavailableError } from '../errors.ts';
+import { parseRedisUrl, type RedisAddress, redisUrlFault } from '../config-redis-url.ts';
+import { AppError, ConfigError, sentenceOf, UnavailableError } from '../errors.ts';
 import type { Clock } from '../ports.ts';
 import { settlesWithin } from '../process/clock.ts';
 import type { Millis } from '../units.ts';
@@ -19,7 +19,8 @@ export function redisServer(connection: RedisConnection): RedisServer {
   if ('socketPath' in connection) return { name: connection.socketPath, options: { path: connection.socketPath } };
   const options = parseRedisUrl(connection.url);
   if (options === undefined) {
-    throw new ConfigError(`redis_url: cannot be read; write ${REDIS_URL_FORMS}.`, { code: 'redis_url_broken' });
+    const sentence = `redis_url: cannot be used: ${redisUrlFault(connection.url)}.`;
+    throw new ConfigError(sentence, { code: 'redis_url_broken' });
   }
   const { path, host = '', port } = options;
   return { name: path ?? `${host.includes(':') ? `[${host}]` : host}:${port}`, options };
@@ -42,38 +43,62 @@ export async function connectTo(
     commandTimeout: COMMAND_TIMEOUT_MS,
     retryStrategy: reconnectDelay,
   });
-  // Also after this function: a lost connection shows in the command that needed it.
   const { promise: answer, resolve: answered } = Promise.withResolvers<void>();
-  let hopeless: ConfigError | undefined;
+  let refused: ConfigError | undefined;
+  // Also after this function: a lost connection shows in the command that needed it.
   redis.on('error', (error) => {
     trouble = error;
-    hopeless ??= hopelessly(server, error);
-    if (hopeless !== undefined) answered();
+    refused ??= refusal(server, error);
+    if (refused !== undefined) answered();
   });
   redis.once('ready', answered);
-  if ((await settlesWithin(clock, patience, answer)) && hopeless === undefined) return redis;
-  redis.disconnect();
-  throw hopeless ?? unavailable(server, trouble);
+  try {
+    if (!(await settlesWithin(clock, patience, answer)) || refused !== undefined) throw unavailable(server, trouble);
+    // ioredis itself would go on in database 0 where there is none of this number.
+    if (server.options.db) await redis.select(server.options.db);
+    return redis;
+  } catch (error) {
+    redis.disconnect();
+    throw refused ?? unavailable(server, error);
+  }
+}
+
+/** The error to throw: the refusal where the server gave one, else that it is not to be had. */
+export function unavailable(server: RedisServer, cause: unknown): AppError {
+  if (cause instanceof AppError) return cause;
+  const mend = server.options.tls === undefined ? 'correct redis_url' : 'write redis:// if it speaks no TLS';
+  const sentence = `Redis at ${server.name} is not to be had (${sentenceOf(cause)}); start it, or ${mend}.`;
+  return (
+    refusal(server, cause) ?? new UnavailableError(sentence, { code: 'redis_unavailable', retryable: true, cause })
+  );
 }
 
 /** What another try of the same address will not mend; undefined for all else. */
-function hopelessly({ name, options }: RedisServer, error: Error): ConfigError | undefined {
-  if (/^(NOAUTH|WRONGPASS|NOPERM)\b/.test(error.message)) {
-    const given = options.password === undefined ? 'asks for a password' : 'does not take the password';
-    return new ConfigError(`Redis at ${name} ${given}; write it into redis_url, as in redis://:PASSWORD@${name}.`, {
-      code: 'redis_login',
-    });
+function refusal({ name, options }: RedisServer, error: unknown): ConfigError | undefined {
+  const said = error instanceof Error ? error.message : '';
+  const refused = (sentence: string, code: string) => new ConfigError(sentence, { code, cause: error });
+  if (/^(NOAUTH|WRONGPASS|ERR invalid password)\b/.test(said)) {
+    const what = options.password === undefined ? 'asks for a password' : 'does not take the password of redis_url';
+    return refused(`Redis at ${name} ${what}; ${loginMend(name, options)}.`, 'redis_login');
   }
-  if (!/Unknown RESP type|Protocol error/.test(error.message)) return undefined;
-  return new ConfigError(`What answers at ${name} is no Redis; correct redis_url.`, { code: 'redis_url_broken' });
+  if (/^NOPERM\b/.test(said)) {
+    const what = 'does not let the user of redis_url do all that a queue needs';
+    return refused(`Redis at ${name} ${what}; allow it every command and key, or name another.`, 'redis_login');
+  }
+  if (/DB index is out of range/.test(said)) {
+    return refused(`Redis at ${name} has no database ${options.db}; correct the end of redis_url.`, 'redis_url_broken');
+  }
+  if (/wrong version number|SSL routines/.test(said)) {
+    return refused(`What answers at ${name} speaks no TLS; write redis:// in redis_url.`, 'redis_url_broken');
+  }
+  if (!/Unknown RESP type|Protocol error/.test(said)) return undefined;
+  return refused(`What answers at ${name} is no Redis; correct redis_url.`, 'redis_url_broken');
 }
 
-export function unavailable(server: RedisServer, cause: unknown): UnavailableError {
-  const mend = server.options.tls === undefined ? 'correct redis_url' : 'write redis:// if it speaks no TLS';
-  return new UnavailableError(
-    `Redis at ${server.name} is not to be had (${sentenceOf(cause)}); start it, or ${mend}.`,
-    { code: 'redis_unavailable', retryable: true, cause },
-  );
+function loginMend(name: string, { path, tls, username }: RedisAddress): string {
+  if (path !== undefined) return 'a unix:// address has no place for one, so give redis://:PASSWORD@host:port';
+  const user = username === undefined ? '' : 'USER';
+  return `write it into redis_url, as in ${tls === undefined ? 'redis' : 'rediss'}://${user}:PASSWORD@${name}`;
 }
 
 /** Whether an error speaks of the way to the server and not of what was asked of it. */

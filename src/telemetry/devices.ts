@@ -1,10 +1,11 @@
+import { cpuWorkersOf, devicePartsOf, devicesFault } from '../config-devices.ts';
 import { InputError } from '../errors.ts';
 import type { Device, Gpu, Telemetry } from '../ports.ts';
 
 /** Resolves `--devices`; nvidia-smi is only asked where the answer depends on it. */
 export async function devicesOf(spec: string, telemetry: Pick<Telemetry, 'gpus'>): Promise<readonly Device[]> {
-  const parts = partsOf(spec);
-  const gpus = parts.every((part) => CPU.test(part)) ? [] : await telemetry.gpus();
+  const onCpu = devicePartsOf(spec).every((part) => cpuWorkersOf(part) !== undefined);
+  const gpus = onCpu ? [] : await telemetry.gpus();
   return devicesFor(spec, gpus);
 }
 
@@ -15,7 +16,9 @@ export async function devicesOf(spec: string, telemetry: Pick<Telemetry, 'gpus'>
  */
 export function devicesFor(spec: string, gpus: readonly Gpu[]): readonly Device[] {
   const cards = gpus.flatMap(cardOf);
-  const parts = partsOf(spec);
+  const fault = devicesFault(spec);
+  if (fault !== undefined) throw refusal(fault, cards);
+  const parts = devicePartsOf(spec);
   if (parts.length === 1 && parts[0] === 'auto') return cards.length > 0 ? cards : cpuDevices(1);
   const devices = parts.flatMap((part) => devicesNamed(part, cards));
   const twice = devices.find((device, at) => devices.findIndex(({ id }) => id === device.id) !== at);
@@ -23,21 +26,9 @@ export function devicesFor(spec: string, gpus: readonly Gpu[]): readonly Device[
   return devices;
 }
 
-const CPU = /^cpu(?::(\d+))?$/;
-const MOST_CPU_WORKERS = 64;
-
-function partsOf(spec: string): string[] {
-  return spec.split(',').map((part) => part.trim().toLowerCase());
-}
-
 function devicesNamed(part: string, cards: readonly Device[]): readonly Device[] {
-  const cpu = CPU.exec(part);
-  if (cpu !== null) {
-    const workers = Number(cpu[1] ?? 1);
-    if (workers < 1 || workers > MOST_CPU_WORKERS)
-      throw refusal(`${part} asks for ${workers} workers, not 1 to ${MOST_CPU_WORKERS}`, cards);
-    return cpuDevices(workers);
-  }
+  const workers = cpuWorkersOf(part);
+  if (workers !== undefined) return cpuDevices(workers);
   const named = cards.filter(({ id, uuid }) => id === part || id === `cuda:${part}` || beginsWith(uuid, part));
   if (named.length === 1) return named;
   throw refusal(named.length > 1 ? `${part} means more than one card` : `there is no device "${part}"`, cards);
@@ -49,7 +40,7 @@ function beginsWith(uuid: string | null, part: string): boolean {
 
 function refusal(what: string, cards: readonly Device[]): InputError {
   const there = [...cards.map(({ id, name }) => `${id} (${name})`), 'cpu'].join(', ');
-  return new InputError(`${what}; this machine has ${there}`, { code: 'unknown_device', place: '--devices' });
+  return new InputError(`${what}; this machine has ${there}`, { code: 'unknown_device', place: 'devices' });
 }
 
 function cardOf({ index, uuid, name }: Gpu): Device[] {

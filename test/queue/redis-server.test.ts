@@ -1,7 +1,16 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { ConfigError } from '../../src/errors.ts';
+import { ConfigError, UnavailableError } from '../../src/errors.ts';
+import { systemClock } from '../../src/process/clock.ts';
 import { checksOf, isNewEnough, requireFit, type ServerFacts } from '../../src/queue/fitness.ts';
-import { isConnectionTrouble, reconnectDelay, redisServer } from '../../src/queue/redis-server.ts';
+import {
+  connectTo,
+  isConnectionTrouble,
+  reconnectDelay,
+  redisServer,
+  unavailable,
+} from '../../src/queue/redis-server.ts';
 
 describe('where the server is', () => {
   it.each([
@@ -11,6 +20,7 @@ describe('where the server is', () => {
     ['redis://me:p%40ss@host', 'host:6379', { host: 'host', port: 6379, db: 0, username: 'me', password: 'p@ss' }],
     ['redis://:pass@host', 'host:6379', { host: 'host', port: 6379, db: 0, password: 'pass' }],
     ['rediss://host', 'host:6379', { host: 'host', port: 6379, db: 0, tls: { servername: 'host' } }],
+    ['rediss://10.0.0.7', '10.0.0.7:6379', { host: '10.0.0.7', port: 6379, db: 0, tls: {} }],
     ['unix:///run/a%20b/redis.sock', '/run/a b/redis.sock', { path: '/run/a b/redis.sock' }],
   ])('is read from %s', (url, name, options) => {
     expect(redisServer({ url })).toEqual({ name, options });
@@ -40,7 +50,56 @@ describe('where the server is', () => {
   });
 });
 
+describe('a server that no waiting will mend', () => {
+  it.each([
+    ['-NOAUTH Authentication required.\r\n', 'redis://HOST', 'asks for a password; .* redis://:PASSWORD@HOST\\.'],
+    [
+      '-WRONGPASS invalid pair\r\n',
+      'redis://me:hidden@HOST',
+      'the password of redis_url; .*redis://USER:PASSWORD@HOST\\.',
+    ],
+    ['-ERR invalid password\r\n', 'redis://:hidden@HOST', 'does not take the password of redis_url'],
+    ['+OK\r\n', 'redis://:hidden@HOST/99', 'has no database 99; correct the end of redis_url'],
+    ['SSH-2.0-OpenSSH_9.2\r\n', 'redis://:hidden@HOST', 'is no Redis; correct redis_url'],
+    ['HTTP/1.1 400 Bad Request\r\n\r\n', 'redis://HOST', 'is no Redis; correct redis_url'],
+    ['-ERR Protocol error\r\n', 'rediss://:hidden@HOST', 'speaks no TLS; write redis:// in redis_url'],
+  ])('and says %j is told at once, without a password and without jargon', async (says, url, sentence) => {
+    const server = createServer((socket) => {
+      socket.on('error', () => {});
+      socket.on('data', (asked) => {
+        const commands = `${asked}`.split(/^(?=\*)/m);
+        for (const one of commands) socket.write(one.includes('99') ? '-ERR DB index is out of range\r\n' : says);
+      });
+    }).listen(0, '127.0.0.1');
+    try {
+      await once(server, 'listening');
+      const address = server.address();
+      const host = `127.0.0.1:${typeof address === 'object' ? address?.port : address}`;
+      const patience = 60_000;
+      const failure = connectTo(redisServer({ url: url.replace('HOST', host) }), { clock: systemClock, patience });
+      await expect(failure).rejects.toThrow(ConfigError);
+      await expect(failure).rejects.toThrow(new RegExp(`at ${host} .*${sentence.replace('HOST', host)}`));
+      await expect(failure).rejects.not.toThrow(/hidden|NOAUTH|WRONGPASS|RESP|SSL|\n/);
+    } finally {
+      server.close();
+    }
+  });
+
+  it('because its user may do too little is told of when the first command is refused', () => {
+    const server = redisServer({ url: 'redis://me:hidden@host' });
+    const refused = unavailable(server, new Error("NOPERM User me has no permissions to run the 'info' command"));
+    expect(refused).toMatchObject({ code: 'redis_login', message: expect.stringContaining('every command and key') });
+  });
+});
+
 describe('trouble', () => {
+  it('that may pass says what is tried, and what to look at for TLS', () => {
+    const said = (url: string) => unavailable(redisServer({ url }), new Error('no answer within 10 ms'));
+    expect(said('redis://host')).toBeInstanceOf(UnavailableError);
+    expect(said('redis://host').message).toMatch(/host:6379 .*no answer.*start it, or correct redis_url/);
+    expect(said('rediss://host').message).toMatch(/start it, or write redis:\/\/ if it speaks no TLS/);
+  });
+
   it('of the way to the server is told from an answer that says no', () => {
     const reply = (message: string) => Object.assign(new Error(message), { name: 'ReplyError' });
     expect(isConnectionTrouble(new Error('connect ECONNREFUSED /run/k.sock'))).toBe(true);
