@@ -1,3 +1,5 @@
+import { styleText } from 'node:util';
+
 /** Where a command writes. Data goes to `out`, all else to `err`; a line is given without its end. */
 export interface Io {
   out(line: string): void;
@@ -13,8 +15,8 @@ export interface Io {
 
 const COLUMNS_WITHOUT_TERMINAL = 80;
 
-/** The process's own streams. NO_COLOR, FORCE_COLOR and TERM=dumb are honoured, whatever `noColor` says. */
-export function processIo(options: { readonly noColor?: boolean } = {}): Io {
+/** The process's own streams, with the colours of the terminal; FORCE_COLOR has them also where there is none. NO_COLOR is a setting. */
+export function processIo(): Io {
   const { stdout, stderr } = process;
   const isTTY = stdout.isTTY === true;
   const out = writerTo(stdout);
@@ -36,7 +38,7 @@ export function processIo(options: { readonly noColor?: boolean } = {}): Io {
     err: above(err),
     live,
     isTTY,
-    color: isTTY && options.noColor !== true && stdout.hasColors(),
+    color: styleText('bold', 'x', { stream: stdout }) !== 'x',
     get columns() {
       return stdout.columns || COLUMNS_WITHOUT_TERMINAL;
     },

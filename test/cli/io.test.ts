@@ -1,4 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
+import { resolve } from 'node:path';
 import { Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { writerTo } from '../../src/cli/io.ts';
@@ -34,5 +36,19 @@ describe('a command that writes', () => {
     writerTo(stream);
     const full = Object.assign(new Error('write ENOSPC'), { code: 'ENOSPC' });
     expect(() => stream.emit('error', full)).toThrow(full);
+  });
+});
+
+describe('colours without a terminal', () => {
+  const program = `import { processIo } from '${resolve(import.meta.dirname, '../../src/cli/io.ts')}';
+    const { color, isTTY } = processIo();
+    console.log(JSON.stringify({ color, isTTY }));`;
+  it.each([
+    [{}, false],
+    [{ FORCE_COLOR: '1' }, true],
+    [{ FORCE_COLOR: '0' }, false],
+  ])('with %o are there: %s', (env, color) => {
+    const said = execFileSync(process.execPath, ['--input-type=module', '-e', program], { env, encoding: 'utf8' });
+    expect(JSON.parse(said)).toEqual({ color, isTTY: false });
   });
 });
