@@ -1,9 +1,10 @@
-import { access, constants, type FileHandle, mkdir, open, readFile, rm, stat, statfs } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { type FileHandle, open, readFile, rm, stat, statfs } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { sentenceOf } from '../errors.ts';
 import type { Check, ImageMetadata, ImageStore } from '../ports.ts';
 import type { Bytes } from '../units.ts';
-import { brokenImage, diskFull, errnoOf, storageFailure } from './failure.ts';
+import { brokenImage, diskFull, mendOf, orMissing, storageFailure } from './failure.ts';
+import { folderOf, makeFolder, requireWritable } from './folder.ts';
 import { embedMetadata, readMetadata } from './metadata.ts';
 import { type Link, numbered, placeFile, syncFolder } from './place.ts';
 import { placeSidecar } from './sidecar.ts';
@@ -109,8 +110,7 @@ export class DiskImages implements ImageStore {
     try {
       return [await this.#checkFolder(folder)];
     } catch (error) {
-      const mend = `make ${folder} writable or choose another folder with --out`;
-      return [{ name: 'pictures', status: 'fail', detail: sentenceOf(error), mend }];
+      return [{ name: 'pictures', status: 'fail', detail: `${folder}: ${sentenceOf(error)}`, mend: mendOf(error) }];
     }
   }
 
@@ -154,9 +154,7 @@ export class DiskImages implements ImageStore {
   }
 
   async #checkFolder(folder: string): Promise<Check> {
-    const present = await nearest(folder);
-    await access(present, constants.W_OK);
-    const { bavail, bsize } = await statfs(present);
+    const { bavail, bsize } = await statfs(await requireWritable(folder));
     const free = bavail * bsize;
     const detail = `${(free / 1024 ** 3).toFixed(1)} GiB free at ${folder}`;
     if (free >= (this.#options.reserveBytes ?? RESERVE)) return { name: 'pictures', status: 'ok', detail };
@@ -186,35 +184,4 @@ async function orFailure<T>(path: string, work: () => Promise<T>): Promise<T> {
   } catch (error) {
     throw storageFailure(error, path);
   }
-}
-
-async function orMissing<T>(work: Promise<T>): Promise<T | undefined> {
-  try {
-    return await work;
-  } catch (error) {
-    const code = errnoOf(error);
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw error;
-  }
-}
-
-/** Makes a folder with those above it, and syncs every folder that got a new name in it. */
-async function makeFolder(folder: string): Promise<void> {
-  const first = await mkdir(folder, { recursive: true }).catch(async (error: unknown) => {
-    // On a read-only file system it says only that there is no such folder; the one above tells why.
-    if (errnoOf(error) === 'ENOENT') await access(await nearest(folder), constants.W_OK);
-    throw error;
-  });
-  if (first === undefined) return;
-  for (let made = folder; made !== dirname(first); made = dirname(made)) await syncFolder(dirname(made));
-}
-
-async function folderOf(path: string): Promise<string> {
-  const found = await orMissing(stat(path));
-  return found?.isDirectory() === true ? path : dirname(path);
-}
-
-async function nearest(folder: string): Promise<string> {
-  const found = await orMissing(stat(folder));
-  return found === undefined && basename(folder) !== '' ? nearest(dirname(folder)) : folder;
 }

@@ -39,14 +39,14 @@ async function writeSynced(path: string, text: string): Promise<void> {
   }
 }
 
-/** A picture that is made again has the same text but for what it took. */
-function withoutCost(parameters: string): string {
-  return parameters.replaceAll(/, (Energy|Cost): [^,\n]*/g, '');
+/** A picture that is made again has the same text but for who made it and what it took. */
+function requestIn(parameters: string): string {
+  return parameters.replaceAll(/, (Version|Energy|Cost): [^,\n]*/g, '');
 }
 
 function isOurs(present: string | undefined, kind: 'txt' | 'json', text: string, jobId: string): boolean {
   if (present === undefined) return false;
-  if (kind === 'txt') return withoutCost(present) === withoutCost(text);
+  if (kind === 'txt') return requestIn(present) === requestIn(text);
   try {
     const parsed: unknown = JSON.parse(present);
     return typeof parsed === 'object' && parsed !== null && 'job' in parsed && parsed.job === jobId;

@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { DiskImages, type DiskImagesOptions } from '../../src/images/disk.ts';
+import { storageFailure } from '../../src/images/failure.ts';
+import { makeFolder } from '../../src/images/folder.ts';
 import { readMetadata } from '../../src/images/metadata.ts';
 import { imagesContract } from '../contracts/images.ts';
 import { makePictures } from './pillow.ts';
@@ -159,22 +161,37 @@ describe('a sidecar', () => {
     expect((await readdir(dirname(target))).sort()).toEqual(['a.json', 'a.png', 'a.png.json']);
   });
 
-  test('is replaced when its picture was thrown away and is made again, which took another time and cost', async () => {
+  /** As an older program, or a slower day, would have made it. */
+  const makeAgain = async (version: string, cost: string, sidecar: 'txt' | 'json'): Promise<void> => {
+    const metadata = metadataOf('job-1');
+    const parameters = `${metadata.parameters}, Version: kilnwatt ${version}, Energy: ${cost}1 J assumed, Cost: ${cost} EUR assumed`;
     const images = new DiskImages();
-    for (const cost of ['0.000006', '0.000009']) {
-      await rm(target, { force: true });
-      const metadata = metadataOf('job-1');
-      const parameters = `${metadata.parameters}, Energy: 73.1 J assumed, Cost: ${cost} EUR assumed`;
-      const temporary = await images.prepare(target, 'job-1');
-      await copyFile(join(pictures, 'plain.png'), temporary);
-      await images.finish({ temporary, target, format: 'png', sidecar: 'txt' }, { ...metadata, parameters });
-    }
+    const temporary = await images.prepare(target, 'job-1');
+    await copyFile(join(pictures, 'plain.png'), temporary);
+    await images.finish({ temporary, target, format: 'png', sidecar }, { ...metadata, parameters });
+  };
+
+  test('is replaced when its picture was thrown away and is made again, which took another time and cost', async () => {
+    await makeAgain('0.1.0', '0.06', 'txt');
+    await rm(target);
+    await makeAgain('0.2.0', '0.09', 'txt');
     expect((await readdir(dirname(target))).sort()).toEqual(['a.png', 'a.txt']);
-    expect(await readFile(join(dirname(target), 'a.txt'), 'utf8')).toContain('Cost: 0.000009 EUR');
+    expect(await readFile(beside('a.txt'), 'utf8')).toMatch(/kilnwatt 0\.2\.0, .*Cost: 0\.09 EUR/);
   });
 
-  test('is made once, though its job is finished twice', async () => {
-    for (const sidecar of ['txt', 'json', 'txt', 'json'] as const) await make(new DiskImages(), 'job-1', sidecar);
+  test('of another seed is left as it is', async () => {
+    await new DiskImages().prepare(target, 'job-1');
+    const { parameters } = metadataOf('job-1');
+    await writeFile(beside('a.txt'), `${parameters}\n`.replace('Seed: 7', 'Seed: 8'));
+    await makeAgain('0.1.0', '0.06', 'txt');
+    expect(await readFile(beside('a.txt'), 'utf8')).toContain('Seed: 8');
+    expect(await readFile(beside('a.png.txt'), 'utf8')).toContain('Seed: 7');
+  });
+
+  test('is made once, though its job is finished twice, each time at another cost', async () => {
+    for (const sidecar of ['txt', 'json'] as const) {
+      for (const cost of ['0.06', '0.09']) await makeAgain('0.1.0', cost, sidecar);
+    }
     expect((await readdir(dirname(target))).sort()).toEqual(['a.json', 'a.png', 'a.txt']);
   });
 });
@@ -190,9 +207,30 @@ test('syncs a folder that is named itself or by a picture in it, even one that w
   });
 });
 
-test('says that a file stands in the way of the folder', async () => {
-  await writeFile(join(root, 'run'), 'a letter');
-  const refused = new DiskImages().prepare(target, 'job-1');
-  await expect(refused).rejects.toThrow(/a file stands where a folder is needed; choose another folder with --out/);
-  await expect(refused).rejects.toMatchObject({ code: 'not_writable' });
+describe('a folder that takes no pictures', () => {
+  test('because a file stands in its place is told so, by doctor too', async () => {
+    await writeFile(join(root, 'run'), 'a letter');
+    const reason = /a file stands where a folder is needed; choose another folder with --out/;
+    for (const outDir of [join(root, 'run'), join(root, 'run', 'below')]) {
+      const images = new DiskImages({ outDir });
+      const refused = images.prepare(join(outDir, 'a.png'), 'job-1');
+      await expect(refused).rejects.toThrow(reason);
+      await expect(refused).rejects.toMatchObject({ code: 'not_writable' });
+      expect(await images.check()).toMatchObject([{ status: 'fail', mend: expect.stringMatching(reason) }]);
+    }
+  });
+
+  test('because its file system is mounted read-only is told so, although making it says that it is missing', async () => {
+    const asked: string[] = [];
+    const made = makeFolder(dirname(target), {
+      mkdir: async () => Promise.reject(failed('ENOENT')),
+      access: async (path) => {
+        asked.push(path);
+        throw failed('EROFS');
+      },
+    });
+    const error: unknown = await made.catch((reason: unknown) => storageFailure(reason, target));
+    expect(error).toMatchObject({ code: 'not_writable', message: expect.stringContaining('mounted read-only') });
+    expect(asked).toEqual([`${root}/`]);
+  });
 });
