@@ -35,6 +35,12 @@ export function modelMissing(name: string, place: string, known: readonly string
   return new InputError(`there is no model "${name}"; ${mend}`, { code: 'model_missing' });
 }
 
+/** A hub id that a command which downloads nothing does not find. */
+export function notOnDisk(hubId: string): InputError {
+  const sentence = `the model ${hubId} is not on this disk; a run without --dry-run downloads it from the hub`;
+  return new InputError(sentence, { code: 'model_missing' });
+}
+
 /** Whether a file system call failed because there is nothing of that name. */
 export function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');

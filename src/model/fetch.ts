@@ -2,6 +2,7 @@ import { execa, type ResultPromise } from 'execa';
 import { z } from 'zod';
 import { AppError, InputError, StorageError, UnavailableError } from '../errors.ts';
 import { diesWithParent } from '../process/die-with-parent.ts';
+import { notOnDisk } from './failure.ts';
 
 export interface HubOptions {
   readonly python: string;
@@ -16,7 +17,7 @@ export interface HubOptions {
 const answerSchema = z.object({ path: z.string().min(1) });
 
 /** The exit codes of `kilnwatt_worker.fetch`; Python's own 1, for an error that nobody caught, comes with a traceback. */
-const EXIT = { disk: 1, unsafe: 2 } as const;
+const EXIT = { disk: 1, unsafe: 2, unreachable: 3 } as const;
 const TRACEBACK = 'Traceback (most recent call last)';
 const INTERRUPTS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** Of what it printed; hours of progress are not kept. */
@@ -24,9 +25,10 @@ const TAIL_CHARACTERS = 16_000;
 
 /**
  * Brings the files of a hub id onto this disk, by the worker's own environment; its progress goes to stderr.
- * Without `download` it only looks whether they are there. Only safetensors, configurations and tokenizers are asked for. An interrupt ends it; what it has is kept for the next time.
+ * Without `download` it only looks whether they are there, without the network. Only safetensors, configurations and
+ * tokenizers are asked for. An interrupt ends it; what it has is kept for the next time.
  * @returns for {@link DiskRegistry}: hub id → folder
- * @throws UnavailableError `model_unreachable`; InputError `model_unsafe`; StorageError `disk_full`; AppError `interrupted`
+ * @throws UnavailableError `model_unreachable`; InputError `model_unsafe`, `model_missing`; StorageError `disk_full`; AppError `interrupted`
  */
 export function hubFetcher(
   options: HubOptions,
@@ -34,7 +36,7 @@ export function hubFetcher(
   const { signals = process, progress = (text) => void process.stderr.write(text) } = options;
   return async (hubId, { download } = { download: true }) => {
     const subprocess = spawn(options, hubId, download);
-    const said = tailOf(subprocess, download ? progress : () => {});
+    const said = following(subprocess, download ? progress : () => {});
     let interrupted = false;
     const interrupt = () => {
       interrupted = true;
@@ -44,7 +46,9 @@ export function hubFetcher(
     try {
       const { exitCode, stdout, shortMessage } = await subprocess;
       if (interrupted) throw new AppError(`fetching ${hubId} was interrupted; run it again to go on`, INTERRUPTED);
-      if (exitCode !== 0) throw failureOf(exitCode, said(), shortMessage);
+      if (exitCode === EXIT.unreachable && !download) throw notOnDisk(hubId);
+      if (exitCode !== 0) throw failureOf(exitCode, said.all(), shortMessage);
+      said.showRest();
       return answerSchema.parse(JSON.parse(stdout.trim().split('\n').at(-1) ?? '')).path;
     } finally {
       for (const signal of INTERRUPTS) signals.off(signal, interrupt);
@@ -69,14 +73,33 @@ function spawn({ python, workerDir }: HubOptions, hubId: string, download: boole
   });
 }
 
-function tailOf(subprocess: Pick<ResultPromise, 'stderr'>, progress: (text: string) => void): () => string {
-  let tail = '';
-  subprocess.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    tail = (tail + text).slice(-TAIL_CHARACTERS);
-    progress(text);
-  });
-  return () => tail;
+interface Following {
+  /** The end of all that it said. */
+  all(): string;
+  showRest(): void;
 }
+
+/** Shows what it says as it comes, but for its last line: where it fails, that is the sentence of the error. */
+function following(subprocess: Pick<ResultPromise, 'stderr'>, progress: (text: string) => void): Following {
+  let all = '';
+  let kept = '';
+  subprocess.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    all = (all + text).slice(-TAIL_CHARACTERS);
+    const shown = kept + text;
+    kept = AT_ONCE.test(shown) ? '' : (LAST_LINE.exec(shown)?.[0] ?? '');
+    if (shown.length > kept.length) progress(shown.slice(0, shown.length - kept.length));
+  });
+  return {
+    all: () => all,
+    showRest: () => {
+      if (kept !== '') progress(kept);
+    },
+  };
+}
+
+const LAST_LINE = /(?<=^|\n)[^\n]*\n?$/;
+/** A bar stays on its line, and after its announcement it is silent until the hub answers. */
+const AT_ONCE = /(\r[^\n]*|(^|\n)fetching [^\n]*\n)$/;
 
 /** The last line that it says is the sentence for the user. */
 function failureOf(exitCode: number | undefined, said: string, otherwise: string | undefined): AppError {

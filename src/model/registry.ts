@@ -4,7 +4,7 @@ import { basename, join, resolve } from 'node:path';
 import { AppError, InputError, sentenceOf, UnavailableError } from '../errors.ts';
 import type { Check, Model, ModelRegistry } from '../ports.ts';
 import { checkModelsFolder } from './check.ts';
-import { isMissing, modelBroken, modelMissing } from './failure.ts';
+import { isMissing, modelBroken, modelMissing, notOnDisk } from './failure.ts';
 import { FileHashes } from './hashes.ts';
 import { readPipelineFolder } from './pipeline-folder.ts';
 
@@ -12,7 +12,7 @@ export interface DiskRegistryOptions {
   readonly modelsDir: string;
   /** Where digests of files are remembered. */
   readonly cacheFile: string;
-  /** Brings a hub id onto this disk, or finds it there, and returns its folder; without `download` it only looks. */
+  /** Brings a hub id onto this disk, or finds it there, and returns its folder; without `download` it only looks, and throws `model_missing`. */
   fetch?(hubId: string, options: { readonly download: boolean }): Promise<string>;
   log?(line: string): void;
 }
@@ -30,12 +30,13 @@ export class DiskRegistry implements ModelRegistry {
   }
 
   async resolve(name: string, { download = true }: { readonly download?: boolean } = {}): Promise<Model> {
-    const under = this.#reading.get(name);
+    const asked = `${name} ${download}`;
+    const under = this.#reading.get(asked);
     if (under !== undefined) return under;
     const reading = this.#locate(name, download)
       .then((found) => readPipelineFolder(found.name, found.path, this.#hashes))
-      .finally(() => this.#reading.delete(name));
-    this.#reading.set(name, reading);
+      .finally(() => this.#reading.delete(asked));
+    this.#reading.set(asked, reading);
     return reading;
   }
 
@@ -66,14 +67,10 @@ export class DiskRegistry implements ModelRegistry {
         `the model ${hubId} is not in ${this.#options.modelsDir} and could not be fetched (${reason}): look at the network, or put its folder there`,
         { code: 'model_unreachable', cause },
       );
-    if (this.#options.fetch === undefined) throw unreachable('fetching is switched off');
+    if (this.#options.fetch === undefined) throw download ? unreachable('fetching is switched off') : notOnDisk(hubId);
     try {
       return resolve(await this.#options.fetch(hubId, { download }));
     } catch (error) {
-      if (!download && error instanceof UnavailableError) {
-        const sentence = `the model ${hubId} is not on this disk; without --dry-run it is fetched from the hub`;
-        throw new InputError(sentence, { code: 'model_missing', cause: error });
-      }
       throw error instanceof AppError ? error : unreachable(sentenceOf(error), error);
     }
   }

@@ -38,6 +38,13 @@ export function modelsContract(make: () => Promise<ModelsUnderTest>): void {
       expect(schedulers).toContain(defaults.scheduler);
     });
 
+    test('resolves what is there without a download, and refuses what is not', async () => {
+      const none = { download: false };
+      expect(await it.models.resolve('org/tiny-flux', none)).toEqual(await it.models.resolve('org/tiny-flux'));
+      const missing = { name: 'InputError', code: 'model_missing' };
+      await expect(it.models.resolve('org/of-the-hub', none)).rejects.toMatchObject(missing);
+    });
+
     test('names the known models when it is asked for another', async () => {
       const resolve = it.models.resolve('tiny-ds');
       await expect(resolve).rejects.toMatchObject({ name: 'InputError', code: 'model_missing' });

@@ -53,6 +53,33 @@ describe('fetching from the hub', () => {
     expect(shown()).toBe('');
   });
 
+  it('on the side of one that only looks goes its own way', async () => {
+    const registry = new DiskRegistry({
+      modelsDir: join(workerDir, 'none'),
+      cacheFile: 'none',
+      fetch: fetcher().fetch,
+    });
+    const [looking, fetching] = ['test/offline', 'test/offline'].map((name, at) =>
+      failureOf(registry.resolve(name, { download: at === 1 })),
+    );
+    expect(await looking).toMatchObject({ code: 'model_missing' });
+    expect(await fetching).toMatchObject({ code: 'model_unreachable' });
+  });
+
+  it('that cannot run says so, also where it was only to look', async () => {
+    const fetch = hubFetcher({ python: '/no/python', workerDir, signals: new EventEmitter() });
+    expect(await failureOf(fetch('test/found', { download: false }))).toMatchObject({
+      code: 'model_unreachable',
+      message: expect.stringContaining('/no/python'),
+    });
+  });
+
+  it('leaves the sentence of a failure to the error, so that a user reads it once', async () => {
+    const { fetch, shown } = fetcher();
+    expect(await failureOf(fetch('test/gone'))).toMatchObject({ message: 'the hub cannot be reached' });
+    expect(shown()).toBe('fetching 1 of 2\rfetching 2 of 2\na bar\n\n');
+  });
+
   it.each([
     [3, UnavailableError, 'model_unreachable'],
     [2, InputError, 'model_unsafe'],
