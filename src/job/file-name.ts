@@ -30,6 +30,7 @@ const FORBIDDEN = /[<>:"/\\|?*\u0000-\u001f\u007f]/g;
 const RESERVED = /^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?:\.|$)/i;
 
 function cutToBytes(text: string, most: number): string {
+  if (Buffer.byteLength(text) <= most) return text;
   let bytes = 0;
   let cut = '';
   for (const letter of text) {

@@ -10,8 +10,9 @@ import { baseKey, isSeeded, type Wanted } from './resolve.ts';
  * and so does a line whose seed was struck out.
  */
 export function matchRows(rows: readonly JobRow[], wanted: readonly Wanted[]): readonly (JobRow | undefined)[] {
-  const pool = new Pool(rows, wanted);
   const found: (JobRow | undefined)[] = wanted.map(() => undefined);
+  if (rows.length === 0) return found;
+  const pool = new Pool(rows, wanted);
   for (const finder of FINDERS) {
     for (const [at, one] of wanted.entries()) {
       if (found[at] === undefined && finder.seeded === (one.seed !== null)) found[at] = finder.find(pool, one);

@@ -31,9 +31,10 @@ export interface NamedJob {
  * @throws InputError `bad_pattern`
  */
 export function targetFor(options: NamingOptions, job: NamedJob): string {
-  const parts = partsOf(options.pattern).map((part) => safePart(fill(part, job)));
+  const { parts: wanted, saysName } = readPattern(options.pattern);
+  const parts = wanted.map((part) => safePart(part.map((piece) => piece(job)).join('')));
   const name = ownName(job.wanted);
-  if (name !== undefined && !/\{name[:}]/.test(options.pattern)) parts[parts.length - 1] = safePart(name);
+  if (name !== undefined && !saysName) parts[parts.length - 1] = safePart(name);
   const base = join(options.out, ...parts);
   const extension = EXTENSIONS[options.format];
   let path = `${base}${extension}`;
@@ -65,9 +66,7 @@ export function checkRunName(name: string): string {
 /** Why a pattern cannot name pictures; undefined for one that can. */
 export function patternFault(pattern: string): string | undefined {
   try {
-    for (const part of partsOf(pattern)) {
-      for (const [, name = '', width] of part.matchAll(PLACEHOLDER)) checkPlaceholder(name, width);
-    }
+    readPattern(pattern);
     return undefined;
   } catch (error) {
     if (error instanceof InputError) return error.message;
@@ -80,6 +79,25 @@ const EXTENSIONS: Readonly<Record<ImageFormat, string>> = { png: '.png', jpeg: '
 const ANY_EXTENSION = /\.(?:png|jpe?g|webp)$/i;
 const PLACEHOLDER = /\{([^{}:]*)(?::([^{}]*))?\}/g;
 
+type Piece = (job: NamedJob) => string;
+
+interface Pattern {
+  readonly parts: readonly (readonly Piece[])[];
+  readonly saysName: boolean;
+}
+
+/** A run has one pattern for its thousands of pictures. */
+const READ = new Map<string, Pattern>();
+
+function readPattern(pattern: string): Pattern {
+  const read = READ.get(pattern) ?? {
+    parts: partsOf(pattern).map(piecesOf),
+    saysName: /\{name[:}]/.test(pattern),
+  };
+  READ.set(pattern, read);
+  return read;
+}
+
 function partsOf(pattern: string): string[] {
   const parts = pattern.replace(/^\.\//, '').replace(ANY_EXTENSION, '').split(/[/\\]/);
   const outside = parts.some((part) => part === '..' || /^[a-z]:$/i.test(part)) || parts[0] === '';
@@ -90,10 +108,19 @@ function partsOf(pattern: string): string[] {
   return parts;
 }
 
-function fill(part: string, job: NamedJob): string {
-  return part.replaceAll(PLACEHOLDER, (_, name: string, width?: string) =>
-    VALUES[checkPlaceholder(name, width)](job, width),
-  );
+function piecesOf(part: string): Piece[] {
+  const pieces: Piece[] = [];
+  let end = 0;
+  for (const { 0: whole, 1: name = '', 2: width, index } of part.matchAll(PLACEHOLDER)) {
+    const before = part.slice(end, index);
+    const value = VALUES[checkPlaceholder(name, width)];
+    pieces.push(
+      () => before,
+      (job) => value(job, width),
+    );
+    end = index + whole.length;
+  }
+  return [...pieces, () => part.slice(end)];
 }
 
 type Placeholder = 'run' | 'index' | 'seed' | 'id' | 'date' | 'prompt' | 'model' | 'name';
