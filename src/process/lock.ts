@@ -25,14 +25,6 @@ export function tryLock(path: string): Lock | undefined {
   return { path, release: () => release(database) };
 }
 
-/** Whether some process holds the lock now; a missing file is not held, and is not made. */
-export function isHeld(path: string): boolean {
-  if (!existsSync(path)) return false;
-  const database = open(path, 0);
-  database?.close();
-  return database === undefined;
-}
-
 /**
  * Says which launches are alive: each live process holds `<folder>/<launch id>.lock`.
  * Claim before the launch id is told to anyone, so that nobody asks too early.
@@ -98,7 +90,7 @@ const SUFFIX = '.lock';
 const CLAIM_ATTEMPTS = 5;
 
 /**
- * {@link isHeld} and {@link Presence.isAlive} hold the lock for less than a millisecond to find out.
+ * {@link Presence.isAlive} holds the lock for less than a millisecond to find out.
  * Taking a lock waits longer than that, so that it never fails because of a look.
  */
 const PROBE_PATIENCE_MS = 25;

@@ -11,7 +11,6 @@ export interface Predecessor {
   readonly folder: string;
   readonly socketPath: string;
   readonly clock: Clock;
-  readonly signal?: AbortSignal;
 }
 
 /** It got SIGKILL when its owner died, so it is about to be gone. */
@@ -40,12 +39,12 @@ export async function outlivePredecessor(predecessor: Predecessor): Promise<void
   if (answering !== undefined) await outlive(answering, () => workingFolderOf(answering) !== undefined, predecessor);
 }
 
-async function outlive(pid: number, isThere: () => boolean, { folder, clock, signal }: Predecessor): Promise<void> {
+async function outlive(pid: number, isThere: () => boolean, { folder, clock }: Predecessor): Promise<void> {
   const goneWithin = async (limit: Millis): Promise<boolean> => {
     const deadline = clock.monotonic() + limit;
     while (isThere()) {
       if (clock.monotonic() >= deadline) return false;
-      await pause(clock, POLL_MS, signal);
+      await pause(clock, POLL_MS);
     }
     return true;
   };

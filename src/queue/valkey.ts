@@ -21,7 +21,6 @@ export interface ValkeyOptions {
   readonly binary?: string;
   readonly log: (line: string) => void;
   readonly clock: Clock;
-  readonly signal?: AbortSignal;
 }
 
 /** A running server of our own. */
@@ -48,7 +47,7 @@ const STOP_LIMITS = { ask: 0, terminate: 10_000, kill: 5_000 };
  * @throws ConfigError `socket_path_too_long`, `redis_binary_broken`; UnavailableError `redis_unavailable`
  */
 export async function startValkey(options: ValkeyOptions): Promise<Valkey> {
-  const { socketPath, clock, signal, log, binary, python } = options;
+  const { socketPath, clock, log, binary, python } = options;
   requireShort(socketPath);
   const program = await findServer({
     ...(binary === undefined ? {} : { binary }),
@@ -57,7 +56,7 @@ export async function startValkey(options: ValkeyOptions): Promise<Valkey> {
   const folder = join(options.dataDir, 'valkey');
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   mkdirSync(dirname(socketPath), { recursive: true, mode: 0o700 });
-  await outlivePredecessor({ folder, socketPath, clock, ...(signal === undefined ? {} : { signal }) });
+  await outlivePredecessor({ folder, socketPath, clock });
   rmSync(socketPath, { force: true });
 
   const child = startChild({
@@ -102,7 +101,7 @@ function argumentsFor(folder: string, socketPath: string): readonly string[] {
 }
 
 /** Resolves when the server answers and has read its data back. */
-async function answering(child: Child, program: string, { socketPath, clock, signal }: ValkeyOptions): Promise<void> {
+async function answering(child: Child, program: string, { socketPath, clock }: ValkeyOptions): Promise<void> {
   // maxLoadingRetryTime: while it reads its data back, ioredis asks again this often.
   const redis = new Redis({
     path: socketPath,
@@ -113,17 +112,12 @@ async function answering(child: Child, program: string, { socketPath, clock, sig
   // Until it listens each try fails; what matters is told by its exit or by the limit.
   redis.on('error', () => {});
   const ready = new Promise<'ready'>((resolve) => redis.once('ready', () => resolve('ready')));
-  const aborted = new Promise<'aborted'>((resolve) => {
-    if (signal?.aborted) resolve('aborted');
-    signal?.addEventListener('abort', () => resolve('aborted'), { once: true });
-  });
   try {
-    const first = Promise.race([ready, aborted, child.exited]);
+    const first = Promise.race([ready, child.exited]);
     if (!(await settlesWithin(clock, START_LIMIT_MS, first)))
       throw failed(program, `it did not answer within ${START_LIMIT_MS / 1_000} s`, child);
     const outcome = await first;
-    if (outcome === 'aborted') signal?.throwIfAborted();
-    else if (outcome !== 'ready')
+    if (outcome !== 'ready')
       throw failed(program, outcome.error ?? `it ended with ${outcome.signal ?? `code ${outcome.code}`}`, child);
   } finally {
     redis.disconnect();

@@ -18,7 +18,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ConfigError, UnavailableError } from '../../src/errors.ts';
 import { systemClock } from '../../src/process/clock.ts';
 import { BullmqQueue } from '../../src/queue/bullmq.ts';
-import { socketPathFor, startValkey } from '../../src/queue/valkey.ts';
+import { socketPathFor } from '../../src/queue/valkey.ts';
 import { findServer } from '../../src/queue/valkey-program.ts';
 import { PYTHON } from '../support/python.ts';
 import { idsOf, jobsOf } from './samples.ts';
@@ -153,14 +153,6 @@ describe('our own Valkey', () => {
       message: expect.stringMatching(/ended with code 1 .*AOF/),
     });
     expect(existsSync(join(server.dataDir, 'valkey', 'server.pid'))).toBe(false);
-  });
-
-  it('is not started for a command that was given up', async () => {
-    const { dataDir, socketPath } = server;
-    const signal = AbortSignal.abort(new Error('given up'));
-    const starting = startValkey({ dataDir, socketPath, python: PYTHON, clock: systemClock, log: () => {}, signal });
-    await expect(starting).rejects.toThrow('given up');
-    expect(existsSync(join(dataDir, 'valkey', 'server.pid'))).toBe(false);
   });
 });
 
