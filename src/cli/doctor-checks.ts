@@ -1,8 +1,8 @@
 import { totalmem } from 'node:os';
 import type { LoadedConfig } from '../config.ts';
 import type { Check } from '../ports.ts';
+import { programRunner } from '../process/program.ts';
 import { hostChecks } from '../telemetry/host.ts';
-import { programRunner } from '../telemetry/program.ts';
 import { wslChecks } from '../telemetry/wsl.ts';
 import type { Part } from './doctor.ts';
 

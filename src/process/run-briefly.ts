@@ -1,5 +1,5 @@
-import { execa } from 'execa';
 import type { Millis } from '../units.ts';
+import { programRunner } from './program.ts';
 
 export interface BriefRun {
   readonly ok: boolean;
@@ -9,24 +9,19 @@ export interface BriefRun {
   readonly complaint: string;
 }
 
-/** Runs a program that answers and ends, and kills it with its descendants after `limit`. Never throws. */
+/** Runs a program that answers and ends, as {@link programRunner} does, for who only asks whether it went well. Never throws. */
 export async function runBriefly(
   command: string,
   args: readonly string[],
   options: { readonly limit: Millis; readonly env?: Readonly<Record<string, string>> },
 ): Promise<BriefRun> {
-  const result = await execa(command, args, {
-    reject: false,
-    stdin: 'ignore',
-    timeout: options.limit,
-    forceKillAfterDelay: 1_000,
-    killDescendants: true,
-    env: options.env ?? {},
-  });
-  const lastLine = result.stderr.trim().split('\n').at(-1) ?? '';
-  return {
-    ok: !result.failed,
-    output: result.stdout.trim(),
-    complaint: result.timedOut || lastLine === '' ? (result.shortMessage ?? '') : lastLine,
-  };
+  const ran = await programRunner(options.env)(command, args, options.limit);
+  if (ran.kind === 'absent') return failed(`there is no program ${command}`);
+  if (ran.kind === 'hung') return failed(`it did not end within ${ran.seconds} s`);
+  const complaint = ran.stderr.trim().split('\n').at(-1) ?? '';
+  return { ok: ran.code === 0, output: ran.stdout.trim(), complaint };
+}
+
+function failed(complaint: string): BriefRun {
+  return { ok: false, output: '', complaint };
 }

@@ -1,7 +1,7 @@
 import { globSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { execa } from 'execa';
 import { ConfigError, UnavailableError } from '../errors.ts';
+import { runBriefly } from '../process/run-briefly.ts';
 import { isNewEnough } from './fitness.ts';
 
 export interface ServerProgram {
@@ -52,6 +52,6 @@ function bundledWith(python: string | undefined): readonly string[] {
 }
 
 async function versionOf(path: string): Promise<string | undefined> {
-  const { stdout } = await execa(path, ['--version'], { reject: false, timeout: VERSION_LIMIT_MS });
-  return /\bv=(\d+\.\d+\.\d+)/.exec(stdout ?? '')?.[1];
+  const { output } = await runBriefly(path, ['--version'], { limit: VERSION_LIMIT_MS });
+  return /\bv=(\d+\.\d+\.\d+)/.exec(output)?.[1];
 }

@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import { sentenceOf } from '../errors.ts';
 import type { Check } from '../ports.ts';
 import type { Bytes } from '../units.ts';
+import { gibibytes } from './gibibytes.ts';
 
 export interface HostFacts {
   /** For example `24.11.0`. */
@@ -85,8 +86,4 @@ async function nearestFolder(path: string): Promise<string> {
     if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT') || dirname(path) === path) throw error;
     return nearestFolder(dirname(path));
   }
-}
-
-function gibibytes(bytes: Bytes): string {
-  return `${(bytes / 1024 ** 3).toFixed(1)} GiB`;
 }

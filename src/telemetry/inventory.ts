@@ -3,9 +3,9 @@ import { extname, join } from 'node:path';
 import { z } from 'zod';
 import { sentenceOf } from '../errors.ts';
 import type { Gpu, Inventory } from '../ports.ts';
+import type { Run } from '../process/program.ts';
 import type { Millis } from '../units.ts';
 import { type NvidiaOptions, type NvidiaReading, readNvidia } from './nvidia.ts';
-import type { Run } from './program.ts';
 
 const PROBE = join(import.meta.dirname, `host-probe${extname(import.meta.filename)}`);
 const PROBE_LIMIT: Millis = 15_000;

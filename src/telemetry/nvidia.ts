@@ -1,8 +1,8 @@
 import { UnavailableError } from '../errors.ts';
 import type { Gpu } from '../ports.ts';
+import type { Run } from '../process/program.ts';
 import type { Millis } from '../units.ts';
 import { hasNvidiaHardware } from './hardware.ts';
-import type { Run } from './program.ts';
 
 export interface NvidiaReading {
   /** False where no nvidia-smi is found; then there are no cards. */

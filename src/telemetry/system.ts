@@ -1,8 +1,9 @@
 import { sentenceOf } from '../errors.ts';
 import type { Check, Gpu, Inventory, Telemetry } from '../ports.ts';
+import { programRunner } from '../process/program.ts';
+import { gibibytes } from './gibibytes.ts';
 import { readInventory } from './inventory.ts';
 import { type NvidiaOptions, type NvidiaReading, readNvidia } from './nvidia.ts';
-import { programRunner } from './program.ts';
 
 /** This host: nvidia-smi for NVIDIA cards, systeminformation for all else. */
 export function systemTelemetry(options: Partial<NvidiaOptions> = {}): Telemetry {
@@ -81,8 +82,4 @@ function others({ gpus }: Inventory): Check[] {
       const status = vendor === 'amd' ? 'warn' : 'ok';
       return { name: 'gpu', status, detail: `${name} is not used; kilnwatt speaks to NVIDIA cards only` } as const;
     });
-}
-
-function gibibytes(bytes: number): string {
-  return `${(bytes / 1024 ** 3).toFixed(1)} GiB`;
 }

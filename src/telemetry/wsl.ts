@@ -1,8 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Check } from '../ports.ts';
+import type { Run } from '../process/program.ts';
 import type { Bytes, Millis } from '../units.ts';
-import type { Run } from './program.ts';
+import { gibibytes } from './gibibytes.ts';
 
 export interface WslFacts {
   readonly run: Run;
@@ -82,7 +83,7 @@ function onWindowsDisk(path: string, mounts: string): boolean {
 
 function memoryCheck(memory: Bytes, settings: Settings): Check {
   const given = settings.get('wsl2.memory');
-  const detail = `Linux has ${(memory / 1024 ** 3).toFixed(1)} GiB (${given === undefined ? 'half of the machine, the default' : `memory=${given}`})`;
+  const detail = `Linux has ${gibibytes(memory)} (${given === undefined ? 'half of the machine, the default' : `memory=${given}`})`;
   if (memory >= MEMORY_WANTED) return { name: 'wsl memory', status: 'ok', detail };
   return {
     name: 'wsl memory',

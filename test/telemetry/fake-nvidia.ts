@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { programRunner, type Run } from '../../src/telemetry/program.ts';
+import { programRunner, type Run } from '../../src/process/program.ts';
 
 const BIN = join(import.meta.dirname, '../fixtures/bin');
 

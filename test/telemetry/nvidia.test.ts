@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { UnavailableError } from '../../src/errors.ts';
+import { programRunner, type Run } from '../../src/process/program.ts';
 import { hasNvidiaHardware } from '../../src/telemetry/hardware.ts';
 import { readNvidia } from '../../src/telemetry/nvidia.ts';
-import { programRunner, type Run } from '../../src/telemetry/program.ts';
 import { onHost } from './fake-nvidia.ts';
 
 const withCard = { hasHardware: async () => true };

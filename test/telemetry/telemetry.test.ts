@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Inventory } from '../../src/ports.ts';
+import type { Ran, Run } from '../../src/process/program.ts';
 import { fixedTelemetry } from '../../src/telemetry/fixed.ts';
 import { readInventory } from '../../src/telemetry/inventory.ts';
-import type { Ran, Run } from '../../src/telemetry/program.ts';
 import { systemTelemetry } from '../../src/telemetry/system.ts';
 import { telemetryContract } from '../contracts/telemetry.ts';
 import { onHost } from './fake-nvidia.ts';

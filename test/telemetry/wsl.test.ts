@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Ran } from '../../src/telemetry/program.ts';
+import type { Ran } from '../../src/process/program.ts';
 import { wslChecks } from '../../src/telemetry/wsl.ts';
 
 let root: string;
