@@ -95,14 +95,18 @@ export function residentMegabytes(pid: number, field: 'VmRSS' | 'VmHWM'): number
   return Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(status)?.[1]) / 1000;
 }
 
-/** A sentence for each figure above its limit; one that could not be measured is none that holds. */
-export function missedLimits(
-  figures: Readonly<Record<string, number>>,
-  most: Readonly<Record<string, number>>,
-): string[] {
-  const missed = Object.entries(most).filter(([name, limit]) => !((figures[name] ?? Number.NaN) <= limit));
-  return missed.map(([name, limit]) => `missed: ${name} is ${figures[name]}, and at most ${limit} was promised`);
+/** A sentence for each figure that is not what was promised; one that could not be measured is none that holds. */
+export function missedLimits(figures: Figures, { least, most }: { readonly least: Figures; readonly most: Figures }) {
+  const sentence = (name: string, how: string, limit: number) =>
+    `missed: ${name} is ${figures[name]}, and ${how} ${limit} was promised`;
+  const of = (name: string) => figures[name] ?? Number.NaN;
+  return [
+    ...Object.entries(least).flatMap(([name, limit]) => (of(name) >= limit ? [] : [sentence(name, 'at least', limit)])),
+    ...Object.entries(most).flatMap(([name, limit]) => (of(name) <= limit ? [] : [sentence(name, 'at most', limit)])),
+  ];
 }
+
+type Figures = Readonly<Record<string, number>>;
 
 export function rounded(value: number): number {
   return Math.round(value * 1000) / 1000;
