@@ -6,6 +6,7 @@ as the real tokenizers do with what they do not know.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -17,13 +18,16 @@ WORDS = Path(__file__).with_name("words.txt").read_text(encoding="utf-8").split(
 START, END = "<|startoftext|>", "<|endoftext|>"
 
 
-def clip_tokenizer(pad: str = END) -> CLIPTokenizer:
-    """Byte-level, lower case, with an end-of-word mark, as CLIP's; only the list of merges is short."""
-    merges = _merges()
+def clip_tokenizer(pad: str = END, words: Iterable[str] = WORDS, length: int = 77) -> CLIPTokenizer:
+    """
+    Byte-level, lower case, with an end-of-word mark, as CLIP's; only the list of merges is short: each of `words` is
+    one token. Prompts are cut at `length` tokens, start and end among them.
+    """
+    merges = _merges(tuple(dict.fromkeys(words)))
     letters = _byte_letters()
     tokens = [*letters, *(letter + "</w>" for letter in letters), *("".join(pair) for pair in merges), START, END]
     vocabulary = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
-    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=77, pad_token=pad)
+    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=length, pad_token=pad)
 
 
 def t5_tokenizer() -> T5Tokenizer:
@@ -37,9 +41,9 @@ def t5_tokenizer() -> T5Tokenizer:
 
 
 @cache
-def _merges() -> list[tuple[str, str]]:
+def _merges(known: tuple[str, ...]) -> list[tuple[str, str]]:
     """Byte pair encoding, until each word is one token: the most frequent pair first, of equals the smallest."""
-    words = [[*word[:-1], word[-1] + "</w>"] for word in dict.fromkeys(WORDS)]
+    words = [[*word[:-1], word[-1] + "</w>"] for word in known]
     merges: list[tuple[str, str]] = []
     while pairs := Counter(pair for word in words for pair in pairwise(word)):
         best = min(pairs, key=lambda pair: (-pairs[pair], pair))

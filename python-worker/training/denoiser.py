@@ -1,0 +1,104 @@
+"""Last stage: from noise and text to latents. The text encoder is trained along."""
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from diffusers import DDPMScheduler, UNet2DConditionModel
+from torch import nn
+from torch.nn.functional import mse_loss
+from tqdm import tqdm
+from transformers import CLIPTextModel
+
+from training.checkpoint import Checkpoint, packed, unpack
+from training.networks import NOISE
+from training.recipe import Recipe
+from training.stepping import chance, rate, update
+
+WORDLESS = 0.1
+"""Part of the steps' captions that are left out, so that guidance has something to push away from."""
+WARM = 200
+WEIGHT_DECAY = 1e-4
+KEPT = 0.999
+"""Of the average of the weights, a step, once it is long enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """`latents`: (n, 4, h, w), scaled. `tokens`: (n, wordings, TOKENS). `wordless`: (TOKENS,), the empty prompt."""
+
+    latents: torch.Tensor
+    tokens: torch.Tensor
+    wordless: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    unet: UNet2DConditionModel
+    encoder: CLIPTextModel
+
+    def modules(self, start: str = "") -> dict[str, nn.Module]:
+        return {f"{start}unet": self.unet, f"{start}encoder": self.encoder}
+
+    def parameters(self) -> list[nn.Parameter]:
+        return [parameter for module in self.modules().values() for parameter in module.parameters()]
+
+    def predict(self, latents: torch.Tensor, times: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        velocity: torch.Tensor = self.unet(latents, times, self.encoder(tokens).last_hidden_state).sample
+        return velocity
+
+
+def train(
+    recipe: Recipe, networks: Networks, examples: Examples, seed: int, device: torch.device, checkpoint: Checkpoint
+) -> Networks:
+    """The average of the weights, which draws better than their last state."""
+    average = Networks(copy.deepcopy(networks.unet), copy.deepcopy(networks.encoder))
+    parameters, averages = networks.parameters(), average.parameters()
+    optimiser = torch.optim.AdamW(parameters, recipe.denoiser.rate, weight_decay=WEIGHT_DECAY)
+    modules = networks.modules() | average.modules("average_")
+    steps, done = recipe.denoiser.steps, 0
+    if kept := checkpoint.load():
+        done, tensors = kept
+        unpack(tensors, modules, optimiser)
+    bar = tqdm(range(done, steps), initial=done, total=steps, desc="denoiser", mininterval=1)
+    losses = 0.0
+    for step in bar:
+        loss = _loss(
+            networks, _some(examples, recipe.denoiser.batch, chance(seed, 3, step)), chance(seed, 4, step), device
+        )
+        update(optimiser, parameters, loss, rate(step, steps, recipe.denoiser.rate, WARM))
+        with torch.no_grad():
+            torch._foreach_lerp_([*averages], [*parameters], 1 - min(KEPT, (step + 1) / (step + 10)))
+        losses += loss.item()
+        if (step + 1) % recipe.save_every == 0 or step + 1 == steps:
+            bar.set_postfix(loss=f"{losses / recipe.save_every:.4f}")
+            losses = 0.0
+            checkpoint.save(step + 1, packed(modules, optimiser))
+    return average
+
+
+@torch.no_grad()
+def examine(networks: Networks, examples: Examples, seed: int, device: torch.device) -> float:
+    """The loss on the first wording of each example, with the same noise every time. Who always says 0 has about 1."""
+    batch = Examples(examples.latents, examples.tokens[:, 0], examples.wordless)
+    return _loss(networks, batch, chance(seed, 5, 0), device).item()
+
+
+def _some(examples: Examples, batch: int, generator: torch.Generator) -> Examples:
+    """`tokens` is (batch, TOKENS): one wording each, or none."""
+    count, wordings, _ = examples.tokens.shape
+    chosen = torch.randint(count, (batch,), generator=generator)
+    tokens = examples.tokens[chosen, torch.randint(wordings, (batch,), generator=generator)]
+    silent = torch.rand(batch, generator=generator) < WORDLESS
+    return Examples(
+        examples.latents[chosen], torch.where(silent[:, None], examples.wordless, tokens), examples.wordless
+    )
+
+
+def _loss(networks: Networks, batch: Examples, generator: torch.Generator, device: torch.device) -> torch.Tensor:
+    noises = DDPMScheduler(**NOISE)
+    noise = torch.randn(batch.latents.shape, generator=generator)
+    times = torch.randint(noises.config.num_train_timesteps, (len(noise),), generator=generator)
+    noisy = noises.add_noise(batch.latents, noise, times)
+    velocity = noises.get_velocity(batch.latents, noise, times)
+    return mse_loss(networks.predict(noisy.to(device), times.to(device), batch.tokens.to(device)), velocity.to(device))

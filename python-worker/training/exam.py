@@ -1,0 +1,128 @@
+"""
+`eval-shapes [MODEL]`: the accuracy of the model in the box on prompts that its training never saw, and its speed.
+
+Exits with 1 when a figure is under its bar.
+"""
+
+import argparse
+import hashlib
+import json
+import platform
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from kilnwatt_worker.errors import WorkerError
+from kilnwatt_worker.quality.verdict import accuracy
+from kilnwatt_worker.quality.vocabulary import COLORS, SHAPES
+from training import examination
+from training.examination import Artist, Examined
+
+BOX = Path(__file__).parents[1] / "models" / "kiln-shapes"
+BARS = {"color": 0.99, "background": 0.99, "shape": 0.97, "position": 0.95, "size": 0.95, "pairs": 0.85}
+SLOWEST = 0.6
+"""Seconds for a picture alone, on two cores."""
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(prog="eval-shapes", description=__doc__)
+    options.add_argument(
+        "model", type=Path, nargs="?", default=BOX, help="pipeline folder; default: the model in the box"
+    )
+    options.add_argument("--device", default="cuda:0" if torch.cuda.is_available() else "cpu")
+    options.add_argument("--seed", type=int, default=0, help="another choice of prompts; default: %(default)s")
+    options.add_argument("--singles", type=int, default=examination.SINGLES)
+    options.add_argument("--pairs", type=int, default=examination.PAIRS)
+    options.add_argument("--keep", type=Path, help="a folder for the pictures that are not right")
+    options.add_argument("--json", action="store_true", help="end with one line of JSON")
+    asked = options.parse_args()
+    try:
+        artist = Artist(asked.model, asked.device)
+    except (WorkerError, ValueError) as error:
+        options.error(str(error))
+    prompts = examination.prompts_of(asked.seed, asked.singles, asked.pairs)
+    examined = examination.examine(artist, prompts, asked.keep)
+    figures = figures_of(examined)
+    seconds = {str(batch): round(examination.seconds_a_picture(artist, batch), 3) for batch in (1, 4, 8)}
+    missed = missed_of(figures, seconds["1"])
+    if asked.json:
+        print(
+            json.dumps(
+                {**figures, "seconds_a_picture": seconds, **_circumstances(asked.model, artist), "missed": missed}
+            )
+        )
+    else:
+        print("\n".join(report(examined, figures, seconds)))
+    for line in missed:
+        print(f"eval-shapes: {line}", file=sys.stderr)
+    return 1 if missed else 0
+
+
+def figures_of(examined: Sequence[Examined]) -> dict[str, float | int | None]:
+    """Parts of one, over pictures of one thing; `pairs`: those of two things that are wholly right."""
+    singles = [each for each in examined if len(each.asked.things) == 1]
+    pairs = [each for each in examined if len(each.asked.things) == 2]
+    alone, together = accuracy(each.verdict for each in singles), accuracy(each.verdict for each in pairs)
+    return {**alone, "pairs": together["all"], "n": len(singles), "n_pairs": len(pairs)}
+
+
+def missed_of(figures: dict[str, float | int | None], alone: float) -> list[str]:
+    short = {name: figures[name] for name, bar in BARS.items() if (figures[name] or 0) < bar}
+    lines = [f"{name} is {value}, under {BARS[name]}" for name, value in short.items() if value is not None]
+    return lines if alone <= SLOWEST else [*lines, f"a picture alone took {alone} s, over {SLOWEST} s"]
+
+
+def report(
+    examined: Sequence[Examined], figures: dict[str, float | int | None], seconds: dict[str, float]
+) -> list[str]:
+    lines = [f"{figures['n']} prompts of one thing, {figures['n_pairs']} of two, none of them seen in training", ""]
+    for name, value in figures.items():
+        if name not in ("n", "n_pairs"):
+            lines.append(f"{name:<12}{'-' if value is None else f'{value:.1%}':>8}")
+    lines += ["", *(f"{value:.3f} s a picture in batches of {batch}" for batch, value in seconds.items())]
+    for what, words in (("shape", SHAPES), ("color", tuple(COLORS))):
+        lines += ["", f"{what} asked for (rows) and seen", *_table(examination.confusion(examined, what), words)]
+    wrong = [each for each in examined if not each.verdict.right]
+    return lines + (["", "not right:"] if wrong else []) + [f"  {each.prompt}: {_wrong(each)}" for each in wrong]
+
+
+def _table(counts: Counter[tuple[str, str]], words: Sequence[str]) -> list[str]:
+    columns = [*words, examination.UNKNOWN]
+    head = " " * 10 + "".join(f"{word[:8]:>9}" for word in columns)
+    rows = [f"{row:<10}" + "".join(f"{counts[row, column] or '.':>9}" for column in columns) for row in words]
+    return [head, *rows]
+
+
+def _wrong(each: Examined) -> str:
+    said = ", ".join(question for question, answer in each.verdict.answers().items() if answer is False)
+    seen = "; ".join(f"{thing.size} {thing.color} {thing.shape}, {thing.place}" for thing in each.seen.things)
+    return f"{said} (seen: {seen or 'nothing'} on {each.seen.background})"
+
+
+def weights_hash(model: Path) -> str:
+    """SHA-256 over the weights, in the order of their paths: of which model a record is."""
+    whole = hashlib.sha256()
+    for file in sorted(model.rglob("*.safetensors")):
+        whole.update(file.relative_to(model).as_posix().encode())
+        whole.update(file.read_bytes())
+    return f"sha256:{whole.hexdigest()}"
+
+
+def _circumstances(model: Path, artist: Artist) -> dict[str, object]:
+    params = artist.params
+    return {
+        "weights": weights_hash(model),
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "settings": f"{params.scheduler}, {params.steps} steps, guidance {params.guidance}",
+        "size": f"{params.width}x{params.height}",
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "torch": str(torch.__version__),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""
+How well a model keeps the contract of its prompts: pictures of held-out combinations by our own engine, as a run
+would make them, described by the checker without their prompts.
+"""
+
+import json
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+
+from PIL import Image
+from tqdm import tqdm
+
+from kilnwatt_worker.diffusers_engine.engine import DiffusersEngine
+from kilnwatt_worker.errors import WorkerError
+from kilnwatt_worker.messages import Generate, Load
+from kilnwatt_worker.parts import Item, Level, ModelRef, Params, Phase, Preset
+from kilnwatt_worker.quality.describe import Seen, describe
+from kilnwatt_worker.quality.prompt import Asked, read
+from kilnwatt_worker.quality.verdict import Verdict, judge
+from training.captions import contract
+from training.scenes import lone, pair, scene_for_examination
+
+SINGLES, PAIRS = 300, 100
+BATCH = 8
+PRESET = Preset("fp32", "float32", "sdpa", vae_slicing=False, vae_tiling=False, offload="none")
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    prompt: str
+    asked: Asked
+    seen: Seen
+    verdict: Verdict
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """The loop's side of a batch: answers come in, nothing is cancelled."""
+
+    jobs: set[str]
+
+    def phase(self, phase: Phase) -> None: ...
+
+    def progress(self, step: int, steps: int) -> None: ...
+
+    def image(self, item: Item, width: int, height: int) -> None:
+        self.jobs.remove(item.job)
+
+    def failure(self, item: Item, error: WorkerError) -> None:
+        raise error
+
+    def log(self, level: Level, message: str) -> None: ...
+
+    def wanted(self) -> frozenset[str]:
+        return frozenset(self.jobs)
+
+
+class Artist:
+    """A loaded model, with the size and the settings that it ships with."""
+
+    def __init__(self, model: Path, device: str) -> None:
+        """Raises WorkerError where the model cannot be loaded, ValueError where it is not one that was trained here."""
+        own = model / "kilnwatt.json"
+        if not own.is_file():
+            raise ValueError(f"{own} is missing: this is no model that train-shapes wrote")
+        settings = json.loads(own.read_text(encoding="utf-8"))
+        width, height = settings["native_size"]
+        shipped = settings["defaults"]
+        self.params = Params(width, height, shipped["steps"], shipped["guidance"], None, "dpmpp_2m", "normal", 0, "png")
+        self._engine = DiffusersEngine()
+        self._engine.load(Load("examined", device, ModelRef(str(model), "sd"), PRESET), _silent)
+
+    def draw(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        size: tuple[int, int] | None = None,
+        steps: int | None = None,
+    ) -> list[Image.Image]:
+        """One batch. `size` is (width, height) in pixels; what is not given is as shipped."""
+        width, height = size or (self.params.width, self.params.height)
+        params = replace(self.params, width=width, height=height, steps=steps or self.params.steps)
+        with tempfile.TemporaryDirectory() as folder:
+            outs = [Path(folder) / f"{number}.png" for number in range(len(prompts))]
+            items = tuple(
+                Item(str(number), prompt, "", seed, str(out))
+                for number, (prompt, seed, out) in enumerate(zip(prompts, seeds, outs, strict=True))
+            )
+            waiting = _Waiting({item.job for item in items})
+            self._engine.generate(Generate("examined", "batch", params, items), waiting)
+            return [Image.open(out).copy() for out in outs]
+
+
+def prompts_of(seed: int, singles: int = SINGLES, pairs: int = PAIRS) -> list[str]:
+    """In the contract's wording, of held-out combinations: `singles` of one thing, then `pairs`."""
+    rng = Random(f"examination {seed}")
+    scenes = [scene_for_examination(rng, lone) for _ in range(singles)]
+    scenes += [scene_for_examination(rng, pair) for _ in range(pairs)]
+    return [contract(scene) for scene in scenes]
+
+
+def examine(artist: Artist, prompts: Sequence[str], keep: Path | None = None) -> list[Examined]:
+    """The seed of a prompt is its number. `keep`: a folder for the pictures that are not right."""
+    examined: list[Examined] = []
+    for start in tqdm(range(0, len(prompts), BATCH), desc="pictures", mininterval=1):
+        some = prompts[start : start + BATCH]
+        for prompt, picture in zip(some, artist.draw(some, range(start, start + len(some))), strict=True):
+            examined.append(examined_of(prompt, picture))
+            if keep is not None and not examined[-1].verdict.right:
+                keep.mkdir(parents=True, exist_ok=True)
+                picture.save(keep / f"{prompt}.png")
+    return examined
+
+
+def examined_of(prompt: str, picture: Image.Image) -> Examined:
+    asked = read(prompt)
+    if asked is None:
+        raise ValueError(f"the prompt cannot be judged: {prompt}")
+    seen = describe(picture)
+    return Examined(prompt, asked, seen, judge(asked, seen))
+
+
+def confusion(examined: Sequence[Examined], what: str) -> Counter[tuple[str, str]]:
+    """How often `what` (`shape`, `color`) was asked for and what was seen then, over pictures of one thing."""
+    pairs: Counter[tuple[str, str]] = Counter()
+    for each in examined:
+        if len(each.asked.things) == 1:
+            seen = getattr(each.seen.things[0], what) if len(each.seen.things) == 1 else None
+            pairs[getattr(each.asked.things[0], what), seen or UNKNOWN] += 1
+    return pairs
+
+
+def seconds_a_picture(artist: Artist, batch: int, rounds: int = 3) -> float:
+    """The fastest of some rounds, after one that warms up; all of it, from the prompt to the file."""
+    prompts, times = ["a red circle on a blue background"] * batch, []
+    for _ in range(rounds + 1):
+        started = time.monotonic()
+        artist.draw(prompts, range(batch))
+        times.append((time.monotonic() - started) / batch)
+    return min(times[1:])
+
+
+def _silent(level: Level, message: str) -> None: ...
