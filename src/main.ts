@@ -11,10 +11,11 @@ import type { Io } from './cli/io.ts';
 import { main } from './cli/program.ts';
 import { type Config, type ConfigSources, type LoadedConfig, loadConfig } from './config.ts';
 import { type AppError, UnavailableError } from './errors.ts';
+import { pillowContactSheets } from './images/contact-sheet.ts';
 import { DiskImages } from './images/disk.ts';
 import { hubFetcher } from './model/fetch.ts';
 import { DiskRegistry } from './model/registry.ts';
-import type { Provider, Store } from './ports.ts';
+import type { ContactSheets, Provider, Store } from './ports.ts';
 import { systemClock } from './process/clock.ts';
 import { type Lock, Presence, tryLock } from './process/lock.ts';
 import { runBriefly } from './process/run-briefly.ts';
@@ -28,6 +29,7 @@ import { systemTelemetry } from './telemetry/system.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const WORKER_DIR = join(ROOT, 'python-worker');
+const OWN_MODELS_DIR = join(WORKER_DIR, 'models');
 
 /** Every adapter of one command: built when first asked for, stopped in reverse, the owner's lock last of all. */
 class LocalApp implements App {
@@ -38,6 +40,7 @@ class LocalApp implements App {
   readonly software: string;
   readonly models: DiskRegistry;
   readonly images: DiskImages;
+  readonly contactSheets: ContactSheets;
   readonly #config: Config;
   readonly #telemetry = systemTelemetry();
   readonly #presence: Presence;
@@ -55,11 +58,13 @@ class LocalApp implements App {
     this.#presence = new Presence(join(config.dataDir, 'live'), this.launch);
     this.models = new DiskRegistry({
       modelsDir: config.modelsDir,
+      ownModelsDir: OWN_MODELS_DIR,
       cacheFile: join(config.dataDir, 'model-hashes.json'),
       fetch: hubFetcher({ python: config.python, workerDir: WORKER_DIR }),
       log: (line) => this.#log(line),
     });
     const reserveBytes = config.diskReserveMb * 1_000_000;
+    this.contactSheets = pillowContactSheets({ python: config.python, workerDir: WORKER_DIR });
     this.images = new DiskImages({ at: (point) => this.fault(point), reserveBytes, outDir: config.out });
   }
 

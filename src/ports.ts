@@ -452,6 +452,18 @@ export interface ImageStore extends Checked {
   exists(path: string): Promise<boolean>;
 }
 
+/** Draws one PNG that shows many pictures, each with its caption under it, in the order given. */
+export interface ContactSheets {
+  /**
+   * Replaces what is at `path`, once the sheet is whole; makes the folder. A picture that cannot be read leaves its place empty.
+   * @throws StorageError `sheet_failed`
+   */
+  draw(sheet: {
+    readonly path: string;
+    readonly pictures: readonly { readonly path: string; readonly caption: string }[];
+  }): Promise<void>;
+}
+
 // ---------------------------------------------------------------------------------- telemetry
 
 /** A graphics card as the host sees it. A figure that could not be read is null; a real 0 stays 0. */

@@ -110,7 +110,7 @@ function makeClone(name: string): void {
 }
 
 function pictures(clone = 'clone'): string[] {
-  return globSync(join(home, clone, 'outputs/quickstart/*.png')).sort();
+  return globSync(join(home, clone, 'outputs/quickstart/[0-9]*.png')).sort();
 }
 
 async function sh(script: string, clone = 'clone'): Promise<{ code: number | null; text: string }> {

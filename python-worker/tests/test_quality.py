@@ -1,6 +1,7 @@
 """The checker: what is drawn is found, what is not there is not, and the prompt is not asked."""
 
 import math
+from collections.abc import Callable
 from random import Random
 
 import numpy as np
@@ -15,7 +16,7 @@ from kilnwatt_worker.quality.vocabulary import COLORS, SHAPES, SIZES
 from tests.drawings import Spoil, blurred, jpeg, plain, prompts_and_pictures, things_in, verdict_on
 from training.captions import wording
 from training.drawing import draw
-from training.scenes import Lone, Pair, Scene, Thing, lone, pair
+from training.scenes import Lone, Scene, Thing, lone, pair
 
 
 @pytest.mark.parametrize("side", [64, 128])
@@ -88,7 +89,7 @@ def test_a_picture_too_small_to_tell_shows_nothing() -> None:
 
 
 @pytest.mark.parametrize("make", [lone, pair])
-def test_every_wording_is_read_as_what_it_says(make: type[Lone] | type[Pair]) -> None:
+def test_every_wording_is_read_as_what_it_says(make: Callable[[Random], Scene]) -> None:
     rng = Random(4)
     for _ in range(500):
         scene = make(rng)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from diffusers import AutoencoderKL
 from transformers import CLIPTokenizer
 
 from training import autoencoder, decoder, denoiser, networks
@@ -38,39 +39,52 @@ class Outcome:
     loss: float
 
 
-def train(
-    course: Course, out_dir: Path, say: Callable[[str], None] = lambda line: print(line, file=sys.stderr)
-) -> Outcome:
+Say = Callable[[str], None]
+
+
+def _print(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def train(course: Course, out_dir: Path, say: Say = _print) -> Outcome:
     """Goes on from the checkpoints that are there. Raises CheckpointError, OSError."""
-    recipe, seed, device = course.recipe, course.seed, course.device
+    recipe = course.recipe
     say(f"drawing {recipe.pictures} pictures of {recipe.side}x{recipe.side}")
-    data, fresh = drawn(recipe.pictures, recipe.side, seed), unseen(recipe.side, seed)
-    torch.manual_seed(seed)
-
-    first = {"autoencoder": asdict(recipe.autoencoder)}
-    vae = autoencoder.train(recipe, data, seed, device, course.checkpoint("autoencoder", **first))
-    say(f"autoencoder: difference on unseen pictures {autoencoder.examine(vae, fresh, device):.4f} of 2")
-
-    latents = latents_of(vae, data, device, course.checkpoint("latents", **first))
-    factor = scaling_factor(latents)
-    vae.register_to_config(scaling_factor=factor)
-    polish = course.checkpoint("decoder", **first, decoder=asdict(recipe.decoder))
-    decoder.train(recipe, vae, latents, data, seed, device, polish)
-    difference = autoencoder.examine(vae, fresh, device)
+    data, fresh = drawn(recipe.pictures, recipe.side, course.seed), unseen(recipe.side, course.seed)
+    vae, latents = _pictures_to_latents(course, data, fresh, say)
+    difference = autoencoder.examine(vae, fresh, course.device)
     say(f"decoder: difference on unseen pictures {difference:.4f}")
 
     words = networks.tokenizer(line for lines in data.captions for line in lines)
-    torch.manual_seed(seed)
-    untrained = Networks(networks.denoiser(recipe).to(device), networks.text_encoder(recipe, words).to(device))
-    second = course.checkpoint("denoiser", **first, denoiser=asdict(recipe.denoiser))
-    trained = denoiser.train(recipe, untrained, _examples(latents * factor, data, words), seed, device, second)
-    loss = denoiser.examine(
-        trained, _examples(encoded(vae, fresh.pictures, device) * factor, fresh, words), seed, device
-    )
+    trained = _words_to_latents(course, _examples(latents * vae.config.scaling_factor, data, words), words)
+    scaled = encoded(vae, fresh.pictures, course.device) * vae.config.scaling_factor
+    loss = denoiser.examine(trained, _examples(scaled, fresh, words), course.seed, course.device)
     say(f"denoiser: loss on unseen pictures {loss:.4f}, where saying nothing has about 1")
 
     write(networks.pipeline(vae, trained.encoder, words, trained.unet), recipe.side, out_dir)
     return Outcome(difference, loss)
+
+
+def _pictures_to_latents(course: Course, data: Drawn, fresh: Drawn, say: Say) -> tuple[AutoencoderKL, torch.Tensor]:
+    """The autoencoder, with its decoder trained on and its scaling factor, and the latents of `data`, not scaled."""
+    recipe, seed, device = course.recipe, course.seed, course.device
+    about = {"autoencoder": asdict(recipe.autoencoder)}
+    torch.manual_seed(seed)
+    vae = autoencoder.train(recipe, data, seed, device, course.checkpoint("autoencoder", **about))
+    say(f"autoencoder: difference on unseen pictures {autoencoder.examine(vae, fresh, device):.4f} of 2")
+    latents = latents_of(vae, data, device, course.checkpoint("latents", **about))
+    vae.register_to_config(scaling_factor=scaling_factor(latents))
+    checkpoint = course.checkpoint("decoder", **about, decoder=asdict(recipe.decoder))
+    decoder.train(recipe, vae, latents, data, seed, device, checkpoint)
+    return vae, latents
+
+
+def _words_to_latents(course: Course, examples: Examples, words: CLIPTokenizer) -> Networks:
+    recipe, seed, device = course.recipe, course.seed, course.device
+    about = {"autoencoder": asdict(recipe.autoencoder), "denoiser": asdict(recipe.denoiser)}
+    torch.manual_seed(seed)
+    untrained = Networks(networks.denoiser(recipe).to(device), networks.text_encoder(recipe, words).to(device))
+    return denoiser.train(recipe, untrained, examples, seed, device, course.checkpoint("denoiser", **about))
 
 
 def _examples(latents: torch.Tensor, data: Drawn, words: CLIPTokenizer) -> Examples:

@@ -74,11 +74,11 @@ FULL = Recipe(
 )
 MINIATURE = Recipe(
     pictures=256,
-    side=64,
+    side=32,
     autoencoder=AutoencoderRecipe(
-        channels=(8, 16, 16), crop=32, crop_steps=120, crop_batch=8, whole_steps=20, whole_batch=4, rate=5e-3
+        channels=(16, 32, 32), crop=16, crop_steps=150, crop_batch=16, whole_steps=50, whole_batch=8, rate=3e-3
     ),
-    decoder=DecoderRecipe(crop=32, crop_steps=20, crop_batch=8, whole_steps=20, whole_batch=4),
+    decoder=DecoderRecipe(crop=16, crop_steps=20, crop_batch=8, whole_steps=20, whole_batch=8),
     denoiser=DenoiserRecipe(channels=(32, 64), text_width=32, steps=120, batch=16, rate=3e-3),
     save_every=40,
 )

@@ -1,6 +1,6 @@
 import type { LoadedConfig } from '../config.ts';
 import type { AppError } from '../errors.ts';
-import type { Checked, Clock, ImageStore, ModelRegistry, Provider, Queue, Store } from '../ports.ts';
+import type { Checked, Clock, ContactSheets, ImageStore, ModelRegistry, Provider, Queue, Store } from '../ports.ts';
 import type { Io } from './io.ts';
 
 /** Ctrl-C, and the other signals that ask a program to stop. */
@@ -21,6 +21,7 @@ export interface App {
   readonly software: string;
   readonly models: ModelRegistry;
   readonly images: ImageStore;
+  readonly contactSheets: ContactSheets;
   isAlive(launch: string): boolean;
   randomSeed(): number;
   /** Kills the process if this is the fault point that a test asked for. */

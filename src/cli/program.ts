@@ -126,6 +126,7 @@ function addRun(program: Command, action: (words: readonly string[], flags: RunF
       'names of the pictures: {run} {index:05} {seed} {id} {date} {prompt:40} {model} {name}',
     )
     .option('--format <format>', 'png, jpeg or webp')
+    .option('--contact-sheet <file>', 'also draw all pictures of the run, with their prompts, into one PNG')
     .option('--sidecar <kind>', 'also write a txt or json file beside each picture')
     .option('--dry-run', 'show what would be made; change nothing')
     .option('--literal', 'prompt syntax that the worker does not speak is passed on as text')

@@ -73,6 +73,8 @@ export interface RunSummary {
   /** Of `parts.pictures`, for 1,000 of them; overhead is not multiplied. Null where none was made. */
   readonly per_thousand: Part | null;
   readonly out_dir: string;
+  /** Absolute; null where none was asked for, or none could be drawn. */
+  readonly contact_sheet: string | null;
 }
 
 export interface Part {

@@ -140,6 +140,7 @@ function billLines(event: RunSummary, options: HumanOptions): readonly string[] 
     ...(event.images === 0 ? [] : table(rows)),
     ...(event.images === 0 ? [] : options.assumptions(event)),
     `The pictures are in ${event.out_dir}`,
+    ...(event.contact_sheet === null ? [] : [`All of them on one sheet: ${event.contact_sheet}`]),
   ];
 }
 

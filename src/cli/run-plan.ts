@@ -14,6 +14,8 @@ export interface RunSessionOptions {
   readonly prices: Prices;
   readonly reporter: Reporter;
   readonly dryRun: boolean;
+  /** Absolute path of a PNG; null: none is asked for. */
+  readonly contactSheet: string | null;
   readonly interrupts: Interrupts;
 }
 

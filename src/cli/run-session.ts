@@ -2,6 +2,7 @@ import { sentenceOf } from '../errors.ts';
 import type { JobRow, RunRow } from '../ports.ts';
 import type { PlannedRun } from '../submission.ts';
 import type { Millis } from '../units.ts';
+import { drawContactSheet } from './contact-sheet.ts';
 import { EXIT, exitCodeOf, explain } from './exit.ts';
 import { follow } from './follow.ts';
 import { failureOf, imageOf, jobOf } from './run-events.ts';
@@ -28,17 +29,37 @@ export async function runSession(options: RunSessionOptions): Promise<number> {
   for (const run of session.cutOff) reporter.note(cutOffNote(run, planned.run.id));
   const making = new Making(options, session, planned);
   const end = await making.toTheEnd();
+  const seconds = (app.clock.monotonic() - began) / 1000;
+  const sheet = end === null ? await contactSheetOf(options, planned) : NONE_ASKED;
   reporter.event(
     await summaryOf({
       planned,
       ...making.counts,
       store: await app.store(),
-      seconds: (app.clock.monotonic() - began) / 1000,
+      seconds,
       currency: app.loaded.config.tariff.currency,
+      contactSheet: sheet.path,
     }),
   );
   if (end !== null) return end;
+  if (sheet.failed) return EXIT.internal;
   return making.counts.failed + planned.plan.failed.length > 0 ? EXIT.someFailed : EXIT.done;
+}
+
+const NONE_ASKED = { path: null, failed: false } as const;
+
+/** The pictures are there without it: what goes wrong with the sheet is said, and shows in the exit code. */
+async function contactSheetOf(
+  { app, contactSheet: path, reporter }: RunSessionOptions,
+  { run }: PlannedRun,
+): Promise<{ readonly path: string | null; readonly failed: boolean }> {
+  if (path === null) return NONE_ASKED;
+  try {
+    return { path: (await drawContactSheet(app, run.id, path)) > 0 ? path : null, failed: false };
+  } catch (error) {
+    reporter.note(sentenceOf(error));
+    return { path: null, failed: true };
+  }
 }
 
 /** From the submission until everything is settled, the user stops it, or nothing can go on. */

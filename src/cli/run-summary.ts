@@ -16,6 +16,7 @@ export interface SummaryParts {
   readonly seconds: Seconds;
   /** Names amounts where nothing was priced. */
   readonly currency: string;
+  readonly contactSheet: string | null;
 }
 
 /** The bill of one command, summed by the store. */
@@ -43,6 +44,7 @@ export async function summaryOf(parts: SummaryParts): Promise<RunSummary> {
     },
     per_thousand: bill.perThousand === null ? null : partOf((totals.active.seconds * 1000) / images, bill.perThousand),
     out_dir: parts.planned.folder,
+    contact_sheet: parts.contactSheet,
   };
 }
 

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { parse } from 'node:path';
+import { parse, resolve } from 'node:path';
 import { InputError, sentenceOf } from '../errors.ts';
 import type { Draft } from '../job/draft.ts';
 import { readFields, type Said } from '../job/fields.ts';
@@ -7,6 +7,7 @@ import { parsePromptFile, parsePromptLine } from '../job/prompt-file.ts';
 import { presetNamed } from '../preset/catalogue.ts';
 import type { Ask } from '../submission.ts';
 import type { App, Interrupts } from './app.ts';
+import { requirePng } from './contact-sheet.ts';
 import { assumptionsOf, pricesOf } from './prices.ts';
 import type { RunSummary } from './run-events.ts';
 import { humanReporter } from './run-human.ts';
@@ -22,6 +23,7 @@ export interface RunOptions {
   readonly name?: string;
   readonly tag: Readonly<Record<string, string>>;
   readonly out?: string;
+  readonly contactSheet?: string;
   readonly json?: boolean;
   readonly dryRun?: boolean;
   readonly literal?: boolean;
@@ -39,6 +41,7 @@ export async function run(app: App, [word = '']: readonly string[], options: Run
     throw new InputError(sentence, { code: 'bad_flag', place: '--new' });
   }
   presetNamed(config.preset);
+  if (options.contactSheet !== undefined) requirePng(options.contactSheet);
   const ask: Ask = {
     drafts: await draftsOf(word, options.literal === true),
     flags: {
@@ -69,7 +72,8 @@ export async function run(app: App, [word = '']: readonly string[], options: Run
       : humanReporter({ io, clock, cwd: process.cwd(), assumptions });
   try {
     const { interrupts, dryRun = false } = options;
-    return await runSession({ app, ask, prices: pricesOf(config), reporter, dryRun, interrupts });
+    const contactSheet = options.contactSheet === undefined ? null : resolve(options.contactSheet);
+    return await runSession({ app, ask, prices: pricesOf(config), reporter, dryRun, contactSheet, interrupts });
   } finally {
     reporter.close();
   }

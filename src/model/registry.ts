@@ -10,6 +10,8 @@ import { readPipelineFolder } from './pipeline-folder.ts';
 
 export interface DiskRegistryOptions {
   readonly modelsDir: string;
+  /** The folder of the models that come with kilnwatt; a model of the same name in `modelsDir` goes before. */
+  readonly ownModelsDir?: string;
   /** Where digests of files are remembered. */
   readonly cacheFile: string;
   /** Brings a hub id onto this disk, or finds it there, and returns its folder; without `download` it only looks, and throws `model_missing`. */
@@ -41,20 +43,28 @@ export class DiskRegistry implements ModelRegistry {
   }
 
   async list(): Promise<readonly string[]> {
-    const names = await foldersIn(this.#options.modelsDir);
-    const lists = await Promise.all(names.map((name) => this.#pipelinesAt(name)));
-    return lists.flat().sort();
+    const lists = await Promise.all(this.#folders().map(pipelinesIn));
+    return [...new Set(lists.flat())].sort();
   }
 
   check(): Promise<readonly Check[]> {
-    return checkModelsFolder(this.#options.modelsDir, () => this.list());
+    const { modelsDir, ownModelsDir } = this.#options;
+    const own = async () => (ownModelsDir === undefined ? [] : pipelinesIn(ownModelsDir));
+    return checkModelsFolder(modelsDir, () => pipelinesIn(modelsDir), own);
   }
 
-  /** The first of: a path, a name in the models folder, a folder below the current one, a hub id. */
+  #folders(): readonly string[] {
+    const { modelsDir, ownModelsDir } = this.#options;
+    return ownModelsDir === undefined ? [modelsDir] : [modelsDir, ownModelsDir];
+  }
+
+  /** The first of: a path, a name in the models folder or among our own, a folder below the current one, a hub id. */
   async #locate(name: string, download: boolean): Promise<{ readonly name: string; readonly path: string }> {
     if (PATH.test(name)) return pathOf(name);
-    const inModels = join(this.#options.modelsDir, name);
-    if (NAME.test(name) && (await kindAt(inModels)) === 'folder') return { name, path: inModels };
+    for (const folder of NAME.test(name) ? this.#folders() : []) {
+      const path = join(folder, name);
+      if ((await kindAt(path)) === 'folder') return { name, path };
+    }
     if ((await kindAt(join(name, INDEX))) === 'file') return { name: basename(resolve(name)), path: resolve(name) };
     if (HUB_ID.test(name)) return { name, path: await this.#fetch(name, download) };
     if ((await kindAt(name)) === 'file') return pathOf(name);
@@ -74,15 +84,19 @@ export class DiskRegistry implements ModelRegistry {
       throw error instanceof AppError ? error : unreachable(sentenceOf(error), error);
     }
   }
+}
 
-  /** A pipeline, or the pipelines one level down (`org/name`). */
-  async #pipelinesAt(name: string): Promise<readonly string[]> {
-    const { modelsDir } = this.#options;
-    if ((await kindAt(join(modelsDir, name, INDEX))) === 'file') return [name];
-    const below = await foldersIn(join(modelsDir, name));
-    const found = await Promise.all(below.map((part) => kindAt(join(modelsDir, name, part, INDEX))));
-    return below.filter((_, index) => found[index] === 'file').map((part) => `${name}/${part}`);
-  }
+/** Names of the pipelines in a folder and one level below (`org/name`). */
+async function pipelinesIn(folder: string): Promise<readonly string[]> {
+  const lists = await Promise.all((await foldersIn(folder)).map((name) => pipelinesAt(folder, name)));
+  return lists.flat();
+}
+
+async function pipelinesAt(folder: string, name: string): Promise<readonly string[]> {
+  if ((await kindAt(join(folder, name, INDEX))) === 'file') return [name];
+  const below = await foldersIn(join(folder, name));
+  const found = await Promise.all(below.map((part) => kindAt(join(folder, name, part, INDEX))));
+  return below.filter((_, index) => found[index] === 'file').map((part) => `${name}/${part}`);
 }
 
 const INDEX = 'model_index.json';

@@ -105,7 +105,7 @@ async function billOf(
     folder: '/out',
     total: receipts.length,
   };
-  return summaryOf({ store, planned, made, failed: 0, since, seconds: 12, currency: 'EUR' });
+  return summaryOf({ store, planned, made, failed: 0, since, seconds: 12, currency: 'EUR', contactSheet: null });
 }
 
 async function tableOf(receipts: readonly Receipt[], load: Receipt): Promise<readonly string[]> {

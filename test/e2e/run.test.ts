@@ -54,6 +54,23 @@ describe('kilnwatt run on the real engine', () => {
     REAL,
   );
 
+  it('draws all pictures of the run on one sheet when asked, those done before as well', async () => {
+    kiln = new Kiln();
+    const file = kiln.write('p.txt', 'one\ntwo\n');
+    await kiln.run(['run', file, '--name', 'n']);
+    kiln.write('p.txt', 'one\ntwo\nthree\n');
+    const sheet = join(kiln.work, 'new', 'sheet.png');
+    const ended = await kiln.run(['run', file, '--name', 'n', '--contact-sheet', 'new/sheet.png', '--json']);
+    expect(ended.code).toBe(0);
+    expect(Kiln.events(ended).at(-1)).toMatchObject({ images: 1, cached: 2, contact_sheet: sheet });
+    expect(readFileSync(sheet).subarray(1, 4).toString()).toBe('PNG');
+
+    const again = await kiln.run(['run', file, '--name', 'n', '--contact-sheet', 'p.txt/sheet.png', '--json']);
+    expect(again.code).toBe(1);
+    expect(again.stderr).toMatch(/sheet\.png could not be drawn: a file stands/);
+    expect(Kiln.events(again).at(-1)).toMatchObject({ cached: 3, contact_sheet: null });
+  });
+
   it('makes nothing twice, keeps old seeds when a line is inserted, and leaves thrown-away pictures alone', async () => {
     kiln = new Kiln();
     const file = kiln.write('p.txt', 'one\ntwo\n');

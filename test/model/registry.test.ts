@@ -57,6 +57,21 @@ describe('a name', () => {
     await expect(resolve).rejects.toThrow(/single file.*folder of a diffusers pipeline/);
   });
 
+  test('that comes with kilnwatt is found without a models folder, and one of the user goes before it', async () => {
+    const ownModelsDir = join(root, 'own');
+    await writeFolder(join(ownModelsDir, 'box'), SD);
+    const models = registry({ modelsDir: join(root, 'models'), ownModelsDir });
+    expect(await models.resolve('box')).toMatchObject({ name: 'box', path: join(ownModelsDir, 'box') });
+    expect(await models.list()).toEqual(['box']);
+    expect((await models.check())[0]).toMatchObject({
+      status: 'ok',
+      detail: `none in ${join(root, 'models')}; box (comes with kilnwatt)`,
+    });
+    await writeFolder(join(root, 'models', 'box'), SD);
+    expect(await models.resolve('box')).toMatchObject({ path: join(root, 'models', 'box') });
+    expect(await models.list()).toEqual(['box']);
+  });
+
   test('that is a hub id is fetched only where the models folder has none of that name', async () => {
     await writeFolder(join(root, 'org', 'here'), SD);
     await writeFolder(join(root, 'cached'), SD);

@@ -1,0 +1,251 @@
+"""The training of the model in the box: its data, its checkpoints, and a miniature of the whole."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+from safetensors.torch import load_file
+
+from kilnwatt_worker.quality.vocabulary import COLORS, PAIR_PLACES, PLACES, SHAPES, SIZES
+from tests.worker_process import PACKAGE_ROOT
+from training import autoencoder, denoiser, networks
+from training.captions import contract, wording
+from training.checkpoint import Checkpoint, CheckpointError
+from training.course import Course, Outcome, train
+from training.data import WORDINGS, drawn, unseen
+from training.denoiser import Examples, Networks
+from training.drawing import draw
+from training.networks import TOKENS, tokenizer
+from training.recipe import MINIATURE
+from training.scenes import (
+    Lone,
+    Pair,
+    Thing,
+    held_out,
+    is_unseen,
+    lone,
+    pair,
+    scene_for_examination,
+    scene_for_training,
+)
+from training.stepping import LAST_PART, chance, rate
+
+SEED = 1
+ALL = [
+    (Thing(shape, color, size), ground) for shape in SHAPES for color in COLORS for ground in COLORS for size in SIZES
+]
+
+
+# ----------------------------------------------------------------------------------------- data
+
+
+def test_a_tenth_of_all_combinations_is_held_out_for_ever() -> None:
+    held = [f"{thing.size} {thing.color} {thing.shape} on {ground}" for thing, ground in ALL if held_out(thing, ground)]
+    assert 0.08 < len(held) / len(ALL) < 0.12
+    # The shipped weights were trained by this choice; another one would make the examination worthless.
+    assert held[:3] == ["large red circle on yellow", "medium red circle on orange", "medium red circle on white"]
+
+
+def test_the_training_never_sees_what_is_held_out_and_the_examination_nothing_else() -> None:
+    rng = Random(2)
+    scenes = [scene_for_training(rng) for _ in range(3000)]
+    assert not any(held_out(thing, scene.background) for scene in scenes for thing in scene.things)
+    assert {type(scene) for scene in scenes} == {Lone, Pair}
+    for make in (lone, pair):
+        assert all(is_unseen(scene_for_examination(rng, make)) for _ in range(100))
+
+
+def test_the_training_sees_every_word() -> None:
+    rng = Random(3)
+    scenes = [scene_for_training(rng) for _ in range(2000)]
+    assert {thing.shape for scene in scenes for thing in scene.things} == {*SHAPES}
+    assert {thing.color for scene in scenes for thing in scene.things} == {scene.background for scene in scenes}
+    alone = [scene for scene in scenes if isinstance(scene, Lone)]
+    assert {scene.place for scene in alone} == {*PLACES}
+    assert {scene.thing.size for scene in alone} == {*SIZES}
+    assert {scene.relation for scene in scenes if isinstance(scene, Pair)} == {*PAIR_PLACES}
+    assert all(thing.color != scene.background for scene in scenes for thing in scene.things)
+
+
+def test_the_contract_is_worded_as_promised() -> None:
+    assert contract(Lone("blue", Thing("circle", "red", "medium"), "center")) == "a red circle on a blue background"
+    assert (
+        contract(Lone("gray", Thing("ring", "purple", "small"), "top"))
+        == "a small purple ring at the top on a gray background"
+    )
+    assert (
+        contract(Pair("white", Thing("heart", "pink", "medium"), Thing("star", "black", "medium"), "above"))
+        == "a pink heart above a black star on a white background"
+    )
+
+
+def test_no_wording_is_cut_off_by_the_tokenizer() -> None:
+    rng = Random(5)
+    said = [wording(scene_for_training(rng), rng) for _ in range(3000)]
+    words = tokenizer(said)
+    longest = max(said, key=lambda each: len(words(each).input_ids))
+    assert len(words(longest).input_ids) <= TOKENS, longest
+    # A word is one token, and start and end come to it.
+    assert len(words("a large red circle").input_ids) == 6
+
+
+def test_half_of_the_wordings_are_the_contract_and_the_rest_are_many() -> None:
+    rng = Random(6)
+    scene = Lone("blue", Thing("circle", "red", "large"), "left")
+    said = [wording(scene, rng) for _ in range(400)]
+    assert 0.4 < said.count(contract(scene)) / len(said) < 0.6
+    assert len({*said}) >= 8
+
+
+def test_what_is_drawn_is_the_same_for_the_same_seed() -> None:
+    one, same, other = drawn(6, 64, SEED), drawn(6, 64, SEED), drawn(6, 64, SEED + 1)
+    assert torch.equal(one.pictures, same.pictures)
+    assert one.captions == same.captions
+    assert not torch.equal(one.pictures, other.pictures)
+    assert one.pictures.shape == (6, 3, 64, 64)
+    assert all(len(lines) == WORDINGS for lines in one.captions)
+
+
+def test_unseen_pictures_are_of_one_and_of_two_things() -> None:
+    captions = [lines[0] for lines in unseen(64, SEED).captions]
+    assert len(captions) == 64
+
+
+def test_shapes_lie_inside_the_picture() -> None:
+    """Also large ones at the edge: no outline touches the rim."""
+    rng = Random(7)
+    for place in PLACES:
+        for shape in SHAPES:
+            picture = draw(Lone("white", Thing(shape, "black", "large"), place), rng, 128)
+            rim = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
+            assert rim.min() > 180, (place, shape)
+
+
+# --------------------------------------------------------------------------- rates, checkpoints
+
+
+def test_the_learning_rate_rises_then_falls_to_the_end() -> None:
+    rates = [rate(step, 1000, 1.0, 100) for step in range(1000)]
+    peak = rates.index(max(rates))
+    assert 90 < peak < 110
+    assert rates[:peak] == sorted(rates[:peak])
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+    assert rates[-1] == LAST_PART
+
+
+def test_each_step_and_stage_has_a_chance_of_its_own() -> None:
+    drawn_by = [torch.rand(1, generator=chance(SEED, stage, step)).item() for stage in (1, 2) for step in range(50)]
+    assert len({*drawn_by}) == 100
+    assert torch.rand(1, generator=chance(SEED, 2, 7)).item() == drawn_by[57]
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "stage.safetensors"
+    assert Checkpoint(file, "this").load() is None
+    Checkpoint(file, "this").save(7, {"weight": torch.ones(2)})
+    kept = Checkpoint(file, "this").load()
+    assert kept is not None
+    assert kept[0] == 7
+    assert torch.equal(kept[1]["weight"], torch.ones(2))
+    with pytest.raises(CheckpointError, match="another recipe or seed"):
+        Checkpoint(file, "that").load()
+    file.write_bytes(b"half of it")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        Checkpoint(file, "this").load()
+
+
+# ------------------------------------------------------------------------------ the whole of it
+
+# What a network that learns nothing, or the wrong thing, does not reach. The miniature has 0.26 and 0.32.
+DIFFERENCE_BAR, LOSS_BAR = 0.35, 0.5
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
+    folder = tmp_path_factory.mktemp("miniature") / "model"
+    course = Course(MINIATURE, SEED, torch.device("cpu"), folder.with_name("checkpoints"))
+    return folder, train(course, folder, lambda _line: None)
+
+
+def test_a_miniature_learns_what_carries_over_to_unseen_pictures(trained: tuple[Path, Outcome]) -> None:
+    _, outcome = trained
+    assert outcome.difference < DIFFERENCE_BAR
+    assert outcome.loss < LOSS_BAR
+
+
+def test_networks_that_learned_nothing_are_far_from_the_bars() -> None:
+    torch.manual_seed(SEED)
+    data = unseen(MINIATURE.side, SEED)
+    vae = networks.autoencoder(MINIATURE)
+    assert autoencoder.examine(vae, data, torch.device("cpu")) > 1.5 * DIFFERENCE_BAR
+    words = networks.tokenizer(lines[0] for lines in data.captions)
+    untrained = Networks(networks.denoiser(MINIATURE), networks.text_encoder(MINIATURE, words))
+    tokens = torch.zeros(len(data), 1, TOKENS, dtype=torch.long)
+    noise = Examples(torch.randn(len(data), 4, 8, 8), tokens, tokens[0, 0])
+    assert denoiser.examine(untrained, noise, SEED, torch.device("cpu")) > 1.5 * LOSS_BAR
+
+
+def test_what_is_written_is_a_plain_pipeline_in_half_precision(trained: tuple[Path, Outcome]) -> None:
+    folder, _ = trained
+    weights = [file for file in folder.rglob("*") if file.suffix in (".safetensors", ".bin", ".pt", ".ckpt")]
+    assert {file.suffix for file in weights} == {".safetensors"}
+    assert {tensor.dtype for file in weights for tensor in load_file(file).values()} == {torch.float16}
+    pipe = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32)
+    pipe.set_progress_bar_config(disable=True)
+    [picture] = pipe("a red circle", num_inference_steps=2, generator=torch.Generator().manual_seed(1)).images
+    assert picture.size == (32, 32)
+    assert json.loads((folder / "kilnwatt.json").read_text())["native_size"] == [32, 32]
+
+
+def test_an_interrupted_training_ends_with_the_same_weights(trained: tuple[Path, Outcome], tmp_path: Path) -> None:
+    """By the command: Ctrl-C in its second stage, then the same command again. It also shows what a seed is worth."""
+    whole, _ = trained
+    folder = tmp_path / "model"
+    first = _command(folder)
+    checkpoint = tmp_path / "model.checkpoints" / "denoiser.safetensors"
+    _wait_for(checkpoint, first)
+    first.send_signal(signal.SIGINT)
+    said, _ = first.communicate(timeout=60)
+    assert first.returncode == 130, said
+    assert f"the same command goes on from {checkpoint.parent}" in said.splitlines()[-1]
+    assert not folder.exists()
+
+    again = _command(folder)
+    said, _ = again.communicate(timeout=120)
+    assert again.returncode == 0, said
+    for file in sorted(whole.rglob("*.safetensors")):
+        mine, other = load_file(file), load_file(folder / file.relative_to(whole))
+        assert all(torch.equal(tensor, other[name]) for name, tensor in mine.items()), file.name
+
+    refused = _command(folder)
+    said, _ = refused.communicate(timeout=60)
+    assert refused.returncode == 2
+    assert "exists; name another folder" in said
+
+
+def _command(folder: Path) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "training", str(folder), "--miniature", "--device", "cpu"],
+        cwd=PACKAGE_ROOT,
+        env={**os.environ, "PYTHONWARNINGS": "ignore", "TRANSFORMERS_VERBOSITY": "error"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def _wait_for(file: Path, process: "subprocess.Popen[str]") -> None:
+    until = time.monotonic() + 120
+    while not file.exists():
+        assert process.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.02)
