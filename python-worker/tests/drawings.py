@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from kilnwatt_worker.quality.describe import Seen, describe
-from kilnwatt_worker.quality.prompt import Asked, read
+from kilnwatt_worker.quality.prompt import read
 from kilnwatt_worker.quality.verdict import Verdict, judge
 from training.captions import contract
 from training.drawing import draw
@@ -42,13 +42,9 @@ def prompts_and_pictures(count: int, side: int, seed: int = 0) -> list[tuple[str
 
 
 def verdict_on(prompt: str, picture: Image.Image | NDArray[np.uint8]) -> Verdict:
-    return judge(asked_by(prompt), describe(picture))
-
-
-def asked_by(prompt: str) -> Asked:
     asked = read(prompt)
     assert asked is not None, prompt
-    return asked
+    return judge(asked, describe(picture))
 
 
 def things_in(seen: Seen) -> list[tuple[str | None, str | None, str, str]]:

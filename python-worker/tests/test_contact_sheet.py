@@ -32,8 +32,8 @@ def three(tmp_path: Path) -> list[Pictured]:
     return [Pictured(str(tmp_path / f"{number}.png"), f"a prompt with number {number}") for number in range(3)]
 
 
-def middle_of(sheet: Image.Image, column: int, row_top: int = MARGIN) -> object:
-    return sheet.getpixel((MARGIN + column * (CELL + GAP) + CELL // 2, row_top + CELL // 2))
+def middle_of(sheet: Image.Image, column: int) -> object:
+    return sheet.getpixel((MARGIN + column * (CELL + GAP) + CELL // 2, MARGIN + CELL // 2))
 
 
 def test_pictures_stand_in_their_order_over_their_captions(three: list[Pictured]) -> None:

@@ -6,34 +6,32 @@ whole pictures.
 import torch
 from diffusers import AutoencoderKL
 from torch.nn.functional import l1_loss, mse_loss
-from tqdm import tqdm
 
-from training.checkpoint import Checkpoint, packed, unpack
+from training.checkpoint import Checkpoint
+from training.cut_outs import cut
 from training.data import Drawn, as_model_sees
 from training.networks import autoencoder
-from training.recipe import AutoencoderRecipe, Recipe
-from training.stepping import chance, rate, update
+from training.recipe import Recipe
+from training.stepping import Lesson, chance, learn
 
 KL_WEIGHT = 1e-5
 WARM = 100
+GRID = 8
+"""Cut-outs begin at multiples of so many pixels."""
 
 
 def train(recipe: Recipe, data: Drawn, seed: int, device: torch.device, checkpoint: Checkpoint) -> AutoencoderKL:
     vae = autoencoder(recipe).to(device)
+    plan, peak = recipe.autoencoder.cut_outs, recipe.autoencoder.rate
     parameters = list(vae.parameters())
-    optimiser = torch.optim.AdamW(parameters, recipe.autoencoder.rate, betas=(0.9, 0.99))
-    steps, done = recipe.autoencoder.steps, 0
-    if kept := checkpoint.load():
-        done, tensors = kept
-        unpack(tensors, {"vae": vae}, optimiser)
-    bar = tqdm(range(done, steps), initial=done, total=steps, desc="autoencoder", mininterval=1)
-    for step in bar:
-        pictures = _some(recipe.autoencoder, data, step, chance(seed, 1, step)).to(device)
-        loss = _loss(vae, pictures, chance(seed, 2, step))
-        update(optimiser, parameters, loss, rate(step, steps, recipe.autoencoder.rate, WARM))
-        if (step + 1) % recipe.save_every == 0 or step + 1 == steps:
-            bar.set_postfix(loss=f"{loss.item():.4f}")
-            checkpoint.save(step + 1, packed({"vae": vae}, optimiser))
+    optimiser = torch.optim.AdamW(parameters, peak, betas=(0.9, 0.99))
+
+    def loss_of(step: int) -> torch.Tensor:
+        part = cut(plan, len(data), recipe.side, GRID, step, chance(seed, 1, step))
+        return _loss(vae, as_model_sees(part.of(data.pictures)).to(device), chance(seed, 2, step))
+
+    lesson = Lesson("autoencoder", {"vae": vae}, parameters, optimiser, plan.steps, peak, WARM, recipe.save_every)
+    learn(lesson, checkpoint, loss_of)
     return vae.eval()
 
 
@@ -42,17 +40,6 @@ def examine(vae: AutoencoderKL, data: Drawn, device: torch.device) -> float:
     """Mean absolute difference of pictures and what comes back of them, 0 … 2."""
     pictures = as_model_sees(data.pictures).to(device)
     return l1_loss(vae.decode(vae.encode(pictures).latent_dist.mean).sample, pictures).item()
-
-
-def _some(recipe: AutoencoderRecipe, data: Drawn, step: int, generator: torch.Generator) -> torch.Tensor:
-    whole = step >= recipe.crop_steps
-    batch = recipe.whole_batch if whole else recipe.crop_batch
-    chosen = as_model_sees(data.pictures[torch.randint(len(data), (batch,), generator=generator)])
-    if whole:
-        return chosen
-    places = (chosen.shape[-1] - recipe.crop) // 8 + 1
-    top, left = (8 * int(at) for at in torch.randint(places, (2,), generator=generator))
-    return chosen[:, :, top : top + recipe.crop, left : left + recipe.crop]
 
 
 def _loss(vae: AutoencoderKL, pictures: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -52,14 +52,14 @@ class Checkpoint:
         return int(about["step"]), tensors
 
 
-def packed(modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer, extra: Tensors | None = None) -> Tensors:
-    """Weights as `NAME/weight`, the optimiser's moments as `adam/PARAMETER/moment`, `extra` as it is."""
+def packed(modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer) -> Tensors:
+    """Weights as `NAME/weight`, the optimiser's moments as `adam/PARAMETER/moment`."""
     tensors = {
         f"{name}/{key}": tensor for name, module in modules.items() for key, tensor in module.state_dict().items()
     }
     for number, state in optimiser.state_dict()["state"].items():
         tensors |= {f"adam/{number}/{key}": torch.as_tensor(value) for key, value in state.items()}
-    return tensors | dict(extra or {})
+    return tensors
 
 
 def unpack(tensors: Tensors, modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer) -> None:

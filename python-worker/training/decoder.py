@@ -7,12 +7,12 @@ import torch
 from diffusers import AutoencoderKL
 from torch import nn
 from torch.nn.functional import l1_loss, mse_loss
-from tqdm import tqdm
 
-from training.checkpoint import Checkpoint, packed, unpack
+from training.checkpoint import Checkpoint
+from training.cut_outs import cut
 from training.data import Drawn, as_model_sees
-from training.recipe import DecoderRecipe, Recipe
-from training.stepping import chance, rate, update
+from training.recipe import Recipe
+from training.stepping import Lesson, chance, learn
 
 WARM = 100
 BLUNDER = 0.05
@@ -29,39 +29,21 @@ def train(
     checkpoint: Checkpoint,
 ) -> None:
     """Changes `vae` in place. `latents`: (n, 4, side / 8, side / 8), of the pictures of `data`, not scaled."""
+    plan, peak = recipe.decoder.cut_outs, recipe.decoder.rate
     modules: dict[str, nn.Module] = {"decoder": vae.decoder, "post_quant_conv": vae.post_quant_conv}
     parameters = [parameter for module in modules.values() for parameter in module.parameters()]
-    optimiser = torch.optim.AdamW(parameters, recipe.decoder.rate, betas=(0.9, 0.99))
-    steps, done = recipe.decoder.steps, 0
-    if kept := checkpoint.load():
-        done, tensors = kept
-        unpack(tensors, modules, optimiser)
-    spread = latents.std().item()
-    bar = tqdm(range(done, steps), initial=done, total=steps, desc="decoder", mininterval=1)
-    for step in bar:
-        some, pictures = _some(recipe.decoder, latents, data, step, chance(seed, 6, step))
-        some = some + BLUNDER * spread * torch.randn(some.shape, generator=chance(seed, 7, step))
-        loss = _loss(vae.decode(some.to(device)).sample, pictures.to(device))
-        update(optimiser, parameters, loss, rate(step, steps, recipe.decoder.rate, WARM))
-        if (step + 1) % recipe.save_every == 0 or step + 1 == steps:
-            bar.set_postfix(loss=f"{loss.item():.4f}")
-            checkpoint.save(step + 1, packed(modules, optimiser))
+    optimiser = torch.optim.AdamW(parameters, peak, betas=(0.9, 0.99))
+    pixels, blunder = recipe.side // latents.shape[-1], BLUNDER * latents.std().item()
 
+    def loss_of(step: int) -> torch.Tensor:
+        part = cut(plan, len(data), recipe.side, pixels, step, chance(seed, 6, step))
+        some = part.of(latents, pixels)
+        some = some + blunder * torch.randn(some.shape, generator=chance(seed, 7, step))
+        pictures = as_model_sees(part.of(data.pictures))
+        return _loss(vae.decode(some.to(device)).sample, pictures.to(device))
 
-def _some(
-    recipe: DecoderRecipe, latents: torch.Tensor, data: Drawn, step: int, generator: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """A cut-out of the latents and the same one of the pictures; whole ones at the end."""
-    whole = step >= recipe.crop_steps
-    chosen = torch.randint(len(data), (recipe.whole_batch if whole else recipe.crop_batch,), generator=generator)
-    some, pictures = latents[chosen], as_model_sees(data.pictures[chosen])
-    if whole:
-        return some, pictures
-    pixels = pictures.shape[-1] // some.shape[-1]
-    side = recipe.crop // pixels
-    top, left = (int(at) for at in torch.randint(some.shape[-1] - side + 1, (2,), generator=generator))
-    rows, columns = slice(top * pixels, (top + side) * pixels), slice(left * pixels, (left + side) * pixels)
-    return some[:, :, top : top + side, left : left + side], pictures[:, :, rows, columns]
+    lesson = Lesson("decoder", modules, parameters, optimiser, plan.steps, peak, WARM, recipe.save_every)
+    learn(lesson, checkpoint, loss_of)
 
 
 def _loss(back: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:

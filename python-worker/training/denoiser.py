@@ -7,13 +7,12 @@ import torch
 from diffusers import DDPMScheduler, UNet2DConditionModel
 from torch import nn
 from torch.nn.functional import mse_loss
-from tqdm import tqdm
 from transformers import CLIPTextModel
 
-from training.checkpoint import Checkpoint, packed, unpack
+from training.checkpoint import Checkpoint
 from training.networks import NOISE
 from training.recipe import Recipe
-from training.stepping import chance, rate, update
+from training.stepping import Lesson, chance, learn
 
 WORDLESS = 0.1
 """Part of the steps' captions that are left out, so that guidance has something to push away from."""
@@ -21,6 +20,7 @@ WARM = 200
 WEIGHT_DECAY = 1e-4
 KEPT = 0.999
 """Of the average of the weights, a step, once it is long enough."""
+NOISES = DDPMScheduler(**NOISE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,26 +54,19 @@ def train(
     """The average of the weights, which draws better than their last state."""
     average = Networks(copy.deepcopy(networks.unet), copy.deepcopy(networks.encoder))
     parameters, averages = networks.parameters(), average.parameters()
-    optimiser = torch.optim.AdamW(parameters, recipe.denoiser.rate, weight_decay=WEIGHT_DECAY)
+    steps, batch, peak = recipe.denoiser.steps, recipe.denoiser.batch, recipe.denoiser.rate
+    optimiser = torch.optim.AdamW(parameters, peak, weight_decay=WEIGHT_DECAY)
+
+    def loss_of(step: int) -> torch.Tensor:
+        return _loss(networks, _some(examples, batch, chance(seed, 3, step)), chance(seed, 4, step), device)
+
+    @torch.no_grad()
+    def follow(step: int) -> None:
+        torch._foreach_lerp_([*averages], [*parameters], 1 - min(KEPT, (step + 1) / (step + 10)))
+
     modules = networks.modules() | average.modules("average_")
-    steps, done = recipe.denoiser.steps, 0
-    if kept := checkpoint.load():
-        done, tensors = kept
-        unpack(tensors, modules, optimiser)
-    bar = tqdm(range(done, steps), initial=done, total=steps, desc="denoiser", mininterval=1)
-    losses = 0.0
-    for step in bar:
-        loss = _loss(
-            networks, _some(examples, recipe.denoiser.batch, chance(seed, 3, step)), chance(seed, 4, step), device
-        )
-        update(optimiser, parameters, loss, rate(step, steps, recipe.denoiser.rate, WARM))
-        with torch.no_grad():
-            torch._foreach_lerp_([*averages], [*parameters], 1 - min(KEPT, (step + 1) / (step + 10)))
-        losses += loss.item()
-        if (step + 1) % recipe.save_every == 0 or step + 1 == steps:
-            bar.set_postfix(loss=f"{losses / recipe.save_every:.4f}")
-            losses = 0.0
-            checkpoint.save(step + 1, packed(modules, optimiser))
+    lesson = Lesson("denoiser", modules, parameters, optimiser, steps, peak, WARM, recipe.save_every)
+    learn(lesson, checkpoint, loss_of, follow)
     return average
 
 
@@ -96,9 +89,8 @@ def _some(examples: Examples, batch: int, generator: torch.Generator) -> Example
 
 
 def _loss(networks: Networks, batch: Examples, generator: torch.Generator, device: torch.device) -> torch.Tensor:
-    noises = DDPMScheduler(**NOISE)
     noise = torch.randn(batch.latents.shape, generator=generator)
-    times = torch.randint(noises.config.num_train_timesteps, (len(noise),), generator=generator)
-    noisy = noises.add_noise(batch.latents, noise, times)
-    velocity = noises.get_velocity(batch.latents, noise, times)
+    times = torch.randint(NOISES.config.num_train_timesteps, (len(noise),), generator=generator)
+    noisy = NOISES.add_noise(batch.latents, noise, times)
+    velocity = NOISES.get_velocity(batch.latents, noise, times)
     return mse_loss(networks.predict(noisy.to(device), times.to(device), batch.tokens.to(device)), velocity.to(device))

@@ -50,11 +50,8 @@ def main() -> int:
     seconds = {str(batch): round(examination.seconds_a_picture(artist, batch), 3) for batch in (1, 4, 8)}
     missed = missed_of(figures, seconds["1"])
     if asked.json:
-        print(
-            json.dumps(
-                {**figures, "seconds_a_picture": seconds, **_circumstances(asked.model, artist), "missed": missed}
-            )
-        )
+        about = _circumstances(asked.model, artist)
+        print(json.dumps({**figures, "seconds_a_picture": seconds, **about, "missed": missed}))
     else:
         print("\n".join(report(examined, figures, seconds)))
     for line in missed:
@@ -71,8 +68,8 @@ def figures_of(examined: Sequence[Examined]) -> dict[str, float | int | None]:
 
 
 def missed_of(figures: dict[str, float | int | None], alone: float) -> list[str]:
-    short = {name: figures[name] for name, bar in BARS.items() if (figures[name] or 0) < bar}
-    lines = [f"{name} is {value}, under {BARS[name]}" for name, value in short.items() if value is not None]
+    values = [(name, figures[name], bar) for name, bar in BARS.items()]
+    lines = [f"{name} is {value}, under {bar}" for name, value, bar in values if value is not None and value < bar]
     return lines if alone <= SLOWEST else [*lines, f"a picture alone took {alone} s, over {SLOWEST} s"]
 
 

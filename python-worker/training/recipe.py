@@ -8,16 +8,14 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class AutoencoderRecipe:
-    """`crop` is the side of the cut-outs on which most of the training is done, `whole_steps` come after them."""
+class CutOuts:
+    """`crop` is the side of the cut-outs on which most of a training is done, `whole_steps` come after them."""
 
-    channels: tuple[int, ...]
     crop: int
     crop_steps: int
     crop_batch: int
     whole_steps: int
     whole_batch: int
-    rate: float = 2e-3
 
     @property
     def steps(self) -> int:
@@ -25,19 +23,18 @@ class AutoencoderRecipe:
 
 
 @dataclass(frozen=True, slots=True)
+class AutoencoderRecipe:
+    channels: tuple[int, ...]
+    cut_outs: CutOuts
+    rate: float = 2e-3
+
+
+@dataclass(frozen=True, slots=True)
 class DecoderRecipe:
-    """As that of the autoencoder, for what its decoder learns on."""
+    """Of what the autoencoder's decoder learns on, alone."""
 
-    crop: int
-    crop_steps: int
-    crop_batch: int
-    whole_steps: int
-    whole_batch: int
+    cut_outs: CutOuts
     rate: float = 1e-3
-
-    @property
-    def steps(self) -> int:
-        return self.crop_steps + self.whole_steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +64,21 @@ FULL = Recipe(
     pictures=20_000,
     side=128,
     autoencoder=AutoencoderRecipe(
-        channels=(16, 32, 64, 64), crop=64, crop_steps=4_600, crop_batch=8, whole_steps=400, whole_batch=4
+        channels=(16, 32, 64, 64),
+        cut_outs=CutOuts(crop=64, crop_steps=4_600, crop_batch=8, whole_steps=400, whole_batch=4),
     ),
-    decoder=DecoderRecipe(crop=64, crop_steps=2_400, crop_batch=8, whole_steps=1_000, whole_batch=4),
+    decoder=DecoderRecipe(CutOuts(crop=64, crop_steps=2_400, crop_batch=8, whole_steps=1_000, whole_batch=4)),
     denoiser=DenoiserRecipe(channels=(64, 96, 128), text_width=128, steps=4_200, batch=32),
 )
 MINIATURE = Recipe(
     pictures=256,
     side=32,
     autoencoder=AutoencoderRecipe(
-        channels=(16, 32, 32), crop=16, crop_steps=150, crop_batch=16, whole_steps=50, whole_batch=8, rate=3e-3
+        channels=(16, 32, 32),
+        cut_outs=CutOuts(crop=16, crop_steps=150, crop_batch=16, whole_steps=50, whole_batch=8),
+        rate=3e-3,
     ),
-    decoder=DecoderRecipe(crop=16, crop_steps=20, crop_batch=8, whole_steps=20, whole_batch=8),
+    decoder=DecoderRecipe(CutOuts(crop=16, crop_steps=20, crop_batch=8, whole_steps=20, whole_batch=8)),
     denoiser=DenoiserRecipe(channels=(32, 64), text_width=32, steps=120, batch=16, rate=3e-3),
     save_every=40,
 )

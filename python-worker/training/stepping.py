@@ -1,12 +1,54 @@
-"""What both trainings do in a step: the learning rate of that step, its own chance, and the update."""
+"""What all trainings do: the steps with their checkpoints, the learning rate of a step, its own chance, the update."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import nn
+from tqdm import tqdm
+
+from training.checkpoint import Checkpoint, packed, unpack
 
 LAST_PART = 0.03
 """The learning rate ends at this part of its peak."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """
+    `modules` are what a checkpoint holds, by name; `parameters` are those of them that `optimiser` changes. `rate` is
+    the peak of the learning rate, `warm` the steps until it; between two checkpoints lie `save_every` steps.
+    """
+
+    name: str
+    modules: Mapping[str, nn.Module]
+    parameters: Sequence[nn.Parameter]
+    optimiser: torch.optim.Optimizer
+    steps: int
+    rate: float
+    warm: int
+    save_every: int
+
+
+def learn(
+    lesson: Lesson,
+    checkpoint: Checkpoint,
+    loss_of: Callable[[int], torch.Tensor],
+    after: Callable[[int], None] = lambda _step: None,
+) -> None:
+    """Goes on from the checkpoint. `loss_of` a step, counted from 0, is made smaller; `after` follows each update."""
+    done = 0
+    if kept := checkpoint.load():
+        done, tensors = kept
+        unpack(tensors, lesson.modules, lesson.optimiser)
+    bar = tqdm(range(done, lesson.steps), initial=done, total=lesson.steps, desc=lesson.name, mininterval=1)
+    for step in bar:
+        loss = loss_of(step)
+        _update(lesson, loss, rate(step, lesson.steps, lesson.rate, lesson.warm))
+        after(step)
+        if (step + 1) % lesson.save_every == 0 or step + 1 == lesson.steps:
+            bar.set_postfix(loss=f"{loss.item():.4f}")
+            checkpoint.save(step + 1, packed(lesson.modules, lesson.optimiser))
 
 
 def rate(step: int, steps: int, peak: float, warm: int) -> float:
@@ -20,12 +62,10 @@ def chance(seed: int, stage: int, step: int) -> torch.Generator:
     return torch.Generator().manual_seed((seed * 7 + stage) * 1_000_003 + step)
 
 
-def update(
-    optimiser: torch.optim.Optimizer, parameters: Sequence[nn.Parameter], loss: torch.Tensor, rate_now: float
-) -> None:
-    for group in optimiser.param_groups:
+def _update(lesson: Lesson, loss: torch.Tensor, rate_now: float) -> None:
+    for group in lesson.optimiser.param_groups:
         group["lr"] = rate_now
-    optimiser.zero_grad(set_to_none=True)
+    lesson.optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(parameters, 1.0)
-    optimiser.step()
+    nn.utils.clip_grad_norm_(lesson.parameters, 1.0)
+    lesson.optimiser.step()

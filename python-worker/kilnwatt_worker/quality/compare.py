@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from kilnwatt_worker.quality.color import Floats
+
 Picture = NDArray[np.uint8]
-Floats = NDArray[np.float64]
 
 PEAK = 255.0
 SIGMA, RADIUS = 1.5, 5

@@ -15,7 +15,6 @@ from kilnwatt_worker.quality.color import Floats, lab, name_of
 from kilnwatt_worker.quality.silhouettes import GRID, boxed, half_of, nearest
 from kilnwatt_worker.quality.vocabulary import PLACES, SIZES
 
-Mask = NDArray[np.bool_]
 Labels = NDArray[np.int32]
 
 EDGE = 1 / 32
@@ -69,34 +68,33 @@ def describe(picture: Image.Image | NDArray[np.uint8]) -> Seen:
     if ground is None:
         return NOTHING
     contrast = np.linalg.norm(colors - ground, axis=-1)
-    found = max((_things(colors, ground, contrast > least) for least in CONTRASTS), key=_clarity)
+    found = max((_things(colors, ground, contrast, least) for least in CONTRASTS), key=_clarity)
     return Seen(name_of(ground), found)
 
 
 def _background(colors: Floats) -> Floats | None:
     """The colour of most of the rim; None when the rim is of many colours."""
     width = max(1, round(min(colors.shape[:2]) * EDGE))
-    inner = np.ones(colors.shape[:2], dtype=bool)
-    inner[width:-width, width:-width] = False
-    rim = colors[inner]
+    outside = np.ones(colors.shape[:2], dtype=bool)
+    outside[width:-width, width:-width] = False
+    rim = colors[outside]
     middle: Floats = np.median(rim, axis=0)
     even = np.linalg.norm(rim - middle, axis=1) <= EVEN
     return middle if even.mean() >= EVEN_PART else None
 
 
-def _things(colors: Floats, ground: Floats, thing: Mask) -> tuple[SeenThing, ...]:
-    labels, count = ndimage.label(thing, structure=np.ones((3, 3)))
-    areas = np.bincount(labels.ravel(), minlength=count + 1)[1:] / thing.size
+def _things(colors: Floats, ground: Floats, contrast: Floats, least: float) -> tuple[SeenThing, ...]:
+    labels, count = ndimage.label(contrast > least, structure=np.ones((3, 3)))
+    areas = np.bincount(labels.ravel(), minlength=count + 1)[1:] / labels.size
     large = [number for number in range(1, count + 1) if areas[number - 1] >= SMALLEST]
     if not 1 <= len(large) <= MOST_THINGS:
         return ()
-    return _in_order([_thing(colors, ground, labels, number) for number in large])
+    return _in_order([_thing(colors, ground, contrast, labels, number) for number in large])
 
 
-def _thing(colors: Floats, ground: Floats, labels: Labels, number: int) -> SeenThing:
+def _thing(colors: Floats, ground: Floats, contrast: Floats, labels: Labels, number: int) -> SeenThing:
     inside = labels == number
     # Its strongest quarter: elsewhere blur has mixed the background in.
-    contrast = np.linalg.norm(colors - ground, axis=-1)
     color = np.median(colors[inside & (contrast >= np.quantile(contrast[inside], 0.75))], axis=0)
     covered = _coverage(colors, ground, color)
     covered[(labels != number) & (labels != 0)] = 0

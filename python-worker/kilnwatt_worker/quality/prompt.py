@@ -32,27 +32,36 @@ def read(prompt: str) -> Asked | None:
     words = _plain(prompt)
     background = _background(words)
     rest = words if background is None else words.replace(background[0], " ")
-    relation = _RELATION.search(rest)
-    if relation is not None:
-        sides = [_THING.findall(part) for part in (rest[: relation.start()], rest[relation.end() :])]
-        if any(len(side) != 1 for side in sides):
-            return None
-        first, second = (_place_of_pair(side[0], relation[0], number) for number, side in enumerate(sides))
-        things: tuple[AskedThing, ...] = (first, second) if relation[0] in ("left of", "above") else (second, first)
-    else:
-        found = _THING.findall(rest)
-        if len(found) != 1:
-            return None
-        place = _PLACE.search(rest)
-        size, color, shape = found[0]
-        things = (AskedThing(shape, color, size or "medium", place[1] if place else "center"),)
-    return Asked(background[1] if background else None, things)
+    things = _pair(rest) if _RELATION.search(rest) else _lone(rest)
+    return None if things is None else Asked(background[1] if background else None, things)
+
+
+def _lone(words: str) -> tuple[AskedThing, ...] | None:
+    found = _THING.findall(words)
+    if len(found) != 1:
+        return None
+    place = _PLACE.search(words)
+    size, color, shape = found[0]
+    return (AskedThing(shape, color, size or "medium", place[1] if place else "center"),)
+
+
+def _pair(words: str) -> tuple[AskedThing, ...] | None:
+    before, relation, after = _RELATION.split(words, maxsplit=1)
+    sides = [_THING.findall(part) for part in (before, after)]
+    if any(len(side) != 1 for side in sides):
+        return None
+    if relation in _BACKWARDS:
+        relation, sides = _BACKWARDS[relation], sides[::-1]
+    return tuple(
+        AskedThing(shape, color, None, place)
+        for [(_, color, shape)], place in zip(sides, _SIDES[relation], strict=True)
+    )
 
 
 _COLOR, _SHAPE = "|".join(COLORS), "|".join(SHAPES)
 _THING = re.compile(rf"\b(?:(small|large) )?({_COLOR}) ({_SHAPE})\b")
 _BACKGROUND = (re.compile(rf"\b(?:on )?({_COLOR}) background\b"), re.compile(rf"\bon ({_COLOR})\b(?! (?:{_SHAPE})\b)"))
-_RELATION = re.compile(r"\b(?:left of|right of|above|below)\b")
+_RELATION = re.compile(r"\b(left of|right of|above|below)\b")
 _PLACE = re.compile(rf"\b({'|'.join(place for place in PLACES if place != 'center')})\b")
 _SIDES = {"left of": ("left", "right"), "above": ("top", "bottom")}
 _BACKWARDS = {"right of": "left of", "below": "above"}
@@ -68,10 +77,3 @@ def _background(words: str) -> tuple[str, str] | None:
     """The words that say it, and its colour."""
     found = next((match for pattern in _BACKGROUND if (match := pattern.search(words))), None)
     return None if found is None else (found[0], found[1])
-
-
-def _place_of_pair(thing: tuple[str, str, str], relation: str, number: int) -> AskedThing:
-    _, color, shape = thing
-    if relation in _BACKWARDS:
-        return AskedThing(shape, color, None, _SIDES[_BACKWARDS[relation]][1 - number])
-    return AskedThing(shape, color, None, _SIDES[relation][number])

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-Floats = NDArray[np.float64]
+from kilnwatt_worker.quality.color import Floats
+
 Mask = NDArray[np.bool_]
 
 GRID = 48
