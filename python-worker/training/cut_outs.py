@@ -1,34 +1,45 @@
-"""Which pictures a step sees, and which part of them: cut-outs first, which are cheaper, whole pictures at the end."""
+"""Which pictures a step sees, and which part of each: small cut-outs first, which are cheaper, whole pictures at the end."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
-from training.recipe import CutOuts
+from training.recipe import Stretch
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """`chosen`: (batch,) numbers of pictures. A square of `side`, from `top` and `left`, in pixels, the same in all."""
+    """`chosen`: (batch,) numbers of pictures. Of each a square of `side`, from its `top` and `left`, in pixels."""
 
-    chosen: torch.Tensor
-    top: int
-    left: int
+    chosen: Sequence[int]
+    tops: Sequence[int]
+    lefts: Sequence[int]
     side: int
 
     def of(self, pictures: torch.Tensor, pixels: int = 1) -> torch.Tensor:
         """Of (n, channels, height, width), in which `pixels` of a picture's side are one: 8 for latents."""
-        rows = slice(self.top // pixels, (self.top + self.side) // pixels)
-        columns = slice(self.left // pixels, (self.left + self.side) // pixels)
-        return pictures[self.chosen, :, rows, columns]
+        side = self.side // pixels
+        squares = [
+            pictures[number, :, top // pixels :, left // pixels :][:, :side, :side]
+            for number, top, left in zip(self.chosen, self.tops, self.lefts, strict=True)
+        ]
+        return torch.stack(squares).contiguous(memory_format=torch.channels_last)
 
 
-def cut(plan: CutOuts, count: int, side: int, grid: int, step: int, generator: torch.Generator) -> Cut:
+def cut(
+    stretches: Sequence[Stretch], count: int, side: int, grid: int, step: int, generator: torch.Generator
+) -> Cut:
     """From `count` pictures of `side`; cut-outs begin at multiples of `grid` pixels."""
-    whole = step >= plan.crop_steps
-    chosen = torch.randint(count, (plan.whole_batch if whole else plan.crop_batch,), generator=generator)
-    if whole:
-        return Cut(chosen, 0, 0, side)
-    places = (side - plan.crop) // grid + 1
-    top, left = (grid * int(at) for at in torch.randint(places, (2,), generator=generator))
-    return Cut(chosen, top, left, plan.crop)
+    now = _at(stretches, step)
+    chosen = torch.randint(count, (now.batch,), generator=generator)
+    corners = torch.randint((side - now.side) // grid + 1, (2, now.batch), generator=generator) * grid
+    return Cut(chosen.tolist(), corners[0].tolist(), corners[1].tolist(), now.side)
+
+
+def _at(stretches: Sequence[Stretch], step: int) -> Stretch:
+    for stretch in stretches:
+        if step < stretch.steps:
+            return stretch
+        step -= stretch.steps
+    raise IndexError("a step beyond the last stretch")

@@ -11,11 +11,11 @@ from torch.nn.functional import l1_loss, mse_loss
 from training.checkpoint import Checkpoint
 from training.cut_outs import cut
 from training.data import Drawn, as_model_sees
-from training.recipe import Recipe
+from training.recipe import Recipe, steps_of
 from training.stepping import Lesson, chance, learn
 
 WARM = 100
-BLUNDER = 0.05
+BLUNDER = 0.1
 """Noise on the latents, as a part of their spread: a denoiser does not hit them quite either."""
 
 
@@ -29,20 +29,20 @@ def train(
     checkpoint: Checkpoint,
 ) -> None:
     """Changes `vae` in place. `latents`: (n, 4, side / 8, side / 8), of the pictures of `data`, not scaled."""
-    plan, peak = recipe.decoder.cut_outs, recipe.decoder.rate
+    stretches, peak = recipe.decoder.stretches, recipe.decoder.rate
     modules: dict[str, nn.Module] = {"decoder": vae.decoder, "post_quant_conv": vae.post_quant_conv}
     parameters = [parameter for module in modules.values() for parameter in module.parameters()]
     optimiser = torch.optim.AdamW(parameters, peak, betas=(0.9, 0.99))
     pixels, blunder = recipe.side // latents.shape[-1], BLUNDER * latents.std().item()
 
     def loss_of(step: int) -> torch.Tensor:
-        part = cut(plan, len(data), recipe.side, pixels, step, chance(seed, 6, step))
+        part = cut(stretches, len(data), recipe.side, pixels, step, chance(seed, 6, step))
         some = part.of(latents, pixels)
         some = some + blunder * torch.randn(some.shape, generator=chance(seed, 7, step))
         pictures = as_model_sees(part.of(data.pictures))
         return _loss(vae.decode(some.to(device)).sample, pictures.to(device))
 
-    lesson = Lesson("decoder", modules, parameters, optimiser, plan.steps, peak, WARM, recipe.save_every)
+    lesson = Lesson("decoder", modules, parameters, optimiser, steps_of(stretches), peak, WARM, recipe.save_every)
     learn(lesson, checkpoint, loss_of)
 
 

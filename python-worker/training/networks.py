@@ -1,5 +1,6 @@
 """The three networks, the tokenizer and the noise schedule, all of diffusers' and transformers' own classes."""
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -10,6 +11,8 @@ from tiny_models.vocabulary import clip_tokenizer
 from training.recipe import Recipe
 
 LATENT_CHANNELS = 4
+NOISE_OF_LATENTS = 0.1
+"""Its standard deviation, where that of the latents is 1."""
 TOKENS = 24
 """A prompt's length with start and end; the longest wording of a pair takes 15."""
 NOISE = {
@@ -45,9 +48,9 @@ def autoencoder(recipe: Recipe) -> AutoencoderKL:
         force_upcast=False,
     )
     with torch.no_grad():
-        # The half that gives the logarithm of the variance: at 0 its noise would drown the first thousand steps.
-        vae.quant_conv.bias[LATENT_CHANNELS:] = -6.0
-        vae.quant_conv.weight[LATENT_CHANNELS:] *= 0.1
+        # The half that gives the logarithm of the variance: the same for all pictures, and not trained.
+        vae.quant_conv.weight[LATENT_CHANNELS:] = 0
+        vae.quant_conv.bias[LATENT_CHANNELS:] = 2 * math.log(NOISE_OF_LATENTS)
     return vae.to(memory_format=torch.channels_last)
 
 

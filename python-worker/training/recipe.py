@@ -8,24 +8,25 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class CutOuts:
-    """`crop` is the side of the cut-outs on which most of a training is done, `whole_steps` come after them."""
+class Stretch:
+    """So many `steps`, each on `batch` cut-outs of `side`; the last stretch of a stage sees whole pictures."""
 
-    crop: int
-    crop_steps: int
-    crop_batch: int
-    whole_steps: int
-    whole_batch: int
+    side: int
+    steps: int
+    batch: int
 
-    @property
-    def steps(self) -> int:
-        return self.crop_steps + self.whole_steps
+
+Stretches = tuple[Stretch, ...]
+
+
+def steps_of(stretches: Stretches) -> int:
+    return sum(stretch.steps for stretch in stretches)
 
 
 @dataclass(frozen=True, slots=True)
 class AutoencoderRecipe:
     channels: tuple[int, ...]
-    cut_outs: CutOuts
+    stretches: Stretches
     rate: float = 2e-3
 
 
@@ -33,7 +34,7 @@ class AutoencoderRecipe:
 class DecoderRecipe:
     """Of what the autoencoder's decoder learns on, alone."""
 
-    cut_outs: CutOuts
+    stretches: Stretches
     rate: float = 1e-3
 
 
@@ -65,9 +66,9 @@ FULL = Recipe(
     side=128,
     autoencoder=AutoencoderRecipe(
         channels=(16, 32, 64, 64),
-        cut_outs=CutOuts(crop=64, crop_steps=4_600, crop_batch=8, whole_steps=400, whole_batch=4),
+        stretches=(Stretch(32, steps=2_500, batch=32), Stretch(64, steps=500, batch=16), Stretch(128, steps=250, batch=8)),
     ),
-    decoder=DecoderRecipe(CutOuts(crop=64, crop_steps=2_400, crop_batch=8, whole_steps=1_000, whole_batch=4)),
+    decoder=DecoderRecipe((Stretch(64, steps=1_500, batch=8), Stretch(128, steps=700, batch=4))),
     denoiser=DenoiserRecipe(channels=(64, 96, 128), text_width=128, steps=4_200, batch=32),
 )
 MINIATURE = Recipe(
@@ -75,10 +76,10 @@ MINIATURE = Recipe(
     side=32,
     autoencoder=AutoencoderRecipe(
         channels=(16, 32, 32),
-        cut_outs=CutOuts(crop=16, crop_steps=150, crop_batch=16, whole_steps=50, whole_batch=8),
+        stretches=(Stretch(16, steps=150, batch=16), Stretch(32, steps=50, batch=8)),
         rate=3e-3,
     ),
-    decoder=DecoderRecipe(CutOuts(crop=16, crop_steps=20, crop_batch=8, whole_steps=20, whole_batch=8)),
+    decoder=DecoderRecipe((Stretch(16, steps=20, batch=8), Stretch(32, steps=20, batch=8))),
     denoiser=DenoiserRecipe(channels=(32, 64), text_width=32, steps=120, batch=16, rate=3e-3),
     save_every=40,
 )

@@ -20,6 +20,8 @@ export interface Running {
   lines(): readonly string[];
   /** Resolves when stdout holds a line that matches; rejects when the process ends before. */
   line(pattern: RegExp): Promise<string>;
+  /** The same of stderr. */
+  errorLine(pattern: RegExp): Promise<string>;
   readonly ended: Promise<Ended>;
 }
 
@@ -120,28 +122,27 @@ export function testModel(name: 'sd' | 'sdxl' | 'flux'): string {
 }
 
 function watch(child: ChildProcess, onEnd: () => void): Running {
-  let stdout = '';
-  let stderr = '';
+  const out = { text: '' };
+  const err = { text: '' };
   const listeners = new Set<() => void>();
-  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-    stdout += text;
-    for (const listener of listeners) listener();
-  });
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    stderr += text;
-  });
+  for (const [stream, heard] of [[child.stdout, out] as const, [child.stderr, err] as const]) {
+    stream?.setEncoding('utf8').on('data', (text: string) => {
+      heard.text += text;
+      for (const listener of listeners) listener();
+    });
+  }
   const ended = new Promise<Ended>((done, fail) => {
     child.once('error', fail);
     child.once('close', (code, signal) => {
       onEnd();
-      done({ code, signal, stdout, stderr });
+      done({ code, signal, stdout: out.text, stderr: err.text });
     });
   });
-  const lines = () => stdout.split('\n').slice(0, -1);
-  const line = (pattern: RegExp) =>
+  const linesOf = (heard: { readonly text: string }) => heard.text.split('\n').slice(0, -1);
+  const lineOf = (heard: { readonly text: string }, pattern: RegExp) =>
     new Promise<string>((done, fail) => {
       const look = () => {
-        const found = lines().find((candidate) => pattern.test(candidate));
+        const found = linesOf(heard).find((candidate) => pattern.test(candidate));
         if (found === undefined) return;
         listeners.delete(look);
         done(found);
@@ -152,5 +153,11 @@ function watch(child: ChildProcess, onEnd: () => void): Running {
       );
       look();
     });
-  return { process: child, lines, line, ended };
+  return {
+    process: child,
+    lines: () => linesOf(out),
+    line: (pattern) => lineOf(out, pattern),
+    errorLine: (pattern) => lineOf(err, pattern),
+    ended,
+  };
 }
