@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, realpathSync } from 'node:fs';
 import { homedir, hostname, userInfo } from 'node:os';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
+import { absolutePath } from './absolute-path.ts';
 import { type ConfigFile, readConfigFile } from './config-file.ts';
 import { envValues, type Flags, flagValues, type Said } from './config-given.ts';
 import { configSchema, HIDDEN_SETTINGS, hiddenSchema, SETTINGS, type Settings } from './config-schema.ts';
@@ -107,7 +108,7 @@ function firstOf(path: string, layers: readonly Layer[], home: string): [string,
 
 function expanded(path: string, text: string, base: string, home: string): string {
   if (!PATHS.has(path) && LOOKS_LIKE_PATH.get(path)?.test(text) !== true) return text;
-  return resolve(base, text.replace(/^~(?=\/|$)/, home));
+  return absolutePath(text, base, home);
 }
 
 function nested(said: ReadonlyMap<string, Said>): Record<string, unknown> {

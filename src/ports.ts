@@ -456,7 +456,7 @@ export interface ImageStore extends Checked {
 export interface ContactSheets {
   /**
    * Replaces what is at `path`, once the sheet is whole; makes the folder. A picture that cannot be read leaves its place empty.
-   * @throws StorageError `sheet_failed`
+   * @throws StorageError `sheet_failed`; AppError `interrupted`
    */
   draw(sheet: {
     readonly path: string;

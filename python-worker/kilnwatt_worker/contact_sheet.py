@@ -1,13 +1,13 @@
 """
-`python -m kilnwatt_worker.contact_sheet OUT`: many pictures on one, each with its caption under it.
+`python -m kilnwatt_worker.contact_sheet OUT`: many pictures on one sheet, each with its caption under it.
 
-Reads a JSON list of `{"path", "caption"}` from standard input, writes a PNG. Exits with 1 and a sentence on standard
-error when it cannot. A picture that cannot be read leaves its place empty.
+Reads a JSON list of `{"path", "caption"}` in UTF-8 from standard input, writes a PNG. Exits with 2 and the reason on
+standard error when it cannot. A picture that cannot be read leaves its place empty.
 """
 
 import json
 import math
-import os
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,9 @@ PAPER, INK, FAINT = (250, 250, 248), (38, 38, 42), (225, 225, 222)
 WIDE_FONTS = ("NotoSansCJK-Regular.ttc", "DejaVuSans.ttf")
 """Looked for among the system's fonts where a caption has letters that Pillow's own font lacks."""
 
+REFUSED = 2
+"""The exit code that comes with a reason; Python's own 1 comes with a traceback."""
+
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
@@ -32,22 +35,23 @@ class Pictured:
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(128 + signal.SIGTERM))
     out = Path(sys.argv[1])
-    pictures = [Pictured(**each) for each in json.load(sys.stdin)]
+    pictures = [Pictured(**each) for each in json.load(sys.stdin.buffer)]
     try:
         write(pictures, out)
     except FileExistsError:
         print("a file stands where its folder should be", file=sys.stderr)
-        return 1
+        return REFUSED
     except OSError as error:
         print(error.strerror or error, file=sys.stderr)
-        return 1
+        return REFUSED
     return 0
 
 
 def write(pictures: list[Pictured], out: Path) -> None:
     """Whole or not at all; makes the folder, and replaces what is there. Raises OSError."""
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    part = out.with_name(f".{out.name}.part")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with open(part, "wb") as file:
@@ -111,7 +115,7 @@ def _paste(sheet: Image.Image, path: str, left: int, top: int) -> None:
     try:
         with Image.open(path) as opened:
             picture = opened.convert("RGB")
-    except OSError:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # all that Pillow says of a broken file
         ImageDraw.Draw(sheet).rectangle((left, top, left + CELL - 1, top + CELL - 1), outline=FAINT)
         return
     scale = CELL / max(picture.size)

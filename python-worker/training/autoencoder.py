@@ -8,19 +8,18 @@ with a thousandth of the variance of the rest, and that is where the shapes were
 
 import torch
 from diffusers import AutoencoderKL
-from torch.nn.functional import l1_loss, mse_loss
+from torch.nn.functional import l1_loss
 
 from training.checkpoint import Checkpoint
+from training.closeness import difference
 from training.cut_outs import cut
 from training.data import Drawn, as_model_sees
 from training.networks import NOISE_OF_LATENTS, autoencoder
 from training.recipe import Recipe, steps_of
-from training.stepping import Lesson, chance, learn
+from training.stepping import Lesson, Lot, chance, learn
 
 APART_WEIGHT = 0.1
 WARM = 100
-GRID = 8
-"""Cut-outs begin at multiples of so many pixels."""
 
 
 def train(recipe: Recipe, data: Drawn, seed: int, device: torch.device, checkpoint: Checkpoint) -> AutoencoderKL:
@@ -30,10 +29,13 @@ def train(recipe: Recipe, data: Drawn, seed: int, device: torch.device, checkpoi
     optimiser = torch.optim.Adam(parameters, peak, betas=(0.9, 0.99))
 
     def loss_of(step: int) -> torch.Tensor:
-        part = cut(stretches, len(data), recipe.side, GRID, step, chance(seed, 1, step))
-        return _loss(vae, as_model_sees(part.of(data.pictures)).to(device), chance(seed, 2, step))
+        some = cut(stretches, data.pictures, step, chance(seed, Lot.CUT_OUTS, step))
+        return _loss(
+            vae, as_model_sees(some.pictures).to(device), some.mask.to(device), chance(seed, Lot.BLUNDER, step)
+        )
 
-    lesson = Lesson("autoencoder", {"vae": vae}, parameters, optimiser, steps_of(stretches), peak, WARM, recipe.save_every)
+    steps = steps_of(stretches)
+    lesson = Lesson("autoencoder", {"vae": vae}, parameters, optimiser, steps, peak, WARM, recipe.save_every)
     learn(lesson, checkpoint, loss_of)
     return vae.eval()
 
@@ -45,12 +47,11 @@ def examine(vae: AutoencoderKL, data: Drawn, device: torch.device) -> float:
     return l1_loss(vae.decode(vae.encode(pictures).latent_dist.mean).sample, pictures).item()
 
 
-def _loss(vae: AutoencoderKL, pictures: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def _loss(vae: AutoencoderKL, pictures: torch.Tensor, mask: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     latents = vae.encode(pictures).latent_dist.mean
     noise = torch.randn(latents.shape, generator=generator).to(latents.device)
     back = vae.decode(latents + NOISE_OF_LATENTS * noise).sample
-    loss: torch.Tensor = l1_loss(back, pictures) + mse_loss(back, pictures) + APART_WEIGHT * _apart(latents)
-    return loss
+    return difference(back, pictures, mask) + APART_WEIGHT * _apart(latents)
 
 
 def _apart(latents: torch.Tensor) -> torch.Tensor:

@@ -75,7 +75,7 @@ def _words(thing: Thing) -> str:
 
 def _with_an(said: str) -> str:
     """The contract says "a orange ring" as well as "an orange ring"; so does the training."""
-    return said.replace("a orange", "an orange").replace("a arrow", "an arrow")
+    return said.replace("a orange", "an orange")
 
 
 def _renamed(said: str, rng: Random) -> str:

@@ -27,11 +27,17 @@ class Checkpoint:
     training: str
 
     def save(self, step: int, tensors: Tensors) -> None:
+        """Whole or not at all. Raises CheckpointError."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
         part = self.file.with_name(f".{self.file.name}.part")
         plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-        save_file(plain, part, metadata={"step": str(step), "training": self.training})
-        part.replace(self.file)
+        try:
+            save_file(plain, part, metadata={"step": str(step), "training": self.training})
+            part.replace(self.file)
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(
+                f"{self.file} cannot be written ({error}); make room, and the same command goes on"
+            ) from error
 
     def load(self) -> tuple[int, Tensors] | None:
         """Steps done and the tensors; None where there is no such file. Raises CheckpointError."""

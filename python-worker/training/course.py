@@ -15,7 +15,7 @@ from training.checkpoint import Checkpoint
 from training.data import Drawn, drawn, unseen
 from training.denoiser import Examples, Networks
 from training.latents import encoded, latents_of, scaling_factor
-from training.recipe import Recipe
+from training.recipe import LESSONS, Recipe
 from training.writing import write
 
 
@@ -27,7 +27,13 @@ class Course:
     checkpoints: Path
 
     def checkpoint(self, stage: str, **settings: object) -> Checkpoint:
-        about = {"seed": self.seed, "pictures": self.recipe.pictures, "side": self.recipe.side, **settings}
+        about = {
+            "lessons": LESSONS,
+            "seed": self.seed,
+            "pictures": self.recipe.pictures,
+            "side": self.recipe.side,
+            **settings,
+        }
         return Checkpoint(self.checkpoints / f"{stage}.safetensors", json.dumps(about, sort_keys=True))
 
 

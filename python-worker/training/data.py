@@ -32,7 +32,7 @@ def drawn(count: int, side: int, seed: int) -> Drawn:
 
 
 def unseen(side: int, seed: int) -> Drawn:
-    """Of held-out combinations only, half of them pairs."""
+    """Each with a held-out combination, half of them pairs."""
     makes = (lone, pair)
     scenes = [scene_for_examination(_rng(seed, "unseen", index), makes[index % 2]) for index in range(UNSEEN)]
     return _draw(scenes, side, seed + 1)

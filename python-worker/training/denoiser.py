@@ -12,7 +12,7 @@ from transformers import CLIPTextModel
 from training.checkpoint import Checkpoint
 from training.networks import NOISE
 from training.recipe import Recipe
-from training.stepping import Lesson, chance, learn
+from training.stepping import Lesson, Lot, chance, learn
 
 WORDLESS = 0.1
 """Part of the steps' captions that are left out, so that guidance has something to push away from."""
@@ -58,7 +58,9 @@ def train(
     optimiser = torch.optim.AdamW(parameters, peak, weight_decay=WEIGHT_DECAY)
 
     def loss_of(step: int) -> torch.Tensor:
-        return _loss(networks, _some(examples, batch, chance(seed, 3, step)), chance(seed, 4, step), device)
+        return _loss(
+            networks, _some(examples, batch, chance(seed, Lot.EXAMPLES, step)), chance(seed, Lot.NOISE, step), device
+        )
 
     @torch.no_grad()
     def follow(step: int) -> None:
@@ -72,9 +74,12 @@ def train(
 
 @torch.no_grad()
 def examine(networks: Networks, examples: Examples, seed: int, device: torch.device) -> float:
-    """The loss on the first wording of each example, with the same noise every time. Who always says 0 has about 1."""
+    """
+    The loss on the first wording of each example, with the same noise every time. A network that always answers 0
+    scores about 1.
+    """
     batch = Examples(examples.latents, examples.tokens[:, 0], examples.wordless)
-    return _loss(networks, batch, chance(seed, 5, 0), device).item()
+    return _loss(networks, batch, chance(seed, Lot.NOISE_OF_EXAMINATION, 0), device).item()
 
 
 def _some(examples: Examples, batch: int, generator: torch.Generator) -> Examples:

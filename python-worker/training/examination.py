@@ -69,10 +69,15 @@ class Artist:
         own = model / "kilnwatt.json"
         if not own.is_file():
             raise ValueError(f"{own} is missing: this is no model that train-shapes wrote")
-        settings = json.loads(own.read_text(encoding="utf-8"))
-        width, height = settings["native_size"]
-        shipped = settings["defaults"]
-        self.params = Params(width, height, shipped["steps"], shipped["guidance"], None, "dpmpp_2m", "normal", 0, "png")
+        try:
+            settings = json.loads(own.read_text(encoding="utf-8"))
+            width, height = settings["native_size"]
+            steps, guidance = (settings["defaults"][name] for name in ("steps", "guidance"))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{own} names no native_size, steps and guidance: train-shapes did not write it"
+            ) from error
+        self.params = Params(width, height, steps, guidance, None, "dpmpp_2m", "normal", 0, "png")
         self._engine = DiffusersEngine()
         self._engine.load(Load("examined", device, ModelRef(str(model), "sd"), PRESET), _silent)
 
@@ -98,22 +103,19 @@ class Artist:
 
 
 def prompts_of(seed: int, singles: int = SINGLES, pairs: int = PAIRS) -> list[str]:
-    """In the contract's wording, of held-out combinations: `singles` of one thing, then `pairs`."""
-    rng = Random(f"examination {seed}")
-    scenes = [scene_for_examination(rng, lone) for _ in range(singles)]
-    scenes += [scene_for_examination(rng, pair) for _ in range(pairs)]
-    return [contract(scene) for scene in scenes]
+    """In the contract's wording, each with a held-out combination: `singles` of one thing, then `pairs`."""
+    kinds = ((lone, singles, Random(f"singles {seed}")), (pair, pairs, Random(f"pairs {seed}")))
+    return [contract(scene_for_examination(rng, make)) for make, count, rng in kinds for _ in range(count)]
 
 
 def examine(artist: Artist, prompts: Sequence[str], keep: Path | None = None) -> list[Examined]:
-    """The seed of a prompt is its number. `keep`: a folder for the pictures that are not right."""
+    """The seed of a prompt is its number. `keep`: a folder, which exists, for the pictures that are not right."""
     examined: list[Examined] = []
     for start in tqdm(range(0, len(prompts), BATCH), desc="pictures", mininterval=1):
         some = prompts[start : start + BATCH]
         for prompt, picture in zip(some, artist.draw(some, range(start, start + len(some))), strict=True):
             examined.append(examined_of(prompt, picture))
             if keep is not None and not examined[-1].verdict.right:
-                keep.mkdir(parents=True, exist_ok=True)
                 picture.save(keep / f"{prompt}.png")
     return examined
 
@@ -128,12 +130,12 @@ def examined_of(prompt: str, picture: Image.Image) -> Examined:
 
 def confusion(examined: Sequence[Examined], what: str) -> Counter[tuple[str, str]]:
     """How often `what` (`shape`, `color`) was asked for and what was seen then, over pictures of one thing."""
-    pairs: Counter[tuple[str, str]] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     for each in examined:
         if len(each.asked.things) == 1:
             seen = getattr(each.seen.things[0], what) if len(each.seen.things) == 1 else None
-            pairs[getattr(each.asked.things[0], what), seen or UNKNOWN] += 1
-    return pairs
+            counts[getattr(each.asked.things[0], what), seen or UNKNOWN] += 1
+    return counts
 
 
 def seconds_a_picture(artist: Artist, batch: int, rounds: int = 3) -> float:

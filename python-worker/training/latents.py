@@ -11,7 +11,7 @@ BATCH = 50
 
 
 def latents_of(vae: AutoencoderKL, data: Drawn, device: torch.device, checkpoint: Checkpoint) -> torch.Tensor:
-    """(n, 4, side / 8, side / 8), float32, not yet scaled."""
+    """(n, 4, height, width), float32, not yet scaled; how much smaller than the pictures, the recipe says."""
     if kept := checkpoint.load():
         return kept[1]["latents"]
     starts = tqdm(range(0, len(data), BATCH), desc="latents", mininterval=1)

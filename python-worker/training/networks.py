@@ -11,7 +11,7 @@ from tiny_models.vocabulary import clip_tokenizer
 from training.recipe import Recipe
 
 LATENT_CHANNELS = 4
-NOISE_OF_LATENTS = 0.1
+NOISE_OF_LATENTS = 0.07
 """Its standard deviation, where that of the latents is 1."""
 TOKENS = 24
 """A prompt's length with start and end; the longest wording of a pair takes 15."""

@@ -32,10 +32,11 @@ class AutoencoderRecipe:
 
 @dataclass(frozen=True, slots=True)
 class DecoderRecipe:
-    """Of what the autoencoder's decoder learns on, alone."""
+    """Of what the autoencoder's decoder learns on, alone, from whole pictures."""
 
-    stretches: Stretches
-    rate: float = 1e-3
+    steps: int
+    batch: int
+    rate: float = 3e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +62,21 @@ class Recipe:
     save_every: int = 200
 
 
+LESSONS = 2
+"""Goes up when a step learns something else than before, so that no checkpoint of before is gone on from."""
 FULL = Recipe(
     pictures=20_000,
     side=128,
     autoencoder=AutoencoderRecipe(
         channels=(16, 32, 64, 64),
-        stretches=(Stretch(32, steps=2_500, batch=32), Stretch(64, steps=500, batch=16), Stretch(128, steps=250, batch=8)),
+        stretches=(
+            Stretch(32, steps=2_000, batch=32),
+            Stretch(64, steps=400, batch=16),
+            Stretch(128, steps=500, batch=8),
+        ),
     ),
-    decoder=DecoderRecipe((Stretch(64, steps=1_500, batch=8), Stretch(128, steps=700, batch=4))),
-    denoiser=DenoiserRecipe(channels=(64, 96, 128), text_width=128, steps=4_200, batch=32),
+    decoder=DecoderRecipe(steps=500, batch=8),
+    denoiser=DenoiserRecipe(channels=(64, 96, 128), text_width=128, steps=3_700, batch=32),
 )
 MINIATURE = Recipe(
     pictures=256,
@@ -79,7 +86,7 @@ MINIATURE = Recipe(
         stretches=(Stretch(16, steps=150, batch=16), Stretch(32, steps=50, batch=8)),
         rate=3e-3,
     ),
-    decoder=DecoderRecipe((Stretch(16, steps=20, batch=8), Stretch(32, steps=20, batch=8))),
+    decoder=DecoderRecipe(steps=40, batch=8),
     denoiser=DenoiserRecipe(channels=(32, 64), text_width=32, steps=120, batch=16, rate=3e-3),
     save_every=40,
 )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
 import torch
 from torch import nn
@@ -57,9 +58,21 @@ def rate(step: int, steps: int, peak: float, warm: int) -> float:
     return peak * min(1.0, (step + 1) / warm) * max(LAST_PART, 1 - step / steps)
 
 
-def chance(seed: int, stage: int, step: int) -> torch.Generator:
+class Lot(IntEnum):
+    """What is left to chance, each with a sequence of its own."""
+
+    CUT_OUTS = 1
+    BLUNDER = 2
+    EXAMPLES = 3
+    NOISE = 4
+    NOISE_OF_EXAMINATION = 5
+    WHOLE_PICTURES = 6
+    DECODER_BLUNDER = 7
+
+
+def chance(seed: int, lot: Lot, step: int) -> torch.Generator:
     """On the CPU, so that each device draws the same."""
-    return torch.Generator().manual_seed((seed * 7 + stage) * 1_000_003 + step)
+    return torch.Generator().manual_seed((seed * len(Lot) + lot) * 1_000_003 + step)
 
 
 def _update(lesson: Lesson, loss: torch.Tensor, rate_now: float) -> None:

@@ -106,7 +106,10 @@ function addRun(program: Command, action: (words: readonly string[], flags: RunF
         'A run is known by its name: with --name, what is done stays done. The same command resumes an interrupted run.',
     )
     .argument('<FILE|PROMPT>', 'a prompt file that exists, or a prompt in quotes')
-    .option('--model <name>', 'folder, name in the models folder, or hub id')
+    .option(
+      '--model <name>',
+      'folder, name of a model in the models folder or of one that comes with kilnwatt, or hub id',
+    )
     .option('--preset <name>', `how models are loaded: ${PRESETS.map(({ name }) => name).join(', ')}`)
     .option('-n, --n <count>', 'pictures of each line', countOf('-n'))
     .addOption(

@@ -3,6 +3,7 @@ import { InputError, sentenceOf } from '../errors.ts';
 import type { Job, RunRow } from '../ports.ts';
 import { type Ask, type PlannedRun, planSubmission } from '../submission.ts';
 import type { App, Interrupts } from './app.ts';
+import { refuseSheetOver } from './contact-sheet.ts';
 import { EXIT } from './exit.ts';
 import { counted } from './figures.ts';
 import { failureOf, imageOf, jobOf, type Reporter } from './run-events.ts';
@@ -20,10 +21,12 @@ export interface RunSessionOptions {
 }
 
 /** What would be made, compared with what is there. Changes nothing. */
-export async function plan({ app, ask, dryRun }: RunSessionOptions): Promise<PlannedRun> {
+export async function plan({ app, ask, dryRun, contactSheet }: RunSessionOptions): Promise<PlannedRun> {
   const { clock, models, images, launch, isAlive, randomSeed } = app;
   const parts = { clock, models, images, launch, isAlive, randomSeed, store: await app.store() };
-  return planSubmission(parts, ask, { download: !dryRun });
+  const planned = await planSubmission(parts, ask, { download: !dryRun });
+  if (contactSheet !== null) refuseSheetOver(planned, contactSheet);
+  return planned;
 }
 
 export function showPlan(planned: PlannedRun, reporter: Reporter): number {

@@ -30,7 +30,7 @@ export async function runSession(options: RunSessionOptions): Promise<number> {
   const making = new Making(options, session, planned);
   const end = await making.toTheEnd();
   const seconds = (app.clock.monotonic() - began) / 1000;
-  const sheet = end === null ? await contactSheetOf(options, planned) : NONE_ASKED;
+  const sheet = end === null ? await contactSheetOf(options, planned) : { path: null, end: null };
   reporter.event(
     await summaryOf({
       planned,
@@ -42,23 +42,27 @@ export async function runSession(options: RunSessionOptions): Promise<number> {
     }),
   );
   if (end !== null) return end;
-  if (sheet.failed) return EXIT.internal;
-  return making.counts.failed + planned.plan.failed.length > 0 ? EXIT.someFailed : EXIT.done;
+  if (making.counts.failed + planned.plan.failed.length > 0) return EXIT.someFailed;
+  return sheet.end ?? EXIT.done;
 }
 
-const NONE_ASKED = { path: null, failed: false } as const;
-
-/** The pictures are there without it: what goes wrong with the sheet is said, and shows in the exit code. */
+/**
+ * The pictures are there without it: what goes wrong with the sheet is said, and shows in the exit code if nothing
+ * worse does.
+ */
 async function contactSheetOf(
-  { app, contactSheet: path, reporter }: RunSessionOptions,
+  { app, contactSheet: path, reporter, interrupts }: RunSessionOptions,
   { run }: PlannedRun,
-): Promise<{ readonly path: string | null; readonly failed: boolean }> {
-  if (path === null) return NONE_ASKED;
+): Promise<{ readonly path: string | null; readonly end: number | null }> {
+  if (path === null) return { path: null, end: null };
+  interrupts.take();
   try {
-    return { path: (await drawContactSheet(app, run.id, path)) > 0 ? path : null, failed: false };
+    if (await drawContactSheet(app, run.id, path)) return { path, end: null };
+    reporter.note('No picture of this run is on the disk, so there is no contact sheet.');
+    return { path: null, end: null };
   } catch (error) {
     reporter.note(sentenceOf(error));
-    return { path: null, failed: true };
+    return { path: null, end: exitCodeOf(error) };
   }
 }
 

@@ -1,5 +1,7 @@
 import { readFile } from 'node:fs/promises';
-import { parse, resolve } from 'node:path';
+import { homedir } from 'node:os';
+import { parse } from 'node:path';
+import { absolutePath } from '../absolute-path.ts';
 import { InputError, sentenceOf } from '../errors.ts';
 import type { Draft } from '../job/draft.ts';
 import { readFields, type Said } from '../job/fields.ts';
@@ -7,7 +9,7 @@ import { parsePromptFile, parsePromptLine } from '../job/prompt-file.ts';
 import { presetNamed } from '../preset/catalogue.ts';
 import type { Ask } from '../submission.ts';
 import type { App, Interrupts } from './app.ts';
-import { requirePng } from './contact-sheet.ts';
+import { requireSheetPath } from './contact-sheet.ts';
 import { assumptionsOf, pricesOf } from './prices.ts';
 import type { RunSummary } from './run-events.ts';
 import { humanReporter } from './run-human.ts';
@@ -41,7 +43,9 @@ export async function run(app: App, [word = '']: readonly string[], options: Run
     throw new InputError(sentence, { code: 'bad_flag', place: '--new' });
   }
   presetNamed(config.preset);
-  if (options.contactSheet !== undefined) requirePng(options.contactSheet);
+  const contactSheet =
+    options.contactSheet === undefined ? null : absolutePath(options.contactSheet, process.cwd(), homedir());
+  if (contactSheet !== null) await requireSheetPath(contactSheet);
   const ask: Ask = {
     drafts: await draftsOf(word, options.literal === true),
     flags: {
@@ -72,7 +76,6 @@ export async function run(app: App, [word = '']: readonly string[], options: Run
       : humanReporter({ io, clock, cwd: process.cwd(), assumptions });
   try {
     const { interrupts, dryRun = false } = options;
-    const contactSheet = options.contactSheet === undefined ? null : resolve(options.contactSheet);
     return await runSession({ app, ask, prices: pricesOf(config), reporter, dryRun, contactSheet, interrupts });
   } finally {
     reporter.close();

@@ -14,7 +14,7 @@ export async function checkModelsFolder(
   const mend = `put the folder of a diffusers pipeline into ${folder}, or use --model with a folder or a hub id`;
   try {
     const names = await list();
-    const ours = (await own()).map((each) => `${each} (comes with kilnwatt)`);
+    const ours = (await own()).filter((each) => !names.includes(each)).map((each) => `${each} (comes with kilnwatt)`);
     if (names.length + ours.length === 0) return [{ name, status: 'warn', detail: `no model in ${folder}`, mend }];
     const theirs = names.length === 0 ? `none in ${folder}` : `${folder}: ${names.join(', ')}`;
     return [{ name, status: 'ok', detail: [theirs, ...ours].join('; ') }];

@@ -31,7 +31,7 @@ export function modelMissing(name: string, place: string, known: readonly string
   const mend =
     known.length === 0
       ? `${place} holds no model: put one there (./scripts/make-test-models makes small ones), or give a folder or a hub id like org/name`
-      : `${place} holds ${known.join(', ')}: give one of these names, a folder, or a hub id like org/name`;
+      : `known are ${known.join(', ')}: give one of these names, put the model into ${place}, or give a folder or a hub id like org/name`;
   return new InputError(`there is no model "${name}"; ${mend}`, { code: 'model_missing' });
 }
 

@@ -2,14 +2,14 @@ import { execa, type ResultPromise } from 'execa';
 import { z } from 'zod';
 import { AppError, InputError, StorageError, UnavailableError } from '../errors.ts';
 import { diesWithParent } from '../process/die-with-parent.ts';
+import { endOf, type Signals } from '../process/interrupted.ts';
 import { notOnDisk } from './failure.ts';
 
 export interface HubOptions {
   readonly python: string;
   /** The folder that holds the package `kilnwatt_worker`. */
   readonly workerDir: string;
-  /** Where this process hears of its signals. */
-  readonly signals?: Pick<NodeJS.EventEmitter, 'on' | 'off'>;
+  readonly signals?: Signals;
   /** Takes the progress as it is printed, bars and all. */
   readonly progress?: (text: string) => void;
 }
@@ -19,7 +19,6 @@ const answerSchema = z.object({ path: z.string().min(1) });
 /** The exit codes of `kilnwatt_worker.fetch`; Python's own 1, for an error that nobody caught, comes with a traceback. */
 const EXIT = { disk: 1, unsafe: 2, unreachable: 3 } as const;
 const TRACEBACK = 'Traceback (most recent call last)';
-const INTERRUPTS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** Of what it printed; hours of progress are not kept. */
 const TAIL_CHARACTERS = 16_000;
 
@@ -33,26 +32,17 @@ const TAIL_CHARACTERS = 16_000;
 export function hubFetcher(
   options: HubOptions,
 ): (hubId: string, wanted?: { readonly download: boolean }) => Promise<string> {
-  const { signals = process, progress = (text) => void process.stderr.write(text) } = options;
+  const { signals, progress = (text) => void process.stderr.write(text) } = options;
   return async (hubId, { download } = { download: true }) => {
     const subprocess = spawn(options, hubId, download);
     const said = following(subprocess, download ? progress : () => {});
-    let interrupted = false;
-    const interrupt = () => {
-      interrupted = true;
-      subprocess.kill('SIGTERM');
-    };
-    for (const signal of INTERRUPTS) signals.on(signal, interrupt);
-    try {
-      const { exitCode, stdout, shortMessage } = await subprocess;
-      if (interrupted) throw new AppError(`fetching ${hubId} was interrupted; run it again to go on`, INTERRUPTED);
-      if (exitCode === EXIT.unreachable && !download) throw notOnDisk(hubId);
-      if (exitCode !== 0) throw failureOf(exitCode, said.all(), shortMessage);
-      said.showRest();
-      return answerSchema.parse(JSON.parse(stdout.trim().split('\n').at(-1) ?? '')).path;
-    } finally {
-      for (const signal of INTERRUPTS) signals.off(signal, interrupt);
-    }
+    const { result, interrupted } = await endOf(subprocess, signals);
+    const { exitCode, stdout, shortMessage } = result;
+    if (interrupted) throw new AppError(`fetching ${hubId} was interrupted; run it again to go on`, INTERRUPTED);
+    if (exitCode === EXIT.unreachable && !download) throw notOnDisk(hubId);
+    if (exitCode !== 0) throw failureOf(exitCode, said.all(), shortMessage);
+    said.showRest();
+    return answerSchema.parse(JSON.parse(stdout.trim().split('\n').at(-1) ?? '')).path;
   };
 }
 

@@ -1,6 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
+import { absolutePath } from '../absolute-path.ts';
 import { AppError, InputError, sentenceOf, UnavailableError } from '../errors.ts';
 import type { Check, Model, ModelRegistry } from '../ports.ts';
 import { checkModelsFolder } from './check.ts';
@@ -107,7 +108,7 @@ const NAME = /^[^/\\.][^/\\]*(\/[^/\\.][^/\\]*)?$/;
 const HUB_ID = /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*$/;
 
 async function pathOf(name: string): Promise<{ readonly name: string; readonly path: string }> {
-  const path = resolve(name.startsWith('~') ? join(homedir(), name.slice(1)) : name);
+  const path = absolutePath(name, process.cwd(), homedir());
   const kind = await kindAt(path);
   if (kind === 'folder') return { name: basename(path), path };
   if (kind === 'file')

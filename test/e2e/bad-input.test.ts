@@ -39,6 +39,16 @@ describe('bad input is one sentence with its place, and nothing is queued', () =
     refused(['run', kiln.write('empty.txt', '\n# nothing\n')], 2, /empty\.txt: holds no prompts/));
   it('a contact sheet that is no PNG', () =>
     refused(['run', 'a cat', '--contact-sheet', 'sheet.jpg'], 2, /--contact-sheet: names a file that ends in \.png/));
+  it('a contact sheet where a folder is, or below a file', async () => {
+    mkdirSync(join(kiln.work, 'all.png'));
+    await refused(
+      ['run', 'a cat', '--contact-sheet', 'all.png'],
+      2,
+      /--contact-sheet: names a file, and .* is a folder/,
+    );
+    const below = join(kiln.write('p.txt', 'a cat'), 'new', 'all.png');
+    await refused(['run', 'a cat', '--contact-sheet', below], 2, /--contact-sheet: cannot be below .*p\.txt, which is/);
+  });
   it('a file that is not there', () => refused(['run', 'none.txt'], 2, /none\.txt: there is no such file/));
   it('a file that is not UTF-8', () => {
     writeFileSync(join(kiln.work, 'latin.csv'), Buffer.from('prompt\ncaf\xe9\n', 'latin1'));

@@ -63,12 +63,22 @@ describe('kilnwatt run on the real engine', () => {
     const ended = await kiln.run(['run', file, '--name', 'n', '--contact-sheet', 'new/sheet.png', '--json']);
     expect(ended.code).toBe(0);
     expect(Kiln.events(ended).at(-1)).toMatchObject({ images: 1, cached: 2, contact_sheet: sheet });
-    expect(readFileSync(sheet).subarray(1, 4).toString()).toBe('PNG');
+    // Three columns of 192 with their gaps and margins: the width is in the first chunk of a PNG.
+    expect(readFileSync(sheet).readUInt32BE(16)).toBe(3 * 192 + 2 * 16 + 2 * 24);
 
-    const again = await kiln.run(['run', file, '--name', 'n', '--contact-sheet', 'p.txt/sheet.png', '--json']);
-    expect(again.code).toBe(1);
-    expect(again.stderr).toMatch(/sheet\.png could not be drawn: a file stands/);
-    expect(Kiln.events(again).at(-1)).toMatchObject({ cached: 3, contact_sheet: null });
+    const over = join('outputs', kiln.pictures()[0] ?? 'none');
+    const refused = await kiln.run(['run', file, '--name', 'n', '--contact-sheet', over]);
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toMatch(/--contact-sheet: would replace a picture of this run, .*; name another file/);
+
+    const home = await kiln.run(['run', file, '--name', 'n', '--contact-sheet=~/all.png', '--json']);
+    expect(Kiln.events(home).at(-1)).toMatchObject({ cached: 3, contact_sheet: join(kiln.root, 'all.png') });
+
+    for (const name of kiln.pictures()) rmSync(join(kiln.work, 'outputs', name));
+    const none = await kiln.run(['run', file, '--name', 'n', '--contact-sheet', 'new/sheet.png', '--json']);
+    expect(none.code).toBe(0);
+    expect(none.stderr).toMatch(/No picture of this run is on the disk, so there is no contact sheet\./);
+    expect(Kiln.events(none).at(-1)).toMatchObject({ contact_sheet: null });
   });
 
   it('makes nothing twice, keeps old seeds when a line is inserted, and leaves thrown-away pictures alone', async () => {

@@ -95,8 +95,10 @@ def _things(colors: Floats, ground: Floats, contrast: Floats, least: float) -> t
 def _thing(colors: Floats, ground: Floats, contrast: Floats, labels: Labels, number: int) -> SeenThing:
     inside = labels == number
     # Its strongest quarter: elsewhere blur has mixed the background in.
-    color = np.median(colors[inside & (contrast >= np.quantile(contrast[inside], 0.75))], axis=0)
-    covered = _coverage(colors, ground, color)
+    strong = colors[inside & (contrast >= np.quantile(contrast[inside], 0.75))]
+    color = np.median(strong, axis=0)
+    # The pixel nearest to it: of a thing of many colours, no pixel may be near the median.
+    covered = _coverage(colors, ground, strong[np.linalg.norm(strong - color, axis=1).argmin()])
     covered[(labels != number) & (labels != 0)] = 0
     # Only this thing and the blurred rim around it.
     covered[~ndimage.binary_dilation(inside, iterations=2)] = 0

@@ -33,7 +33,7 @@ def nearest(silhouette: Floats) -> tuple[str, float]:
 
 
 def half_of(shape: str, area: float) -> float:
-    """Half of the larger side of a shape's box, from its area, of which blur takes nothing while it takes tips away."""
+    """Half of the larger side of a shape's box, from its area, which blur leaves as it is while it takes tips away."""
     return float(np.sqrt(area / _FILLED[shape])) / 2
 
 

@@ -35,15 +35,33 @@ def main() -> int:
     )
     options.add_argument("--device", default="cuda:0" if torch.cuda.is_available() else "cpu")
     options.add_argument("--seed", type=int, default=0, help="another choice of prompts; default: %(default)s")
-    options.add_argument("--singles", type=int, default=examination.SINGLES)
-    options.add_argument("--pairs", type=int, default=examination.PAIRS)
+    options.add_argument("--singles", type=_count, default=examination.SINGLES, help="prompts of one thing")
+    options.add_argument("--pairs", type=_count, default=examination.PAIRS, help="prompts of two")
     options.add_argument("--keep", type=Path, help="a folder for the pictures that are not right")
-    options.add_argument("--json", action="store_true", help="end with one line of JSON")
+    options.add_argument("--json", action="store_true", help="one line of JSON instead of the tables")
     asked = options.parse_args()
     try:
-        artist = Artist(asked.model, asked.device)
-    except (WorkerError, ValueError) as error:
+        return _evaluate(asked)
+    except ValueError as error:
         options.error(str(error))
+    except (WorkerError, OSError) as error:
+        print(f"eval-shapes: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\neval-shapes: interrupted", file=sys.stderr)
+        return 130
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0")
+    return int(text)
+
+
+def _evaluate(asked: argparse.Namespace) -> int:
+    if asked.keep is not None:
+        asked.keep.mkdir(parents=True, exist_ok=True)
+    artist = Artist(asked.model, asked.device)
     prompts = examination.prompts_of(asked.seed, asked.singles, asked.pairs)
     examined = examination.examine(artist, prompts, asked.keep)
     figures = figures_of(examined)
