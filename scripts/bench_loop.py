@@ -20,12 +20,8 @@ from kilnwatt_worker.allocator import keep_freed_memory
 
 def main(model: str, out: str, images: int, batch: int, steps: int) -> None:
     keep_freed_memory()
-    pipe = DiffusionPipeline.from_pretrained(
-        model, use_safetensors=True, safety_checker=None
-    )
-    pipe.scheduler = DPMSolverMultistepScheduler.from_config(
-        pipe.scheduler.config, use_karras_sigmas=True
-    )
+    pipe = DiffusionPipeline.from_pretrained(model, use_safetensors=True, safety_checker=None)
+    pipe.scheduler = DPMSolverMultistepScheduler.from_config(pipe.scheduler.config, use_karras_sigmas=True)
     pipe.set_progress_bar_config(disable=True)
     folder = Path(out)
     folder.mkdir(parents=True)

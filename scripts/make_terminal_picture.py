@@ -17,13 +17,7 @@ from pathlib import Path
 COLUMNS, ROWS = 144, 50
 CHARACTER, LINE, MARGIN, SIZE = 7.83, 19, 20, 13
 BACKGROUND, TEXT = "#1b1d22", "#d8dae0"
-COLOURS = {
-    "31": "#f07178",
-    "32": "#9ccc65",
-    "33": "#ffcb6b",
-    "36": "#80cbc4",
-    "2": "#7f848e",
-}
+COLOURS = {"31": "#f07178", "32": "#9ccc65", "33": "#ffcb6b", "36": "#80cbc4", "2": "#7f848e"}
 ESCAPE = re.compile(r"\x1b\[([\d;]*)([A-Za-z])")
 
 
@@ -32,10 +26,7 @@ def main(out: Path, shown: str, command: list[str]) -> int:
     if status != 0:
         print(text)
         return status
-    lines = [
-        f"\x1b[32m$\x1b[39m {shown}",
-        *(part for line in text.splitlines() for part in wrapped(line)),
-    ]
+    lines = [f"\x1b[32m$\x1b[39m {shown}", *(part for line in text.splitlines() for part in wrapped(line))]
     out.write_text(drawn(f"A terminal after {shown}", lines), encoding="utf-8")
     return 0
 
@@ -71,10 +62,7 @@ def wrapped(line: str) -> list[str]:
 
 
 def drawn(title: str, lines: list[str]) -> str:
-    width, height = (
-        round(COLUMNS * CHARACTER + 2 * MARGIN),
-        len(lines) * LINE + 2 * MARGIN,
-    )
+    width, height = round(COLUMNS * CHARACTER + 2 * MARGIN), len(lines) * LINE + 2 * MARGIN
     rows = [
         f'<text x="{MARGIN}" y="{MARGIN + LINE * at + SIZE}" xml:space="preserve">{spans(line)}</text>'
         for at, line in enumerate(lines)
@@ -102,9 +90,7 @@ def spans(line: str) -> str:
     for match in [*ESCAPE.finditer(line), None]:
         text = escape(line[at : match.start() if match else len(line)])
         if text:
-            parts.append(
-                text if colour is None else f'<tspan fill="{colour}">{text}</tspan>'
-            )
+            parts.append(text if colour is None else f'<tspan fill="{colour}">{text}</tspan>')
         if match:
             at = match.end()
             colour = COLOURS.get(match[1]) if match[2] == "m" else colour

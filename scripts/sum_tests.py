@@ -19,9 +19,7 @@ class Count:
 
 def main(arguments: list[str]) -> int:
     suites = list(zip(arguments[::3], arguments[1::3], arguments[2::3], strict=True))
-    counts = [
-        counted(name, int(status), Path(report)) for name, status, report in suites
-    ]
+    counts = [counted(name, int(status), Path(report)) for name, status, report in suites]
     failed = sum(count.failed for count in counts)
     print(f"{sum(count.passed for count in counts)} passed, {failed} failed")
     return 0 if failed == 0 else 1
@@ -34,9 +32,7 @@ def counted(name: str, status: int, report: Path) -> Count:
         print(f"{name} left no report that can be read: {error}")
         return Count(0, 1)
     if count.failed == 0 and (status != 0 or count.passed == 0):
-        print(
-            f"{name} ended with status {status} after {count.passed} passed tests and named no failure"
-        )
+        print(f"{name} ended with status {status} after {count.passed} passed tests and named no failure")
         return Count(count.passed, 1)
     print(f"{name}: {count.passed} passed, {count.failed} failed")
     return count
@@ -44,11 +40,7 @@ def counted(name: str, status: int, report: Path) -> Count:
 
 def junit(report: Path) -> Count:
     cases = list(ElementTree.parse(report).iter("testcase"))
-    failed = [
-        case
-        for case in cases
-        if case.find("failure") is not None or case.find("error") is not None
-    ]
+    failed = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
     skipped = [case for case in cases if case.find("skipped") is not None]
     return Count(len(cases) - len(failed) - len(skipped), len(failed))
 

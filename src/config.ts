@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { existsSync, realpathSync } from 'node:fs';
 import { homedir, hostname, userInfo } from 'node:os';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
-import { absolutePath } from './absolute-path.ts';
 import { type ConfigFile, readConfigFile } from './config-file.ts';
 import { envValues, type Flags, flagValues, type Said } from './config-given.ts';
+import { absolutePath } from './config-path.ts';
 import { configSchema, HIDDEN_SETTINGS, hiddenSchema, SETTINGS, type Settings } from './config-schema.ts';
 
 /** Everything that can be set, resolved: paths are absolute and every default is filled in. */

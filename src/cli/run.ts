@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { parse } from 'node:path';
-import { absolutePath } from '../absolute-path.ts';
+import { absolutePath } from '../config-path.ts';
 import { InputError, sentenceOf } from '../errors.ts';
 import type { Draft } from '../job/draft.ts';
 import { readFields, type Said } from '../job/fields.ts';

@@ -1,7 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
-import { absolutePath } from '../absolute-path.ts';
+import { absolutePath } from '../config-path.ts';
 import { AppError, InputError, sentenceOf, UnavailableError } from '../errors.ts';
 import type { Check, Model, ModelRegistry } from '../ports.ts';
 import { checkModelsFolder } from './check.ts';
