@@ -17,6 +17,7 @@ import { hubFetcher } from './model/fetch.ts';
 import { DiskRegistry } from './model/registry.ts';
 import type { ContactSheets, Provider, Store } from './ports.ts';
 import { systemClock } from './process/clock.ts';
+import { INTERRUPTS } from './process/interrupted.ts';
 import { type Lock, Presence, tryLock } from './process/lock.ts';
 import { runBriefly } from './process/run-briefly.ts';
 import { LocalProvider } from './provider/local.ts';
@@ -218,7 +219,7 @@ const PYTHON_START_MS = 30_000;
 function listenForInterrupts(): Interrupts {
   let count = 0;
   let taken = false;
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  for (const signal of INTERRUPTS) {
     process.on(signal, () => {
       // A terminal that closes says so more than once.
       if (signal === 'SIGHUP' && count > 0) return;

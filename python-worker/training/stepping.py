@@ -58,6 +58,10 @@ def rate(step: int, steps: int, peak: float, warm: int) -> float:
     return peak * min(1.0, (step + 1) / warm) * max(LAST_PART, 1 - step / steps)
 
 
+LOTS = 7
+"""Stays as it is when lots are added, or each seed would give other weights."""
+
+
 class Lot(IntEnum):
     """What is left to chance, each with a sequence of its own."""
 
@@ -72,7 +76,7 @@ class Lot(IntEnum):
 
 def chance(seed: int, lot: Lot, step: int) -> torch.Generator:
     """On the CPU, so that each device draws the same."""
-    return torch.Generator().manual_seed((seed * len(Lot) + lot) * 1_000_003 + step)
+    return torch.Generator().manual_seed((seed * LOTS + lot) * 1_000_003 + step)
 
 
 def _update(lesson: Lesson, loss: torch.Tensor, rate_now: float) -> None:

@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { InputError, sentenceOf } from '../errors.ts';
+import { isMissing } from '../model/failure.ts';
 import type { PlannedRun } from '../submission.ts';
 import type { App } from './app.ts';
 
@@ -52,8 +53,7 @@ async function kindAt(path: string): Promise<'folder' | 'file' | 'nothing'> {
   try {
     return (await stat(path)).isDirectory() ? 'folder' : 'file';
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOTDIR') return 'nothing';
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return 'nothing';
+    if (isMissing(error)) return 'nothing';
     throw refusal(`cannot be looked at (${sentenceOf(error)})`);
   }
 }

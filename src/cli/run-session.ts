@@ -30,7 +30,7 @@ export async function runSession(options: RunSessionOptions): Promise<number> {
   const making = new Making(options, session, planned);
   const end = await making.toTheEnd();
   const seconds = (app.clock.monotonic() - began) / 1000;
-  const sheet = end === null ? await contactSheetOf(options, planned) : { path: null, end: null };
+  const sheet = end === null ? await contactSheetOf(options, planned) : NO_SHEET;
   reporter.event(
     await summaryOf({
       planned,
@@ -46,6 +46,8 @@ export async function runSession(options: RunSessionOptions): Promise<number> {
   return sheet.end ?? EXIT.done;
 }
 
+const NO_SHEET = { path: null, end: null } as const;
+
 /**
  * The pictures are there without it: what goes wrong with the sheet is said, and shows in the exit code if nothing
  * worse does.
@@ -54,12 +56,12 @@ async function contactSheetOf(
   { app, contactSheet: path, reporter, interrupts }: RunSessionOptions,
   { run }: PlannedRun,
 ): Promise<{ readonly path: string | null; readonly end: number | null }> {
-  if (path === null) return { path: null, end: null };
+  if (path === null) return NO_SHEET;
   interrupts.take();
   try {
     if (await drawContactSheet(app, run.id, path)) return { path, end: null };
     reporter.note('No picture of this run is on the disk, so there is no contact sheet.');
-    return { path: null, end: null };
+    return NO_SHEET;
   } catch (error) {
     reporter.note(sentenceOf(error));
     return { path: null, end: exitCodeOf(error) };
