@@ -35,7 +35,7 @@ def train(recipe: Recipe, data: Drawn, seed: int, device: torch.device, checkpoi
         )
 
     steps = steps_of(stretches)
-    lesson = Lesson("autoencoder", {"vae": vae}, parameters, optimiser, steps, peak, WARM, recipe.save_every)
+    lesson = Lesson("autoencoder", {"vae": vae}, parameters, [optimiser], steps, peak, WARM, recipe.save_every)
     learn(lesson, checkpoint, loss_of)
     return vae.eval()
 

@@ -3,7 +3,7 @@ Where a training stands, on the disk: an interrupted one goes on from its last c
 that was never interrupted, because all chance in a step comes from the seed and the number of the step.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,24 +58,27 @@ class Checkpoint:
         return int(about["step"]), tensors
 
 
-def packed(modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer) -> Tensors:
-    """Weights as `NAME/weight`, the optimiser's moments as `adam/PARAMETER/moment`."""
+def packed(modules: Mapping[str, nn.Module], optimisers: Sequence[torch.optim.Optimizer]) -> Tensors:
+    """Weights as `NAME/weight`, the moments of an optimiser as `optimiserNUMBER/PARAMETER/moment`."""
     tensors = {
         f"{name}/{key}": tensor for name, module in modules.items() for key, tensor in module.state_dict().items()
     }
-    for number, state in optimiser.state_dict()["state"].items():
-        tensors |= {f"adam/{number}/{key}": torch.as_tensor(value) for key, value in state.items()}
+    for place, optimiser in enumerate(optimisers):
+        for number, state in optimiser.state_dict()["state"].items():
+            moments = {f"optimiser{place}/{number}/{key}": torch.as_tensor(value) for key, value in state.items()}
+            tensors |= moments
     return tensors
 
 
-def unpack(tensors: Tensors, modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer) -> None:
+def unpack(tensors: Tensors, modules: Mapping[str, nn.Module], optimisers: Sequence[torch.optim.Optimizer]) -> None:
     for name, module in modules.items():
         module.load_state_dict(_below(tensors, name))
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for key, tensor in _below(tensors, "adam").items():
-        number, what = key.split("/")
-        state.setdefault(int(number), {})[what] = tensor
-    optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+    for place, optimiser in enumerate(optimisers):
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        for key, tensor in _below(tensors, f"optimiser{place}").items():
+            number, what = key.split("/")
+            state.setdefault(int(number), {})[what] = tensor
+        optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
 
 
 def _below(tensors: Tensors, name: str) -> dict[str, torch.Tensor]:

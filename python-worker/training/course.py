@@ -8,13 +8,14 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL
-from transformers import CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTokenizer
 
-from training import autoencoder, decoder, denoiser, networks
+from training import autoencoder, decoder, denoiser, networks, reading
 from training.checkpoint import Checkpoint
 from training.data import Drawn, drawn, unseen
 from training.denoiser import Examples, Networks
 from training.latents import encoded, latents_of, scaling_factor
+from training.reading import Captions, answers_of
 from training.recipe import LESSONS, Recipe
 from training.writing import write
 
@@ -39,9 +40,13 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """On pictures of held-out combinations: `difference` of the autoencoder, 0 … 2, and `loss` of the denoiser."""
+    """
+    On pictures of held-out combinations: `difference` of the autoencoder, 0 … 2; `read`, the part of their captions
+    that the text encoder understands wholly, before the denoiser; `loss` of the denoiser.
+    """
 
     difference: float
+    read: float
     loss: float
 
 
@@ -62,13 +67,16 @@ def train(course: Course, out_dir: Path, say: Say = _print) -> Outcome:
     say(f"decoder: difference on unseen pictures {difference:.4f}")
 
     words = networks.tokenizer(line for lines in data.captions for line in lines)
-    trained = _words_to_latents(course, _examples(latents * vae.config.scaling_factor, data, words), words)
+    encoder, understood = _reader(course, data, fresh, words)
+    say(f"text encoder: understands {understood:.1%} of unseen captions")
+    examples = _examples(latents * vae.config.scaling_factor, data, words)
+    trained = _words_to_latents(course, encoder, examples)
     scaled = encoded(vae, fresh.pictures, course.device) * vae.config.scaling_factor
     loss = denoiser.examine(trained, _examples(scaled, fresh, words), course.seed, course.device)
     say(f"denoiser: loss on unseen pictures {loss:.4f}, where saying nothing has about 1")
 
     write(networks.pipeline(vae, trained.encoder, words, trained.unet), recipe.side, out_dir)
-    return Outcome(difference, loss)
+    return Outcome(difference, understood, loss)
 
 
 def _pictures_to_latents(course: Course, data: Drawn, fresh: Drawn, say: Say) -> tuple[AutoencoderKL, torch.Tensor]:
@@ -85,12 +93,31 @@ def _pictures_to_latents(course: Course, data: Drawn, fresh: Drawn, say: Say) ->
     return vae, latents
 
 
-def _words_to_latents(course: Course, examples: Examples, words: CLIPTokenizer) -> Networks:
+def _reader(course: Course, data: Drawn, fresh: Drawn, words: CLIPTokenizer) -> tuple[CLIPTextModel, float]:
+    """And which part of the captions of `fresh` it understands."""
     recipe, seed, device = course.recipe, course.seed, course.device
-    about = {"autoencoder": asdict(recipe.autoencoder), "denoiser": asdict(recipe.denoiser)}
     torch.manual_seed(seed)
-    untrained = Networks(networks.denoiser(recipe).to(device), networks.text_encoder(recipe, words).to(device))
+    encoder = networks.text_encoder(recipe, words).to(device)
+    checkpoint = course.checkpoint("text_encoder", **_about_reading(recipe))
+    heads = reading.train(recipe, encoder, _captions(data, words), seed, device, checkpoint)
+    return encoder, reading.examine(encoder, heads, _captions(fresh, words), device)
+
+
+def _words_to_latents(course: Course, encoder: CLIPTextModel, examples: Examples) -> Networks:
+    recipe, seed, device = course.recipe, course.seed, course.device
+    about = {"autoencoder": asdict(recipe.autoencoder), "denoiser": asdict(recipe.denoiser), **_about_reading(recipe)}
+    torch.manual_seed(seed)
+    untrained = Networks(networks.denoiser(recipe).to(device), encoder)
     return denoiser.train(recipe, untrained, examples, seed, device, course.checkpoint("denoiser", **about))
+
+
+def _about_reading(recipe: Recipe) -> dict[str, object]:
+    return {"reading": asdict(recipe.reading), "text_width": recipe.denoiser.text_width}
+
+
+def _captions(data: Drawn, words: CLIPTokenizer) -> Captions:
+    lines = [line for lines in data.captions for line in lines]
+    return Captions(_tokens(words, lines), answers_of(lines))
 
 
 def _examples(latents: torch.Tensor, data: Drawn, words: CLIPTokenizer) -> Examples:

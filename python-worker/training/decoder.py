@@ -45,7 +45,7 @@ def train(
         back = vae.decode(some.to(device)).sample
         return _loss(back, as_model_sees(pictures).to(device), mask_of_things(pictures).to(device))
 
-    lesson = Lesson("decoder", modules, parameters, optimiser, steps, peak, WARM, recipe.save_every)
+    lesson = Lesson("decoder", modules, parameters, [optimiser], steps, peak, WARM, recipe.save_every)
     learn(lesson, checkpoint, loss_of)
 
 

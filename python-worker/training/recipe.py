@@ -40,14 +40,23 @@ class DecoderRecipe:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadingRecipe:
+    """Of the text encoder alone, before the denoiser; `batch` counts captions."""
+
+    steps: int
+    batch: int
+    rate: float = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
 class DenoiserRecipe:
-    """Of the text encoder as well, which is trained along."""
+    """Of the text encoder as well, which is trained along, more slowly. `rate` is that of Muon."""
 
     channels: tuple[int, ...]
     text_width: int
     steps: int
     batch: int
-    rate: float = 1e-3
+    rate: float = 4e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,7 @@ class Recipe:
     side: int
     autoencoder: AutoencoderRecipe
     decoder: DecoderRecipe
+    reading: ReadingRecipe
     denoiser: DenoiserRecipe
     save_every: int = 200
 
@@ -76,7 +86,8 @@ FULL = Recipe(
         ),
     ),
     decoder=DecoderRecipe(steps=500, batch=8),
-    denoiser=DenoiserRecipe(channels=(64, 96, 128), text_width=128, steps=3_700, batch=32),
+    reading=ReadingRecipe(steps=600, batch=128),
+    denoiser=DenoiserRecipe(channels=(64, 96, 128), text_width=128, steps=3_400, batch=32),
 )
 MINIATURE = Recipe(
     pictures=256,
@@ -87,6 +98,7 @@ MINIATURE = Recipe(
         rate=3e-3,
     ),
     decoder=DecoderRecipe(steps=40, batch=8),
-    denoiser=DenoiserRecipe(channels=(32, 64), text_width=32, steps=120, batch=16, rate=3e-3),
+    reading=ReadingRecipe(steps=240, batch=64, rate=3e-3),
+    denoiser=DenoiserRecipe(channels=(32, 64), text_width=32, steps=120, batch=16, rate=8e-3),
     save_every=40,
 )

@@ -17,14 +17,15 @@ LAST_PART = 0.03
 @dataclass(frozen=True, slots=True)
 class Lesson:
     """
-    `modules` are what a checkpoint holds, by name; `parameters` are those of them that `optimiser` changes. `rate` is
-    the peak of the learning rate, `warm` the steps until it; between two checkpoints lie `save_every` steps.
+    `modules` are what a checkpoint holds, by name; `parameters` are those of them that `optimisers` change. `rate` is
+    the peak of the learning rate, `warm` the steps until it; a group of parameters with a `share` has that part of it.
+    Between two checkpoints lie `save_every` steps.
     """
 
     name: str
     modules: Mapping[str, nn.Module]
     parameters: Sequence[nn.Parameter]
-    optimiser: torch.optim.Optimizer
+    optimisers: Sequence[torch.optim.Optimizer]
     steps: int
     rate: float
     warm: int
@@ -41,7 +42,7 @@ def learn(
     done = 0
     if kept := checkpoint.load():
         done, tensors = kept
-        unpack(tensors, lesson.modules, lesson.optimiser)
+        unpack(tensors, lesson.modules, lesson.optimisers)
     bar = tqdm(range(done, lesson.steps), initial=done, total=lesson.steps, desc=lesson.name, mininterval=1)
     for step in bar:
         loss = loss_of(step)
@@ -49,7 +50,7 @@ def learn(
         after(step)
         if (step + 1) % lesson.save_every == 0 or step + 1 == lesson.steps:
             bar.set_postfix(loss=f"{loss.item():.4f}")
-            checkpoint.save(step + 1, packed(lesson.modules, lesson.optimiser))
+            checkpoint.save(step + 1, packed(lesson.modules, lesson.optimisers))
 
 
 def rate(step: int, steps: int, peak: float, warm: int) -> float:
@@ -59,7 +60,8 @@ def rate(step: int, steps: int, peak: float, warm: int) -> float:
 
 
 LOTS = 7
-"""Stays as it is when lots are added, or each seed would give other weights."""
+"""Stays as it is when lots are added, or each seed would give other weights; a lot over it shares its chance with the
+first lot of the next seed."""
 
 
 class Lot(IntEnum):
@@ -72,6 +74,7 @@ class Lot(IntEnum):
     NOISE_OF_EXAMINATION = 5
     WHOLE_PICTURES = 6
     DECODER_BLUNDER = 7
+    CAPTIONS = 8
 
 
 def chance(seed: int, lot: Lot, step: int) -> torch.Generator:
@@ -80,9 +83,11 @@ def chance(seed: int, lot: Lot, step: int) -> torch.Generator:
 
 
 def _update(lesson: Lesson, loss: torch.Tensor, rate_now: float) -> None:
-    for group in lesson.optimiser.param_groups:
-        group["lr"] = rate_now
-    lesson.optimiser.zero_grad(set_to_none=True)
+    for optimiser in lesson.optimisers:
+        for group in optimiser.param_groups:
+            group["lr"] = rate_now * group.get("share", 1)
+        optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(lesson.parameters, 1.0)
-    lesson.optimiser.step()
+    for optimiser in lesson.optimisers:
+        optimiser.step()
