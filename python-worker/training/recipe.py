@@ -72,8 +72,8 @@ class Recipe:
     save_every: int = 200
 
 
-LESSONS = 2
-"""Goes up when a step learns something else than before, so that no checkpoint of before is gone on from."""
+LESSONS = 3
+"""Goes up when a step learns, or a checkpoint holds, something else: then none of before is gone on from."""
 FULL = Recipe(
     pictures=20_000,
     side=128,
