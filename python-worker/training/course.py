@@ -67,12 +67,13 @@ def train(course: Course, out_dir: Path, say: Say = _print) -> Outcome:
     say(f"decoder: difference on unseen pictures {difference:.4f}")
 
     words = networks.tokenizer(line for lines in data.captions for line in lines)
-    encoder, understood = _reader(course, data, fresh, words)
-    say(f"text encoder: understands {understood:.1%} of unseen captions")
     examples = _examples(latents * vae.config.scaling_factor, data, words)
-    trained = _words_to_latents(course, encoder, examples)
     scaled = encoded(vae, fresh.pictures, course.device) * vae.config.scaling_factor
-    loss = denoiser.examine(trained, _examples(scaled, fresh, words), course.seed, course.device)
+    new_examples = _examples(scaled, fresh, words)
+    encoder, understood = _reader(course, words, _captions(examples, data), _captions(new_examples, fresh))
+    say(f"text encoder: understands {understood:.1%} of unseen captions")
+    trained = _words_to_latents(course, encoder, examples)
+    loss = denoiser.examine(trained, new_examples, course.seed, course.device)
     say(f"denoiser: loss on unseen pictures {loss:.4f}, where saying nothing has about 1")
 
     write(networks.pipeline(vae, trained.encoder, words, trained.unet), recipe.side, out_dir)
@@ -93,14 +94,16 @@ def _pictures_to_latents(course: Course, data: Drawn, fresh: Drawn, say: Say) ->
     return vae, latents
 
 
-def _reader(course: Course, data: Drawn, fresh: Drawn, words: CLIPTokenizer) -> tuple[CLIPTextModel, float]:
-    """And which part of the captions of `fresh` it understands."""
+def _reader(
+    course: Course, words: CLIPTokenizer, captions: Captions, new_captions: Captions
+) -> tuple[CLIPTextModel, float]:
+    """And which part of `new_captions` it understands."""
     recipe, seed, device = course.recipe, course.seed, course.device
     torch.manual_seed(seed)
     encoder = networks.text_encoder(recipe, words).to(device)
     checkpoint = course.checkpoint("text_encoder", **_about_reading(recipe))
-    heads = reading.train(recipe, encoder, _captions(data, words), seed, device, checkpoint)
-    return encoder, reading.examine(encoder, heads, _captions(fresh, words), device)
+    heads = reading.train(recipe, encoder, captions, seed, device, checkpoint)
+    return encoder, reading.examine(encoder, heads, new_captions, device)
 
 
 def _words_to_latents(course: Course, encoder: CLIPTextModel, examples: Examples) -> Networks:
@@ -115,9 +118,8 @@ def _about_reading(recipe: Recipe) -> dict[str, object]:
     return {"reading": asdict(recipe.reading), "text_width": recipe.denoiser.text_width}
 
 
-def _captions(data: Drawn, words: CLIPTokenizer) -> Captions:
-    lines = [line for lines in data.captions for line in lines]
-    return Captions(_tokens(words, lines), answers_of(lines))
+def _captions(examples: Examples, data: Drawn) -> Captions:
+    return Captions(examples.tokens.flatten(0, 1), answers_of([line for lines in data.captions for line in lines]))
 
 
 def _examples(latents: torch.Tensor, data: Drawn, words: CLIPTokenizer) -> Examples:

@@ -31,21 +31,12 @@ class AutoencoderRecipe:
 
 
 @dataclass(frozen=True, slots=True)
-class DecoderRecipe:
-    """Of what the autoencoder's decoder learns on, alone, from whole pictures."""
+class Drill:
+    """So many `steps`, each on `batch` whole pictures, or captions; `rate` is the peak of the learning rate."""
 
     steps: int
     batch: int
-    rate: float = 3e-4
-
-
-@dataclass(frozen=True, slots=True)
-class ReadingRecipe:
-    """Of the text encoder alone, before the denoiser; `batch` counts captions."""
-
-    steps: int
-    batch: int
-    rate: float = 1e-3
+    rate: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +52,16 @@ class DenoiserRecipe:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """`save_every`: steps between two checkpoints."""
+    """
+    `decoder` is what the autoencoder's decoder learns alone, `reading` what the text encoder does; `save_every`: steps
+    between two checkpoints.
+    """
 
     pictures: int
     side: int
     autoencoder: AutoencoderRecipe
-    decoder: DecoderRecipe
-    reading: ReadingRecipe
+    decoder: Drill
+    reading: Drill
     denoiser: DenoiserRecipe
     save_every: int = 200
 
@@ -85,8 +79,8 @@ FULL = Recipe(
             Stretch(128, steps=500, batch=8),
         ),
     ),
-    decoder=DecoderRecipe(steps=500, batch=8),
-    reading=ReadingRecipe(steps=600, batch=128),
+    decoder=Drill(steps=500, batch=8, rate=3e-4),
+    reading=Drill(steps=600, batch=128, rate=1e-3),
     denoiser=DenoiserRecipe(channels=(64, 96, 128), text_width=128, steps=3_400, batch=32),
 )
 MINIATURE = Recipe(
@@ -97,8 +91,8 @@ MINIATURE = Recipe(
         stretches=(Stretch(16, steps=150, batch=16), Stretch(32, steps=50, batch=8)),
         rate=3e-3,
     ),
-    decoder=DecoderRecipe(steps=40, batch=8),
-    reading=ReadingRecipe(steps=240, batch=64, rate=3e-3),
+    decoder=Drill(steps=40, batch=8, rate=3e-4),
+    reading=Drill(steps=240, batch=64, rate=3e-3),
     denoiser=DenoiserRecipe(channels=(32, 64), text_width=32, steps=120, batch=16, rate=8e-3),
     save_every=40,
 )
