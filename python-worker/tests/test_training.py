@@ -19,7 +19,7 @@ from torch import nn
 from kilnwatt_worker.quality.prompt import read
 from kilnwatt_worker.quality.vocabulary import COLORS, PAIR_PLACES, PLACES, SHAPES, SIZES
 from tests.worker_process import PACKAGE_ROOT
-from training import autoencoder, denoiser, networks
+from training import autoencoder, colors, denoiser, networks
 from training.captions import contract, wording
 from training.checkpoint import Checkpoint, CheckpointError
 from training.course import Course, Outcome, train
@@ -160,6 +160,23 @@ def test_stretches_follow_one_another_up_to_whole_pictures() -> None:
     assert all(any(torch.equal(one, each) for each in pictures) for one in whole)
 
 
+# --------------------------------------------------------------------------------------- colors
+
+
+def test_what_is_looked_at_of_a_disc_is_one_color() -> None:
+    pixels = 8
+    some = colors.discs(pixels, chance(SEED, Lot.COLORS, 0))
+    middle = slice(3 * pixels, 5 * pixels)
+    palette = torch.tensor([*COLORS.values()], dtype=torch.uint8)
+    assert torch.equal(
+        some.pictures[:, :, middle, middle],
+        palette[some.colors].view(-1, 3, 1, 1).expand(-1, -1, 2 * pixels, 2 * pixels),
+    )
+    rims = (some.pictures[:, :, 0, 0] != palette[some.colors]).any(dim=1)
+    assert rims.any()
+    assert not rims.all()
+
+
 # -------------------------------------------------------------------------------------- reading
 
 
@@ -254,6 +271,12 @@ def test_the_channels_of_the_latents_share_the_work(trained: tuple[Path, Outcome
     spread = torch.linalg.eigvalsh(torch.cov(latents.transpose(0, 1).flatten(1)))
     assert spread.min() > 0.05
     assert spread.max() < 3
+
+
+def test_no_two_colors_lie_close_together(trained: tuple[Path, Outcome]) -> None:
+    """Without a lesson of its own two of them do, and a denoiser takes the one for the other."""
+    vae = AutoencoderKL.from_pretrained(trained[0] / "vae", dtype=torch.float32)
+    assert colors.nearest(vae, MINIATURE, torch.device("cpu")) > APART_BAR
 
 
 def test_networks_that_learned_nothing_are_far_from_the_bars() -> None:

@@ -30,7 +30,7 @@ def train(recipe: Recipe, data: Drawn, seed: int, device: torch.device, checkpoi
 
     def loss_of(step: int) -> torch.Tensor:
         some = cut(stretches, data.pictures, step, chance(seed, Lot.CUT_OUTS, step))
-        return _loss(
+        return loss_on(
             vae, as_model_sees(some.pictures).to(device), some.mask.to(device), chance(seed, Lot.BLUNDER, step)
         )
 
@@ -47,7 +47,8 @@ def examine(vae: AutoencoderKL, data: Drawn, device: torch.device) -> float:
     return l1_loss(vae.decode(vae.encode(pictures).latent_dist.mean).sample, pictures).item()
 
 
-def _loss(vae: AutoencoderKL, pictures: torch.Tensor, mask: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def loss_on(vae: AutoencoderKL, pictures: torch.Tensor, mask: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Of `pictures` as the model sees them, (n, 3, height, width), with the `mask` of their things."""
     latents = vae.encode(pictures).latent_dist.mean
     noise = torch.randn(latents.shape, generator=generator).to(latents.device)
     back = vae.decode(latents + NOISE_OF_LATENTS * noise).sample

@@ -10,7 +10,7 @@ import torch
 from diffusers import AutoencoderKL
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from training import autoencoder, decoder, denoiser, networks, reading
+from training import autoencoder, colors, decoder, denoiser, networks, reading
 from training.checkpoint import Checkpoint
 from training.data import Drawn, drawn, unseen
 from training.denoiser import Examples, Networks
@@ -83,10 +83,13 @@ def train(course: Course, out_dir: Path, say: Say = _print) -> Outcome:
 def _pictures_to_latents(course: Course, data: Drawn, fresh: Drawn, say: Say) -> tuple[AutoencoderKL, torch.Tensor]:
     """The autoencoder, with its decoder trained on and its scaling factor, and the latents of `data`, not scaled."""
     recipe, seed, device = course.recipe, course.seed, course.device
-    about = {"autoencoder": asdict(recipe.autoencoder)}
+    about: dict[str, object] = {"autoencoder": asdict(recipe.autoencoder)}
     torch.manual_seed(seed)
     vae = autoencoder.train(recipe, data, seed, device, course.checkpoint("autoencoder", **about))
     say(f"autoencoder: difference on unseen pictures {autoencoder.examine(vae, fresh, device):.4f} of 2")
+    about = _about_latents(recipe)
+    colors.train(recipe, vae, data, seed, device, course.checkpoint("colors", **about))
+    say(f"colors: the two nearest are {colors.nearest(vae, recipe, device):.2f} apart")
     latents = latents_of(vae, data, device, course.checkpoint("latents", **about))
     vae.register_to_config(scaling_factor=scaling_factor(latents))
     checkpoint = course.checkpoint("decoder", **about, decoder=asdict(recipe.decoder))
@@ -108,10 +111,14 @@ def _reader(
 
 def _words_to_latents(course: Course, encoder: CLIPTextModel, examples: Examples) -> Networks:
     recipe, seed, device = course.recipe, course.seed, course.device
-    about = {"autoencoder": asdict(recipe.autoencoder), "denoiser": asdict(recipe.denoiser), **_about_reading(recipe)}
+    about = {**_about_latents(recipe), "denoiser": asdict(recipe.denoiser), **_about_reading(recipe)}
     torch.manual_seed(seed)
     untrained = Networks(networks.denoiser(recipe).to(device), encoder)
     return denoiser.train(recipe, untrained, examples, seed, device, course.checkpoint("denoiser", **about))
+
+
+def _about_latents(recipe: Recipe) -> dict[str, object]:
+    return {"autoencoder": asdict(recipe.autoencoder), "colors": asdict(recipe.colors)}
 
 
 def _about_reading(recipe: Recipe) -> dict[str, object]:

@@ -1,5 +1,5 @@
 """
-Third stage: the decoder alone goes on learning, from latents that stay as they are. What the denoiser learns is not
+Then the decoder alone goes on learning, from latents that stay as they are. What the denoiser learns is not
 touched by it, and a step costs half of one with the encoder; so edges become sharp that were still soft. Whole pictures
 only: the norms of a decoder that sees cut-outs of a picture's latents measure something else, and colours drift.
 """

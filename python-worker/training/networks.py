@@ -34,8 +34,12 @@ def tokenizer(captions: Iterable[str]) -> CLIPTokenizer:
     return clip_tokenizer(words=words, length=TOKENS)
 
 
+def pixels_of_latent(recipe: Recipe) -> int:
+    """A side of one: all levels of the autoencoder but one halve it."""
+    return int(2 ** (len(recipe.autoencoder.channels) - 1))
+
+
 def autoencoder(recipe: Recipe) -> AutoencoderKL:
-    """All levels but one halve the side: with four, eight pixels of a side become one latent."""
     levels = len(recipe.autoencoder.channels)
     vae = AutoencoderKL(
         latent_channels=LATENT_CHANNELS,
@@ -78,7 +82,7 @@ def denoiser(recipe: Recipe) -> UNet2DConditionModel:
     """
     attending = len(recipe.denoiser.channels) - 1
     unet = UNet2DConditionModel(
-        sample_size=recipe.side // 2 ** (len(recipe.autoencoder.channels) - 1),
+        sample_size=recipe.side // pixels_of_latent(recipe),
         in_channels=LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
         block_out_channels=recipe.denoiser.channels,

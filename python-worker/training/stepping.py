@@ -75,6 +75,7 @@ class Lot(IntEnum):
     WHOLE_PICTURES = 6
     DECODER_BLUNDER = 7
     CAPTIONS = 8
+    COLORS = 9
 
 
 def chance(seed: int, lot: Lot, step: int) -> torch.Generator:
