@@ -1,4 +1,4 @@
-"""What the two lessons of pictures have in common: how far what comes back is from what was drawn."""
+"""What the lessons of pictures have in common: how far what comes back is from what was drawn."""
 
 import torch
 

@@ -88,7 +88,7 @@ def _too_near(vae: AutoencoderKL, some: Discs, device: torch.device) -> torch.Te
 
 def _middles(vae: AutoencoderKL, pictures: torch.Tensor, device: torch.device) -> torch.Tensor:
     """(n, 4), the mean of the four latents in the middle."""
-    latents = vae.encode(as_model_sees(pictures).to(device)).latent_dist.mean
+    latents: torch.Tensor = vae.encode(as_model_sees(pictures).to(device)).latent_dist.mean
     middle = slice(SIDE // 2 - 1, SIDE // 2 + 1)
     return latents[:, :, middle, middle].mean(dim=(2, 3))
 

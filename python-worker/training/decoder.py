@@ -7,16 +7,18 @@ only: the norms of a decoder that sees cut-outs of a picture's latents measure s
 import torch
 from diffusers import AutoencoderKL
 from torch import nn
-from torch.nn.functional import l1_loss
+from torch.nn.functional import max_pool2d
 
 from training.checkpoint import Checkpoint
-from training.closeness import difference, mask_of_things
+from training.closeness import mask_of_things
 from training.data import Drawn, as_model_sees
 from training.recipe import Recipe
 from training.stepping import Lesson, Lot, chance, learn
 
 WARM = 100
-BLUNDER = 0.1
+AROUND = 6
+"""Pixels around a thing."""
+MOST_BLUNDER = 0.3
 """Noise on the latents, as a part of their spread: a denoiser does not hit them quite either."""
 
 
@@ -34,13 +36,11 @@ def train(
     modules: dict[str, nn.Module] = {"decoder": vae.decoder, "post_quant_conv": vae.post_quant_conv}
     parameters = [parameter for module in modules.values() for parameter in module.parameters()]
     optimiser = torch.optim.AdamW(parameters, peak, betas=(0.9, 0.99))
-    blunder = BLUNDER * latents.std().item()
+    most = MOST_BLUNDER * latents.std().item()
 
     def loss_of(step: int) -> torch.Tensor:
         chosen = torch.randint(len(data), (batch,), generator=chance(seed, Lot.WHOLE_PICTURES, step))
-        some = latents[chosen] + blunder * torch.randn(
-            (batch, *latents.shape[1:]), generator=chance(seed, Lot.DECODER_BLUNDER, step)
-        )
+        some = latents[chosen] + most * _blunder((batch, *latents.shape[1:]), chance(seed, Lot.DECODER_BLUNDER, step))
         pictures = data.pictures[chosen]
         back = vae.decode(some.to(device)).sample
         return _loss(back, as_model_sees(pictures).to(device), mask_of_things(pictures).to(device))
@@ -49,7 +49,30 @@ def train(
     learn(lesson, checkpoint, loss_of)
 
 
+def _blunder(shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
+    """Noise of another spread, 0 … 1, for each picture."""
+    return torch.rand((shape[0], 1, 1, 1), generator=generator) * torch.randn(shape, generator=generator)
+
+
 def _loss(back: torch.Tensor, pictures: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Differences of neighbours count as well as the pixels themselves: it is the edges that are soft."""
-    edges = sum(l1_loss(back.diff(dim=axis), pictures.diff(dim=axis)) for axis in (-1, -2))
-    return difference(back, pictures, mask) + edges
+    """
+    Things, what is around them and the rest count the same, in each picture by itself: a small ring is as easily seen
+    to be wrong as a large one, and by its hole. Differences of neighbours count as well: it is edges that are soft.
+    """
+    near = max_pool2d(mask.float(), 2 * AROUND + 1, stride=1, padding=AROUND) > 0
+    off = (back - pictures).abs()
+    each = (off + off.square()).mean(dim=1, keepdim=True)
+    parts = [_mean_where(each, where) for where in (mask, near & ~mask, ~near)]
+    edges = [_edges(back, pictures, near, axis) for axis in (-1, -2)]
+    return torch.stack([*parts, *edges]).sum()
+
+
+def _edges(back: torch.Tensor, pictures: torch.Tensor, near: torch.Tensor, axis: int) -> torch.Tensor:
+    off = (back.diff(dim=axis) - pictures.diff(dim=axis)).abs().mean(dim=1, keepdim=True)
+    return _mean_where(off, near.narrow(axis, 0, off.shape[axis]))
+
+
+def _mean_where(values: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
+    """The mean of each picture's own mean. Both (n, 1, height, width)."""
+    sums, counts = (each.flatten(1).sum(dim=1) for each in (values * where, where))
+    return (sums / counts.clamp(min=1)).mean()

@@ -81,7 +81,7 @@ FULL = Recipe(
         ),
     ),
     colors=Drill(steps=400, batch=8, rate=1.5e-3),
-    decoder=Drill(steps=500, batch=8, rate=3e-4),
+    decoder=Drill(steps=500, batch=8, rate=1e-3),
     reading=Drill(steps=600, batch=128, rate=1e-3),
     denoiser=DenoiserRecipe(channels=(64, 96, 128), text_width=128, steps=3_200, batch=32),
 )
