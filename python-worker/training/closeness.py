@@ -11,8 +11,13 @@ def mask_of_things(pictures: torch.Tensor) -> torch.Tensor:
     return (pictures.int() - pictures[:, :, :1, :1].int()).abs().amax(dim=1, keepdim=True) > FAINT
 
 
+def misses(back: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
+    """(n, 1, height, width), how far each pixel is off."""
+    off = (back - pictures).abs()
+    return (off + off.square()).mean(dim=1, keepdim=True)
+
+
 def difference(back: torch.Tensor, pictures: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Of (n, 3, height, width). All things together, where `mask` is true, count as much as all background."""
-    off = (back - pictures).abs()
-    each = (off + off.square()).mean(dim=1, keepdim=True)
+    each = misses(back, pictures)
     return (each * mask).sum() / mask.sum().clamp(min=1) + (each * ~mask).sum() / (~mask).sum().clamp(min=1)

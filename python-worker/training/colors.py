@@ -80,8 +80,7 @@ def discs(pixels: int, generator: torch.Generator) -> Discs:
 def _too_near(vae: AutoencoderKL, some: Discs, device: torch.device) -> torch.Tensor:
     """The mean over all two discs of other colors of how far they are short of APART, squared."""
     middles = _middles(vae, some.pictures, device)
-    # Not `cdist`, whose gradient of equal points is not a number.
-    away = (middles[:, None] - middles[None, :]).square().sum(dim=2).clamp(min=1e-12).sqrt()
+    away = torch.cdist(middles, middles)
     other = (some.colors[:, None] != some.colors[None, :]).to(device)
     return (APART - away[other]).clamp(min=0).square().mean()
 

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.functional import max_pool2d
 
 from training.checkpoint import Checkpoint
-from training.closeness import mask_of_things
+from training.closeness import mask_of_things, misses
 from training.data import Drawn, as_model_sees
 from training.recipe import Recipe
 from training.stepping import Lesson, Lot, chance, learn
@@ -60,8 +60,7 @@ def _loss(back: torch.Tensor, pictures: torch.Tensor, mask: torch.Tensor) -> tor
     to be wrong as a large one, and by its hole. Differences of neighbours count as well: it is edges that are soft.
     """
     near = max_pool2d(mask.float(), 2 * AROUND + 1, stride=1, padding=AROUND) > 0
-    off = (back - pictures).abs()
-    each = (off + off.square()).mean(dim=1, keepdim=True)
+    each = misses(back, pictures)
     parts = [_mean_where(each, where) for where in (mask, near & ~mask, ~near)]
     edges = [_edges(back, pictures, near, axis) for axis in (-1, -2)]
     return torch.stack([*parts, *edges]).sum()

@@ -60,8 +60,8 @@ def rate(step: int, steps: int, peak: float, warm: int) -> float:
 
 
 LOTS = 7
-"""Stays as it is when lots are added, or each seed would give other weights; a lot over it shares its chance with the
-first lot of the next seed."""
+"""Stays as it is when lots are added, or each seed would give other weights; lots over it share their chance with the
+first ones of the next seed."""
 
 
 class Lot(IntEnum):
