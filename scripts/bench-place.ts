@@ -12,6 +12,7 @@ export const PYTHON = join(ROOT, '.venv/bin/python');
 export interface Place {
   readonly work: string;
   readonly data: string;
+  readonly model: string;
 }
 
 /** Runs `use` with a folder for its places, which is gone afterwards. */
@@ -26,10 +27,10 @@ export async function withScratch(use: (scratch: string) => Promise<void>): Prom
 
 /** @param model a folder of `make-test-models`, which becomes the default model there */
 export function newPlace(scratch: string, name: string, model: string): Place {
-  const place = { work: join(scratch, name, 'work'), data: join(scratch, name, 'data') };
+  const place = { work: join(scratch, name, 'work'), data: join(scratch, name, 'data'), model };
   mkdirSync(place.work, { recursive: true });
   mkdirSync(join(place.data, 'models'), { recursive: true });
-  symlinkSync(join(MODELS, model), join(place.data, 'models', 'kiln-tiny'));
+  symlinkSync(join(MODELS, model), join(place.data, 'models', model));
   return place;
 }
 
@@ -49,9 +50,15 @@ export function startKilnwatt(place: Place, words: readonly string[], env: Varia
   });
 }
 
-function surroundings({ work, data }: Place, env: Variables) {
+function surroundings({ work, data, model }: Place, env: Variables) {
   const home = join(data, '..');
-  const own = { PATH: process.env.PATH, HOME: home, XDG_RUNTIME_DIR: home, KILNWATT_DATA_DIR: data };
+  const own = {
+    PATH: process.env.PATH,
+    HOME: home,
+    XDG_RUNTIME_DIR: home,
+    KILNWATT_DATA_DIR: data,
+    KILNWATT_MODEL: model,
+  };
   return { cwd: work, env: { ...own, ...env } };
 }
 

@@ -8,6 +8,9 @@ const redisUrl = z.string().superRefine(complaining(redisUrlFault));
 const devices = z.string().superRefine(complaining(devicesFault));
 const pattern = z.string().min(1).superRefine(complaining(patternFault));
 
+/** The model that comes with kilnwatt; see its card in `python-worker/models`. */
+export const MODEL_IN_THE_BOX = 'kiln-shapes';
+
 /**
  * Every setting, as it stands in `kilnwatt.yaml`. `null` means "not set": what is used then is said in
  * the description. A group is a strict object that may be left out.
@@ -16,8 +19,10 @@ export const configSchema = z.strictObject({
   model: z
     .string()
     .min(1)
-    .default('kiln-tiny')
-    .describe('Model when none is asked for: a name in models_dir, a folder, or a hub id'),
+    .default(MODEL_IN_THE_BOX)
+    .describe(
+      'Model when none is asked for: a name in models_dir or of a model that comes with kilnwatt, a folder, or a hub id',
+    ),
   preset: z.string().min(1).default('auto').describe('Load-time settings; auto is resolved on the device'),
   devices: devices
     .default('auto')

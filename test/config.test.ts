@@ -221,7 +221,7 @@ describe('the values', () => {
     ['KILNWATT_BATCH_LIMIT', '4', 'batchLimit', 4],
     ['KILNWATT_NO_COLOR', 'yes', 'noColor', true],
     ['KILNWATT_NO_COLOR', '0', 'noColor', false],
-    ['KILNWATT_MODEL', '', 'model', 'kiln-tiny'],
+    ['KILNWATT_MODEL', '', 'model', 'kiln-shapes'],
   ])('read %s=%j as what the setting wants', (name, text, key, value) => {
     expect(load({ env: { [name]: text } }).config).toHaveProperty(key, value);
   });
@@ -344,7 +344,7 @@ describe('a variable or flag that cannot be used', () => {
     expect(refusalOf(() => load({ env: { KILNWATT_model: 'm' } }))).toMatchObject({
       message: expect.stringContaining('KILNWATT_MODEL?'),
     });
-    expect(load({ env: { KILNWATT_TORCH_INDEX: 'x' } }).config.model).toBe('kiln-tiny');
+    expect(load({ env: { KILNWATT_TORCH_INDEX: 'x' } }).config.model).toBe('kiln-shapes');
   });
 });
 
@@ -359,7 +359,7 @@ describe('the schema', () => {
     expect(schema).toMatchObject({
       additionalProperties: false,
       properties: {
-        model: { default: 'kiln-tiny', description: expect.any(String) },
+        model: { default: 'kiln-shapes', description: expect.any(String) },
         tariff: { additionalProperties: false, properties: { currency: { default: 'EUR' } } },
       },
     });

@@ -97,14 +97,7 @@ const HIDDEN = ['--width', '--height'];
 function makeClone(name: string): void {
   const clone = join(home, name);
   mkdirSync(join(clone, 'scripts'), { recursive: true });
-  for (const part of [
-    '.venv',
-    'examples',
-    'python-worker',
-    'scripts/setup',
-    'scripts/kilnwatt',
-    'scripts/make-test-models',
-  ])
+  for (const part of ['.venv', 'examples', 'python-worker', 'scripts/setup', 'scripts/kilnwatt'])
     symlinkSync(join(ROOT, part), join(clone, part));
   cpSync(join(ROOT, 'scripts/quickstart'), join(clone, 'scripts/quickstart'));
 }

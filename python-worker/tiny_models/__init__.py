@@ -1,1 +1,1 @@
-"""Makes small diffusers pipelines with random weights: for tests, for measuring, and for a first run without a card."""
+"""Makes small diffusers pipelines with random weights: for tests and for measuring."""

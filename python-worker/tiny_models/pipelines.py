@@ -91,11 +91,6 @@ RECIPES: Mapping[str, Recipe] = {
     "flux": Recipe(
         "tiny-flux", "Flux dev's shape, 64x64", flux, own={"native_size": [64, 64], "defaults": {"steps": 8}}
     ),
-    "default": Recipe(
-        "kiln-tiny",
-        "what runs where there is no card, 256x256",
-        lambda: stable_diffusion(256, (32, 64), (8, 8, 16, 16)),
-    ),
     "bench-sd": Recipe(
         "bench-sd",
         "about a second for 20 steps on two cores, 256x256",

@@ -1,7 +1,8 @@
 """
 Second stage: encoder and decoder go on as before, and learn to hold the colors apart. Left to itself an autoencoder
 places flat colors no farther apart than its decoder needs, which is far nearer than a denoiser hits: the ten colors lay
-on one line, 0.12 to 0.43 apart, and a denoiser took one of ten for its neighbour on it.
+on one line, 0.12 to 0.43 apart, and a denoiser took one of ten for its neighbour on it. And they learn to give a color
+one place: only held apart, it lay elsewhere on each background, and an unseen combination was an unseen place.
 """
 
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from training.stepping import Lesson, Lot, chance, learn
 WARM = 30
 APART = 1.5
 """How far apart colors shall be, where a channel of the latents has a spread of 1."""
+SAME = 0.02
 WEIGHT = 10
 DISCS = 32
 SIDE = 8
@@ -50,7 +52,7 @@ def train(
         pictures = data.pictures[torch.randint(len(data), (batch,), generator=generator)]
         mask = mask_of_things(pictures).to(device)
         loss = loss_on(vae, as_model_sees(pictures).to(device), mask, generator)
-        return loss + WEIGHT * _too_near(vae, discs(pixels_of_latent(recipe), generator), device)
+        return loss + WEIGHT * _misplaced(vae, discs(pixels_of_latent(recipe), generator), device)
 
     lesson = Lesson("colors", {"vae": vae}, parameters, [optimiser], steps, peak, WARM, recipe.save_every)
     learn(lesson, checkpoint, loss_of)
@@ -59,30 +61,53 @@ def train(
 @torch.no_grad()
 def nearest(vae: AutoencoderKL, recipe: Recipe, device: torch.device) -> float:
     """The distance, in latents, of the two colors that are nearest to each other, where pictures show nothing else."""
-    side = SIDE * pixels_of_latent(recipe)
-    flat = _palette().view(-1, 3, 1, 1).expand(-1, 3, side, side)
-    middles = _middles(vae, flat, device)
-    return torch.pdist(middles).min().item()
+    return torch.pdist(_middles(vae, _flat(recipe), device)).min().item()
+
+
+@torch.no_grad()
+def strayed(vae: AutoencoderKL, recipe: Recipe, device: torch.device) -> float:
+    """How far, in latents, a small disc of a color is from where that lies flat: root mean square, all on all others."""
+    palette, pixels = _palette(), pixels_of_latent(recipe)
+    count = len(palette)
+    inner, outer = torch.arange(count).repeat_interleave(count), torch.arange(count).repeat(count)
+    pictures = _drawn(inner, outer, torch.full((count**2,), RADIUS[0] * pixels), pixels)
+    away = _middles(vae, pictures, device) - _middles(vae, _flat(recipe), device)[inner.to(device)]
+    return away[(inner != outer).to(device)].square().sum(dim=1).mean().sqrt().item()
 
 
 def discs(pixels: int, generator: torch.Generator) -> Discs:
     """Each of one color on another or the same, where a latent has `pixels` a side."""
-    side, palette = SIDE * pixels, _palette()
-    inner, outer = torch.randint(len(palette), (2, DISCS), generator=generator)
+    inner, outer = torch.randint(len(_palette()), (2, DISCS), generator=generator)
     smallest, largest = (pixels * radius for radius in RADIUS)
-    radius = smallest + (largest - smallest) * torch.rand((DISCS, 1, 1, 1), generator=generator)
+    radius = smallest + (largest - smallest) * torch.rand(DISCS, generator=generator)
+    return Discs(_drawn(inner, outer, radius, pixels), inner)
+
+
+def _drawn(inner: torch.Tensor, outer: torch.Tensor, radius: torch.Tensor, pixels: int) -> torch.Tensor:
+    """(n, 3, side, side) of (n) colors, (n) backgrounds and (n) radii in pixels."""
+    side, palette = SIDE * pixels, _palette()
     off = torch.arange(side) + 0.5 - side / 2
-    inside = torch.hypot(off[:, None], off[None, :]) < radius
+    inside = torch.hypot(off[:, None], off[None, :]) < radius.view(-1, 1, 1, 1)
     pictures = torch.where(inside, palette[inner].view(-1, 3, 1, 1), palette[outer].view(-1, 3, 1, 1))
-    return Discs(pictures.contiguous(memory_format=torch.channels_last), inner)
+    return pictures.contiguous(memory_format=torch.channels_last)
 
 
-def _too_near(vae: AutoencoderKL, some: Discs, device: torch.device) -> torch.Tensor:
-    """The mean over all two discs of other colors of how far they are short of APART, squared."""
+def _flat(recipe: Recipe) -> torch.Tensor:
+    side = SIDE * pixels_of_latent(recipe)
+    return _palette().view(-1, 3, 1, 1).expand(-1, 3, side, side)
+
+
+def _misplaced(vae: AutoencoderKL, some: Discs, device: torch.device) -> torch.Tensor:
+    """
+    The mean over all two discs of other colors of how far they are short of APART, squared, and over all two of the
+    same color SAME of the square of how far apart they are: what lies around a disc shall not move it.
+    """
     middles = _middles(vae, some.pictures, device)
-    away = torch.cdist(middles, middles)
+    # By differences: the quick way, by a product, is off by more than what the same color shall be apart.
+    away = torch.cdist(middles, middles, compute_mode="donot_use_mm_for_euclid_dist")
     other = (some.colors[:, None] != some.colors[None, :]).to(device)
-    return (APART - away[other]).clamp(min=0).square().mean()
+    short = (APART - away[other]).clamp(min=0)
+    return short.square().mean() + SAME * away[~other].square().mean()
 
 
 def _middles(vae: AutoencoderKL, pictures: torch.Tensor, device: torch.device) -> torch.Tensor:

@@ -87,7 +87,9 @@ def figures_of(examined: Sequence[Examined]) -> dict[str, float | int | None]:
 
 def missed_of(figures: dict[str, float | int | None], alone: float) -> list[str]:
     values = [(name, figures[name], bar) for name, bar in BARS.items()]
-    lines = [f"{name} is {value}, under {bar}" for name, value, bar in values if value is not None and value < bar]
+    lines = [
+        f"{name} is {value:.2%}, under {bar:.0%}" for name, value, bar in values if value is not None and value < bar
+    ]
     return lines if alone <= SLOWEST else [*lines, f"a picture alone took {alone} s, over {SLOWEST} s"]
 
 
@@ -133,7 +135,7 @@ def _circumstances(model: Path, artist: Artist) -> dict[str, object]:
         "weights": weights_hash(model),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": f"{params.scheduler}, {params.steps} steps, guidance {params.guidance}",
-        "size": f"{params.width}x{params.height}",
+        "pixels": f"{params.width}x{params.height}",
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
         "torch": str(torch.__version__),
     }

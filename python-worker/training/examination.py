@@ -138,10 +138,10 @@ def confusion(examined: Sequence[Examined], what: str) -> Counter[tuple[str, str
     return counts
 
 
-def seconds_a_picture(artist: Artist, batch: int, rounds: int = 3) -> float:
+def seconds_a_picture(artist: Artist, batch: int, pictures: int = 24) -> float:
     """The fastest of some rounds, after one that warms up; all of it, from the prompt to the file."""
     prompts, times = ["a red circle on a blue background"] * batch, []
-    for _ in range(rounds + 1):
+    for _ in range(pictures // batch + 1):
         started = time.monotonic()
         artist.draw(prompts, range(batch))
         times.append((time.monotonic() - started) / batch)

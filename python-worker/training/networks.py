@@ -92,6 +92,7 @@ def denoiser(recipe: Recipe) -> UNet2DConditionModel:
         cross_attention_dim=recipe.denoiser.text_width,
         attention_head_dim=4,
         norm_num_groups=16,
+        use_linear_projection=True,
         addition_embed_type="text",
         addition_embed_type_num_heads=8,
         resnet_time_scale_shift="scale_shift",

@@ -67,7 +67,7 @@ class Recipe:
     save_every: int = 200
 
 
-LESSONS = 4
+LESSONS = 5
 """Goes up when a step learns, or a checkpoint holds, something else: then none of before is gone on from."""
 FULL = Recipe(
     pictures=20_000,
@@ -81,7 +81,7 @@ FULL = Recipe(
         ),
     ),
     colors=Drill(steps=400, batch=8, rate=1.5e-3),
-    decoder=Drill(steps=500, batch=8, rate=1e-3),
+    decoder=Drill(steps=800, batch=8, rate=1e-3),
     reading=Drill(steps=600, batch=128, rate=1e-3),
     denoiser=DenoiserRecipe(channels=(64, 96, 128), text_width=128, steps=3_200, batch=32),
 )
@@ -93,7 +93,7 @@ MINIATURE = Recipe(
         stretches=(Stretch(16, steps=150, batch=16), Stretch(32, steps=50, batch=8)),
         rate=3e-3,
     ),
-    colors=Drill(steps=60, batch=8, rate=1.5e-3),
+    colors=Drill(steps=120, batch=8, rate=3e-3),
     decoder=Drill(steps=40, batch=8, rate=3e-4),
     reading=Drill(steps=240, batch=64, rate=3e-3),
     denoiser=DenoiserRecipe(channels=(32, 64), text_width=32, steps=120, batch=16, rate=8e-3),

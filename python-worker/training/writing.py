@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from diffusers import StableDiffusionPipeline
 
-DEFAULTS = {"steps": 20, "guidance": 1.5}
+DEFAULTS = {"steps": 20, "guidance": 2.0}
 
 
 def write(pipeline: StableDiffusionPipeline, side: int, folder: Path) -> None:

@@ -1,3 +1,4 @@
+import { MODEL_IN_THE_BOX } from '../config-schema.ts';
 import type { Prices } from '../cost/receipt.ts';
 import { InputError, sentenceOf } from '../errors.ts';
 import type { Job, RunRow } from '../ports.ts';
@@ -29,8 +30,8 @@ export async function plan({ app, ask, dryRun, contactSheet }: RunSessionOptions
   return planned;
 }
 
-export function showPlan(planned: PlannedRun, reporter: Reporter): number {
-  announce(planned, reporter);
+export function showPlan(app: App, planned: PlannedRun, reporter: Reporter): number {
+  announce(app, planned, reporter);
   for (const job of planned.jobs) reporter.event(jobOf(job, 'planned'));
   if (planned.plan.add.some(({ wanted }) => wanted.seed === null))
     reporter.note('Seeds that no line gives are drawn when the run begins; those shown here are examples.');
@@ -70,8 +71,10 @@ export function heldBy({ launch }: App, { run }: PlannedRun): Pick<RunRow, 'id' 
   return { id: run.id, launch };
 }
 
-export function announce(planned: PlannedRun, reporter: Reporter): void {
-  const { run, plan } = planned;
+export function announce(app: App, planned: PlannedRun, reporter: Reporter): void {
+  const { run, plan, jobs } = planned;
+  const unasked = app.loaded.origins.model === 'default';
+  if (unasked && jobs.some(({ request }) => request.model === MODEL_IN_THE_BOX)) reporter.note(DRAWS_SHAPES);
   reporter.event({
     event: 'run',
     run: run.id,
@@ -85,6 +88,8 @@ export function announce(planned: PlannedRun, reporter: Reporter): void {
     out_dir: planned.folder,
   });
 }
+
+const DRAWS_SHAPES = `The model in the box, ${MODEL_IN_THE_BOX}, draws shapes in ten colours and nothing else; --model names another.`;
 
 /** What was done or failed before; a picture that the user threw away has no path any more. */
 export async function reportEarlier(app: App, planned: PlannedRun, reporter: Reporter): Promise<void> {

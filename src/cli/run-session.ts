@@ -23,7 +23,7 @@ export async function runSession(options: RunSessionOptions): Promise<number> {
     onProgress: () => reporter.tick(),
     onNote: (text) => reporter.note(text),
   });
-  if (options.dryRun) return showPlan(await plan(options), reporter);
+  if (options.dryRun) return showPlan(app, await plan(options), reporter);
   await session.enter();
   const planned = await submitted(options, session);
   for (const run of session.cutOff) reporter.note(cutOffNote(run, planned.run.id));
@@ -110,7 +110,7 @@ class Making {
 
   async #begin(): Promise<void> {
     const { app, reporter } = this.#options;
-    announce(this.#planned, reporter);
+    announce(app, this.#planned, reporter);
     await reportEarlier(app, this.#planned, reporter);
     this.#sayWhatStays();
     if (this.#planned.jobs.length > 0 && !this.#session.works)

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import torch
 
+from kilnwatt_worker.diffusers_engine.cpu import lean
 from kilnwatt_worker.diffusers_engine.encode import Conditioning
 from kilnwatt_worker.diffusers_engine.pipeline import LoadedPipeline, Pipeline
 from kilnwatt_worker.diffusers_engine.schedulers import Sampling, build_scheduler
@@ -46,18 +47,20 @@ def denoise(
         on_step(min(params.steps, (index + 1) * params.steps // int(pipe.num_timesteps)), params.steps)
         return tensors
 
+    area = params.height * params.width // int(pipe.vae_scale_factor) ** 2
     try:
-        latents: torch.Tensor = pipe(
-            **conditioning,
-            **_guidance(loaded, params),
-            height=params.height,
-            width=params.width,
-            num_inference_steps=params.steps,
-            generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
-            output_type="latent",
-            callback_on_step_end=after_step,
-            return_dict=False,
-        )[0]
+        with lean(loaded.device, area * len(seeds)):
+            latents: torch.Tensor = pipe(
+                **conditioning,
+                **_guidance(loaded, params),
+                height=params.height,
+                width=params.width,
+                num_inference_steps=params.steps,
+                generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
+                output_type="latent",
+                callback_on_step_end=after_step,
+                return_dict=False,
+            )[0]
     finally:
         pipe.maybe_free_model_hooks()  # not reached within the call when a step raises
     return latents

@@ -1,0 +1,23 @@
+"""What a CPU need not do for small pictures."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+FEW = 256
+"""Latents of one picture of 128x128: alone it takes a tenth less time so, four together take a sixth more."""
+
+
+@contextmanager
+def lean(device: torch.device, latents: int) -> Iterator[None]:
+    """
+    On a CPU nothing is noted down for gradients, and where there are few `latents` (of all pictures together) there is
+    no oneDNN: it turns over the weights of a convolution each time, which then costs more than the convolution.
+    """
+    if device.type != "cpu":
+        yield
+        return
+    few = latents <= FEW
+    with torch.inference_mode(), torch.backends.mkldnn.flags(enabled=torch.backends.mkldnn.enabled and not few):
+        yield
