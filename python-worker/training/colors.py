@@ -66,7 +66,7 @@ def nearest(vae: AutoencoderKL, recipe: Recipe, device: torch.device) -> float:
 
 @torch.no_grad()
 def strayed(vae: AutoencoderKL, recipe: Recipe, device: torch.device) -> float:
-    """How far, in latents, a small disc of a color is from where that lies flat: root mean square, all on all others."""
+    """How far, in latents, a small disc of a color on another is from where that lies flat: root mean square of all."""
     palette, pixels = _palette(), pixels_of_latent(recipe)
     count = len(palette)
     inner, outer = torch.arange(count).repeat_interleave(count), torch.arange(count).repeat(count)

@@ -67,8 +67,18 @@ async function namesIn(path: string): Promise<readonly string[]> {
 
 async function readJson(path: string): Promise<unknown> {
   try {
-    return JSON.parse(await readFile(path, 'utf8'));
+    return parsePythonJson(await readFile(path, 'utf8'));
   } catch (error) {
     throw modelUnreadable(path, error);
   }
 }
+
+/**
+ * JSON as Python writes it, with numbers that JSON does not know, which become null: diffusers saves a DPM-Solver with
+ * `"lambda_min_clipped": -Infinity`.
+ */
+export function parsePythonJson(text: string): unknown {
+  return JSON.parse(text.replace(STRING_OR_NO_NUMBER, (found) => (found.startsWith('"') ? found : 'null')));
+}
+
+const STRING_OR_NO_NUMBER = /"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b/g;

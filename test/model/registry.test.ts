@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { UnavailableError } from '../../src/errors.ts';
+import { parsePythonJson } from '../../src/model/folder.ts';
 import { DiskRegistry, type DiskRegistryOptions } from '../../src/model/registry.ts';
 import { modelsContract } from '../contracts/models.ts';
 import { type Files, FLUX, SD, safetensors, writeFolder } from './folders.ts';
@@ -70,6 +71,19 @@ describe('a name', () => {
     await writeFolder(join(root, 'models', 'box'), SD);
     expect(await models.resolve('box')).toMatchObject({ path: join(root, 'models', 'box') });
     expect(await models.list()).toEqual(['box']);
+  });
+
+  test('whose scheduler was saved by diffusers with an infinite number is usable', async () => {
+    const scheduler =
+      '{"_class_name": "DPMSolverMultistepScheduler", "note": "NaN, \\"-Infinity", "lambda_min_clipped": -Infinity, "other": [NaN, Infinity]}';
+    await writeFolder(join(root, 'dpm'), { ...SD, 'scheduler/scheduler_config.json': Buffer.from(scheduler) });
+    expect(await registry().resolve('dpm')).toMatchObject({ name: 'dpm' });
+    expect(parsePythonJson(scheduler)).toEqual({
+      _class_name: 'DPMSolverMultistepScheduler',
+      note: 'NaN, "-Infinity',
+      lambda_min_clipped: null,
+      other: [null, null],
+    });
   });
 
   test('that is a hub id is fetched only where the models folder has none of that name', async () => {
