@@ -19,8 +19,13 @@ def test_on_a_cpu_nothing_is_kept_for_gradients_and_few_latents_go_without_onedn
 
 
 def test_what_the_user_has_switched_off_stays_off() -> None:
-    with torch.backends.mkldnn.flags(enabled=False), lean(torch.device("cpu"), FEW + 1):
+    torch.backends.mkldnn.set_flags(_enabled=False, _fp32_precision=None)  # type: ignore[no-untyped-call]
+    try:
+        with lean(torch.device("cpu"), FEW + 1):
+            assert not torch.backends.mkldnn.enabled
         assert not torch.backends.mkldnn.enabled
+    finally:
+        torch.backends.mkldnn.set_flags(_enabled=True, _fp32_precision=None)  # type: ignore[no-untyped-call]
 
 
 def test_a_card_works_as_ever() -> None:

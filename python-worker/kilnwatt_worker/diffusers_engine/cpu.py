@@ -18,6 +18,15 @@ def lean(device: torch.device, latents: int) -> Iterator[None]:
     if device.type != "cpu":
         yield
         return
-    few = latents <= FEW
-    with torch.inference_mode(), torch.backends.mkldnn.flags(enabled=torch.backends.mkldnn.enabled and not few):
-        yield
+    before = bool(torch.backends.mkldnn.enabled)
+    _use_onednn(before and latents > FEW)
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        _use_onednn(before)
+
+
+def _use_onednn(wanted: bool) -> None:
+    """This flag alone: torch's own context also sets that of TF32, which warns where there is no Intel GPU."""
+    torch.backends.mkldnn.set_flags(_enabled=wanted, _fp32_precision=None)  # type: ignore[no-untyped-call]
