@@ -25,6 +25,8 @@ from tests.samples import FLUX_PARAMS, PARAMS, item, load_of
 from tiny_models.pipelines import RECIPES, make
 
 TOLERANCE = 1e-4
+LAST_DIGITS = 4e-6
+"""Of the largest latent, 60 at times: a small picture alone goes without oneDNN, which adds up in another order."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +114,8 @@ def bare_guidance(params: Params, one: Item) -> dict[str, object]:
 
 
 def distance(one: torch.Tensor, other: torch.Tensor) -> float:
-    """The largest difference, in parts of the largest value where that is over 1: latents of 38 end in other digits."""
     assert one.shape == other.shape
-    return float((one - other).abs().max() / other.abs().max().clamp(min=1))
+    return float((one - other).abs().max())
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -128,7 +129,8 @@ def test_a_picture_is_the_same_in_a_batch_alone_and_bare(case: Case, model: Call
         (alone,) = through_the_seam(loaded, [items[row]], case.params)
         reference = bare(path, case, items[row])
         for made in (batch[row], alone):
-            assert distance(made.latents, reference.latents) < TOLERANCE
+            largest = float(reference.latents.abs().max())
+            assert distance(made.latents, reference.latents) < max(TOLERANCE, LAST_DIGITS * largest)
             assert distance(made.floats, reference.floats) < TOLERANCE
 
     assert float(batch[0].floats.std()) > 0.02, "the picture is a constant"
