@@ -14,7 +14,11 @@ from training.recipe import FULL, MINIATURE
 
 
 def main() -> int:
-    options = argparse.ArgumentParser(prog="train-shapes", description=__doc__)
+    options = argparse.ArgumentParser(
+        prog="train-shapes",
+        description=__doc__,
+        epilog="Exit codes: 0 done, 1 it failed and said why, 2 something asked for cannot be, 130 interrupted.",
+    )
     options.add_argument("out_dir", type=Path, help="folder of the pipeline; must not exist")
     options.add_argument("--checkpoints", type=Path, help="default: OUT_DIR.checkpoints")
     options.add_argument("--seed", type=_seed, default=1, help="0 to 4294967295; default: %(default)s")
@@ -26,12 +30,9 @@ def main() -> int:
     )
     options.add_argument("--miniature", action="store_true", help="a minute's training, to try the command")
     asked = options.parse_args()
-    if asked.out_dir.exists():
-        options.error(f"{asked.out_dir} exists; name another folder or remove it")
     checkpoints = asked.checkpoints or asked.out_dir.with_name(f"{asked.out_dir.name}.checkpoints")
-    for folder in (asked.out_dir.parent, checkpoints):
-        if trouble := _unwritable(folder):
-            options.error(f"{folder} cannot be written ({trouble}); name another folder")
+    if trouble := _trouble(asked.out_dir, checkpoints):
+        options.error(trouble)
     course = Course(MINIATURE if asked.miniature else FULL, asked.seed, asked.device, checkpoints)
     try:
         train(course, asked.out_dir)
@@ -53,14 +54,32 @@ def _seed(text: str) -> int:
 
 
 def _device(text: str) -> torch.device:
+    """One that counts: a device of shapes alone (`meta`) does not."""
     try:
-        return torch.zeros(1, device=text).device
-    except (RuntimeError, AssertionError) as error:
+        one = torch.ones(1, device=text)
+        one.item()
+    except (RuntimeError, AssertionError, ImportError) as error:
         raise argparse.ArgumentTypeError(f"{text} cannot be used here ({str(error).splitlines()[0]})") from error
+    return one.device
+
+
+def _trouble(out_dir: Path, checkpoints: Path) -> str | None:
+    """Why this training could not be kept: an hour's work must not end at that."""
+    try:
+        if out_dir.exists():
+            return f"{out_dir} exists; name another folder or remove it"
+    except OSError as error:
+        return f"{out_dir} cannot be looked at ({error.strerror or error}); name another folder"
+    if out_dir.resolve() in (checkpoints.resolve(), *checkpoints.resolve().parents):
+        return f"--checkpoints {checkpoints} lies in {out_dir}, which is written last and whole; name another folder"
+    for folder in (out_dir.parent, checkpoints):
+        if trouble := _unwritable(folder):
+            return f"{folder} cannot be written ({trouble}); name another folder"
+    return None
 
 
 def _unwritable(folder: Path) -> str | None:
-    """Why nothing can be put into a folder, which is made for it: an hour's work must not end at that."""
+    """Why nothing can be put into a folder, which is made for it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

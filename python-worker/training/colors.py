@@ -100,7 +100,8 @@ def _flat(recipe: Recipe) -> torch.Tensor:
 def _misplaced(vae: AutoencoderKL, some: Discs, device: torch.device) -> torch.Tensor:
     """
     The mean over all two discs of other colors of how far they are short of APART, squared, and over all two of the
-    same color SAME of the square of how far apart they are: what lies around a disc shall not move it.
+    same color, each with itself among them, SAME of the square of how far apart they are: what lies around a disc shall
+    not move it.
     """
     middles = _middles(vae, some.pictures, device)
     # By differences: the quick way, by a product, is off by more than what the same color shall be apart.

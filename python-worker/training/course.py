@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -14,7 +14,7 @@ from training import autoencoder, colors, decoder, denoiser, networks, reading
 from training.checkpoint import Checkpoint
 from training.data import Drawn, drawn, unseen
 from training.denoiser import Examples, Networks
-from training.latents import encoded, latents_of, scaling_factor
+from training.latents import encoded, latents_of, scaling_factor, weights_of
 from training.reading import Captions, answers_of
 from training.recipe import LESSONS, Recipe
 from training.writing import write
@@ -42,12 +42,14 @@ class Course:
 class Outcome:
     """
     On pictures of held-out combinations: `difference` of the autoencoder, 0 … 2; `read`, the part of their captions
-    that the text encoder understands wholly, before the denoiser; `loss` of the denoiser.
+    that the text encoder understands wholly, before the denoiser; `loss` of the denoiser, and `misled`, its loss when
+    each picture has the caption of another: one that does not heed the words has the same.
     """
 
     difference: float
     read: float
     loss: float
+    misled: float
 
 
 Say = Callable[[str], None]
@@ -67,17 +69,19 @@ def train(course: Course, out_dir: Path, say: Say = _print) -> Outcome:
     say(f"decoder: difference on unseen pictures {difference:.4f}")
 
     words = networks.tokenizer(line for lines in data.captions for line in lines)
-    examples = _examples(latents * vae.config.scaling_factor, data, words)
+    examples = _examples(recipe, latents * vae.config.scaling_factor, data, words)
     scaled = encoded(vae, fresh.pictures, course.device) * vae.config.scaling_factor
-    new_examples = _examples(scaled, fresh, words)
+    new_examples = _examples(recipe, scaled, fresh, words)
     encoder, understood = _reader(course, words, _captions(examples, data), _captions(new_examples, fresh))
     say(f"text encoder: understands {understood:.1%} of unseen captions")
     trained = _words_to_latents(course, encoder, examples)
     loss = denoiser.examine(trained, new_examples, course.seed, course.device)
-    say(f"denoiser: loss on unseen pictures {loss:.4f}, where saying nothing has about 1")
+    mistaken = replace(new_examples, tokens=new_examples.tokens.roll(1, dims=0))
+    misled = denoiser.examine(trained, mistaken, course.seed, course.device)
+    say(f"denoiser: loss on unseen pictures {loss:.4f}, with the captions of others {misled:.4f}")
 
     write(networks.pipeline(vae, trained.encoder, words, trained.unet), recipe.side, out_dir)
-    return Outcome(difference, understood, loss)
+    return Outcome(difference, understood, loss, misled)
 
 
 def _pictures_to_latents(course: Course, data: Drawn, fresh: Drawn, say: Say) -> tuple[AutoencoderKL, torch.Tensor]:
@@ -130,10 +134,11 @@ def _captions(examples: Examples, data: Drawn) -> Captions:
     return Captions(examples.tokens.flatten(0, 1), answers_of([line for lines in data.captions for line in lines]))
 
 
-def _examples(latents: torch.Tensor, data: Drawn, words: CLIPTokenizer) -> Examples:
+def _examples(recipe: Recipe, latents: torch.Tensor, data: Drawn, words: CLIPTokenizer) -> Examples:
     lines = [line for lines in data.captions for line in lines]
     tokens = _tokens(words, lines).view(len(data), -1, networks.TOKENS)
-    return Examples(latents, tokens, _tokens(words, [""])[0])
+    weights = weights_of(data.pictures, networks.pixels_of_latent(recipe))
+    return Examples(latents, weights, tokens, _tokens(words, [""])[0])
 
 
 def _tokens(words: CLIPTokenizer, lines: list[str]) -> torch.Tensor:

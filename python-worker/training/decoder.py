@@ -7,17 +7,16 @@ only: the norms of a decoder that sees cut-outs of a picture's latents measure s
 import torch
 from diffusers import AutoencoderKL
 from torch import nn
-from torch.nn.functional import max_pool2d
 
 from training.checkpoint import Checkpoint
-from training.closeness import mask_of_things, misses
+from training.closeness import mask_of_things, misses, widened
 from training.data import Drawn, as_model_sees
 from training.recipe import Recipe
 from training.stepping import Lesson, Lot, chance, learn
 
 WARM = 100
-AROUND = 6
-"""Pixels around a thing."""
+AROUND = 3 / 64
+"""Of the side: so far around a thing is its edge."""
 MOST_BLUNDER = 0.3
 """Noise on the latents, as a part of their spread: a denoiser does not hit them quite either."""
 
@@ -59,7 +58,7 @@ def _loss(back: torch.Tensor, pictures: torch.Tensor, mask: torch.Tensor) -> tor
     Things, what is around them and the rest count the same, in each picture by itself: a small ring is as easily seen
     to be wrong as a large one, and by its hole. Differences of neighbours count as well: it is edges that are soft.
     """
-    near = max_pool2d(mask.float(), 2 * AROUND + 1, stride=1, padding=AROUND) > 0
+    near = widened(mask, AROUND)
     each = misses(back, pictures)
     parts = [_mean_where(each, where) for where in (mask, near & ~mask, ~near)]
     edges = [_edges(back, pictures, near, axis) for axis in (-1, -2)]

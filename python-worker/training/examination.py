@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
+from statistics import median
 
 from PIL import Image
 from tqdm import tqdm
@@ -27,6 +28,7 @@ from training.scenes import lone, pair, scene_for_examination
 
 SINGLES, PAIRS = 300, 100
 BATCH = 8
+ROUNDS = 9
 PRESET = Preset("fp32", "float32", "sdpa", vae_slicing=False, vae_tiling=False, offload="none")
 UNKNOWN = "unknown"
 
@@ -71,8 +73,8 @@ class Artist:
             raise ValueError(f"{own} is missing: this is no model that train-shapes wrote")
         try:
             settings = json.loads(own.read_text(encoding="utf-8"))
-            width, height = settings["native_size"]
-            steps, guidance = (settings["defaults"][name] for name in ("steps", "guidance"))
+            width, height = map(int, settings["native_size"])
+            steps, guidance = int(settings["defaults"]["steps"]), float(settings["defaults"]["guidance"])
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"{own} names no native_size, steps and guidance: train-shapes did not write it"
@@ -116,7 +118,7 @@ def examine(artist: Artist, prompts: Sequence[str], keep: Path | None = None) ->
         for prompt, picture in zip(some, artist.draw(some, range(start, start + len(some))), strict=True):
             examined.append(examined_of(prompt, picture))
             if keep is not None and not examined[-1].verdict.right:
-                picture.save(keep / f"{prompt}.png")
+                picture.save(keep / f"{len(examined) - 1:03} {prompt}.png")
     return examined
 
 
@@ -138,14 +140,14 @@ def confusion(examined: Sequence[Examined], what: str) -> Counter[tuple[str, str
     return counts
 
 
-def seconds_a_picture(artist: Artist, batch: int, pictures: int = 24) -> float:
-    """The fastest of some rounds, after one that warms up; all of it, from the prompt to the file."""
+def seconds_a_picture(artist: Artist, batch: int) -> float:
+    """The median of some rounds, after one that warms up; all of it, from the prompt to the file."""
     prompts, times = ["a red circle on a blue background"] * batch, []
-    for _ in range(pictures // batch + 1):
+    for _ in range(ROUNDS + 1):
         started = time.monotonic()
         artist.draw(prompts, range(batch))
         times.append((time.monotonic() - started) / batch)
-    return min(times[1:])
+    return median(times[1:])
 
 
 def _silent(level: Level, message: str) -> None: ...

@@ -14,7 +14,7 @@ LATENT_CHANNELS = 4
 NOISE_OF_LATENTS = 0.07
 """Its standard deviation, where that of the latents is 1."""
 TOKENS = 24
-"""A prompt's length with start and end; the longest wording of a pair takes 15."""
+"""A prompt's length with start and end; the longest wording takes 16."""
 NOISE = {
     "num_train_timesteps": 1000,
     "beta_start": 0.00085,
@@ -78,7 +78,7 @@ def text_encoder(recipe: Recipe, words: CLIPTokenizer) -> CLIPTextModel:
 def denoiser(recipe: Recipe) -> UNet2DConditionModel:
     """
     No attention at full size, which on a CPU would take a third of the time. Instead the text, pooled, also scales and
-    shifts every block by way of the time embedding: after 600 steps a loss of 0.211 where without it is 0.243.
+    shifts every block by way of the time embedding: after 600 steps the loss was a seventh less than without it.
     """
     attending = len(recipe.denoiser.channels) - 1
     unet = UNet2DConditionModel(

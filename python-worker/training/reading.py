@@ -67,7 +67,7 @@ def answers_of(captions: Sequence[str]) -> torch.Tensor:
 
 
 def _said(encoder: CLIPTextModel, heads: nn.Linear, tokens: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """To each question, (n, answers). The denoiser pools the states likewise, for its embedding of the time."""
+    """To each question, (n, answers)."""
     logits: torch.Tensor = heads(encoder(tokens).last_hidden_state.mean(dim=1))
     return torch.split(logits, [*map(len, QUESTIONS)], dim=1)
 

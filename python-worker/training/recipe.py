@@ -32,7 +32,7 @@ class AutoencoderRecipe:
 
 @dataclass(frozen=True, slots=True)
 class Drill:
-    """So many `steps`, each on `batch` whole pictures, or captions; `rate` is the peak of the learning rate."""
+    """So many `steps`, each on `batch` whole pictures, or captions; the learning rate rises and falls under `rate`."""
 
     steps: int
     batch: int
@@ -67,7 +67,7 @@ class Recipe:
     save_every: int = 200
 
 
-LESSONS = 5
+LESSONS = 6
 """Goes up when a step learns, or a checkpoint holds, something else: then none of before is gone on from."""
 FULL = Recipe(
     pictures=20_000,
@@ -83,7 +83,7 @@ FULL = Recipe(
     colors=Drill(steps=400, batch=8, rate=1.5e-3),
     decoder=Drill(steps=800, batch=8, rate=1e-3),
     reading=Drill(steps=600, batch=128, rate=1e-3),
-    denoiser=DenoiserRecipe(channels=(64, 96, 128), text_width=128, steps=3_200, batch=32),
+    denoiser=DenoiserRecipe(channels=(64, 96, 128), text_width=128, steps=3_400, batch=32),
 )
 MINIATURE = Recipe(
     pictures=256,
@@ -96,6 +96,6 @@ MINIATURE = Recipe(
     colors=Drill(steps=120, batch=8, rate=3e-3),
     decoder=Drill(steps=40, batch=8, rate=3e-4),
     reading=Drill(steps=240, batch=64, rate=3e-3),
-    denoiser=DenoiserRecipe(channels=(32, 64), text_width=32, steps=120, batch=16, rate=8e-3),
+    denoiser=DenoiserRecipe(channels=(32, 64), text_width=32, steps=160, batch=16, rate=8e-3),
     save_every=40,
 )

@@ -17,9 +17,9 @@ LAST_PART = 0.03
 @dataclass(frozen=True, slots=True)
 class Lesson:
     """
-    `modules` are what a checkpoint holds, by name; `parameters` are those of them that `optimisers` change. `rate` is
-    the peak of the learning rate, `warm` the steps until it; a group of parameters with a `share` has that part of it.
-    Between two checkpoints lie `save_every` steps.
+    `modules` are what a checkpoint holds, by name; `parameters` are those of them that `optimisers` change. The
+    learning rate rises for `warm` steps, then falls, under `rate`; a group of parameters with a `share` has that part
+    of it. Between two checkpoints lie `save_every` steps.
     """
 
     name: str
@@ -54,7 +54,10 @@ def learn(
 
 
 def rate(step: int, steps: int, peak: float, warm: int) -> float:
-    """Rises over `warm` steps, or a tenth of all where these are few, then falls evenly towards the last one."""
+    """
+    Rises over `warm` steps, or a tenth of all where these are few, and falls evenly towards the last one. Both at once:
+    its highest is 0.9 to 1 of `peak`.
+    """
     warm = min(warm, max(1, steps // 10))
     return peak * min(1.0, (step + 1) / warm) * max(LAST_PART, 1 - step / steps)
 
