@@ -111,7 +111,8 @@ def test_the_prompts_of_a_seed_are_the_same_and_all_held_out() -> None:
         ({"native_size": [32, 32], "defaults": {"steps": 20, "guidance": 2}}, [], "model"),
         (None, ["--singles", "0", "--pairs", "0"], "nothing to judge"),
         (None, ["--singles", "-1"], "is not a whole number"),
-        (None, ["--keep", "file"], "file"),
+        (None, ["--keep", "file"], "file cannot be a folder for pictures"),
+        (None, ["--seed", "-1"], "is not a whole number"),
     ],
 )
 def test_what_cannot_be_examined_is_refused_in_one_sentence(

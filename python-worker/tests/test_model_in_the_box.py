@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from kilnwatt_worker.model_folder import judge
@@ -63,13 +64,14 @@ def test_other_sizes_work(artist: Artist, size: tuple[int, int]) -> None:
     assert picture.size == size
 
 
-def test_the_example_of_its_card_draws_what_it_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example_of_its_card_draws_what_it_asks_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [_, code, *_] = re.split(r"```(?:python)?\n", (BOX / "README.md").read_text(encoding="utf-8"))
-    monkeypatch.chdir(RECORD.parents[2])
+    (tmp_path / "python-worker").symlink_to(RECORD.parents[2] / "python-worker")
+    monkeypatch.chdir(tmp_path)
     torch.manual_seed(1)
     scope: dict[str, Any] = {}
     exec(code, scope)
-    assert examined_of(scope["prompt"], scope["picture"]).verdict.right
+    assert examined_of(scope["prompt"], Image.open(tmp_path / "shapes.png")).verdict.right
 
 
 def test_its_card_says_how_it_was_trained() -> None:

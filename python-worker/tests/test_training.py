@@ -395,6 +395,8 @@ def test_an_interrupted_training_ends_with_the_same_weights(trained: tuple[Path,
     again = _command(folder)
     said, _ = again.communicate(timeout=120)
     assert again.returncode == 0, said
+    assert "denoiser: going on after" in said
+    assert f"written to {folder}" in said.splitlines()[-1]
     for file in sorted(whole.rglob("*.safetensors")):
         mine, other = load_file(file), load_file(folder / file.relative_to(whole))
         assert all(torch.equal(tensor, other[name]) for name, tensor in mine.items()), file.name

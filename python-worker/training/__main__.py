@@ -44,6 +44,11 @@ def main() -> int:
         further = f"the same command goes on from {checkpoints}" if there else "nothing was kept yet"
         print(f"\ntrain-shapes: interrupted; {further}", file=sys.stderr)
         return 130
+    print(
+        f"train-shapes: written to {asked.out_dir}; ./scripts/eval-shapes {asked.out_dir} judges it, and {checkpoints} "
+        "is of no more use",
+        file=sys.stderr,
+    )
     return 0
 
 

@@ -29,15 +29,20 @@ def main() -> int:
         prog="eval-shapes",
         description=__doc__,
         epilog="Exit codes: 0 all is over its bar, 1 something is under it, 2 something asked for cannot be, "
-        "3 it failed and said why, 130 interrupted.",
+        "3 it failed and said why, 130 interrupted. "
+        f"Bars: {', '.join(f'{name} {bar:.0%}' for name, bar in BARS.items())}, {SLOWEST} s alone.",
     )
     options.add_argument(
         "model", type=Path, nargs="?", default=BOX, help="pipeline folder; default: the model in the box"
     )
-    options.add_argument("--device", default="cuda:0" if torch.cuda.is_available() else "cpu")
-    options.add_argument("--seed", type=int, default=0, help="another choice of prompts; default: %(default)s")
-    options.add_argument("--singles", type=_count, default=examination.SINGLES, help="prompts of one thing")
-    options.add_argument("--pairs", type=_count, default=examination.PAIRS, help="prompts of two")
+    options.add_argument(
+        "--device", default="cuda:0" if torch.cuda.is_available() else "cpu", help="default: %(default)s"
+    )
+    options.add_argument("--seed", type=_count, default=0, help="another choice of prompts; default: %(default)s")
+    options.add_argument(
+        "--singles", type=_count, default=examination.SINGLES, help="prompts of one thing; default: %(default)s"
+    )
+    options.add_argument("--pairs", type=_count, default=examination.PAIRS, help="prompts of two; default: %(default)s")
     options.add_argument("--keep", type=Path, help="a folder for the pictures that are not right")
     options.add_argument("--json", action="store_true", help="one line of JSON instead of the tables")
     asked = options.parse_args()
@@ -46,6 +51,9 @@ def main() -> int:
     try:
         if asked.keep is not None:
             asked.keep.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        options.error(f"{asked.keep} cannot be a folder for pictures ({error.strerror or error}); name another one")
+    try:
         artist = Artist(asked.model, asked.device)
     except (WorkerError, ValueError, OSError) as error:
         options.error(str(error))
@@ -76,6 +84,12 @@ def _evaluate(asked: argparse.Namespace, artist: Artist) -> int:
         print(json.dumps({**figures, "seconds_a_picture": seconds, **about, "missed": missed}))
     else:
         print("\n".join(report(examined, figures, seconds)))
+    if asked.keep is not None:
+        wrong = sum(not each.verdict.right for each in examined)
+        print(
+            f"eval-shapes: {wrong} not right, kept in {asked.keep}" if wrong else "eval-shapes: none to keep",
+            file=sys.stderr,
+        )
     for line in missed:
         print(f"eval-shapes: {line}", file=sys.stderr)
     return 1 if missed else 0
@@ -124,8 +138,11 @@ def _table(counts: Counter[tuple[str, str]], words: Sequence[str]) -> list[str]:
 
 def _wrong(each: Examined) -> str:
     said = ", ".join(question for question, answer in each.verdict.answers().items() if answer is False)
-    seen = "; ".join(f"{thing.size} {thing.color} {thing.shape}, {thing.place}" for thing in each.seen.things)
-    return f"{said} (seen: {seen or 'nothing'} on {each.seen.background})"
+    unknown = examination.UNKNOWN
+    seen = "; ".join(
+        f"{thing.size} {thing.color or unknown} {thing.shape or unknown}, {thing.place}" for thing in each.seen.things
+    )
+    return f"{said} (seen: {seen or 'nothing'} on {each.seen.background or unknown})"
 
 
 def weights_hash(model: Path) -> str:

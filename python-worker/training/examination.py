@@ -68,6 +68,8 @@ class Artist:
 
     def __init__(self, model: Path, device: str) -> None:
         """Raises WorkerError where the model cannot be loaded, ValueError where it is not one that was trained here."""
+        if not model.is_dir():
+            raise ValueError(f"there is no folder {model}")
         own = model / "kilnwatt.json"
         if not own.is_file():
             raise ValueError(f"{own} is missing: this is no model that train-shapes wrote")
@@ -113,7 +115,7 @@ def prompts_of(seed: int, singles: int = SINGLES, pairs: int = PAIRS) -> list[st
 def examine(artist: Artist, prompts: Sequence[str], keep: Path | None = None) -> list[Examined]:
     """The seed of a prompt is its number. `keep`: a folder, which exists, for the pictures that are not right."""
     examined: list[Examined] = []
-    for start in tqdm(range(0, len(prompts), BATCH), desc="pictures", mininterval=1):
+    for start in tqdm(range(0, len(prompts), BATCH), desc=f"batches of {BATCH} pictures", mininterval=1):
         some = prompts[start : start + BATCH]
         for prompt, picture in zip(some, artist.draw(some, range(start, start + len(some))), strict=True):
             examined.append(examined_of(prompt, picture))
@@ -143,7 +145,7 @@ def confusion(examined: Sequence[Examined], what: str) -> Counter[tuple[str, str
 def seconds_a_picture(artist: Artist, batch: int) -> float:
     """The median of some rounds, after one that warms up; all of it, from the prompt to the file."""
     prompts, times = ["a red circle on a blue background"] * batch, []
-    for _ in range(ROUNDS + 1):
+    for _ in tqdm(range(ROUNDS + 1), desc=f"seconds, {batch} at once", mininterval=1):
         started = time.monotonic()
         artist.draw(prompts, range(batch))
         times.append((time.monotonic() - started) / batch)

@@ -1,5 +1,6 @@
 """What all trainings do: the steps with their checkpoints, the learning rate of a step, its own chance, the update."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -43,6 +44,7 @@ def learn(
     if kept := checkpoint.load():
         done, tensors = kept
         unpack(tensors, lesson.modules, lesson.optimisers)
+        print(f"{lesson.name}: going on after {done} of {lesson.steps} steps", file=sys.stderr)
     bar = tqdm(range(done, lesson.steps), initial=done, total=lesson.steps, desc=lesson.name, mininterval=1)
     for step in bar:
         loss = loss_of(step)
