@@ -13,7 +13,7 @@ from kilnwatt_worker.quality.prompt import read
 from training import eval_shapes
 from training.captions import contract
 from training.drawing import draw
-from training.eval_shapes import BOX, figures_of, missed_of, report
+from training.eval_shapes import BOX, confusion_of, figures_of, missed_of, report
 from training.examination import Artist, Examined, confusion, examine, examined_of, prompts_of
 from training.scenes import Lone, Pair, Scene, Thing, held_out
 
@@ -52,6 +52,7 @@ def test_figures_are_parts_of_one_and_pairs_count_when_wholly_right() -> None:
     assert (figures["color"], figures["shape"], figures["background"], figures["all"]) == (0.5, 1.0, 1.0, 0.5)
     assert (figures["pairs"], figures["n"], figures["n_pairs"]) == (0.5, 2, 2)
     assert confusion(examined, "color") == {("red", "red"): 1, ("red", "blue"): 1}
+    assert confusion_of(examined, "color") == {"red": {"blue": 1, "red": 1}}
 
 
 def test_what_is_under_its_bar_is_said_and_what_was_not_measured_is_not() -> None:

@@ -90,6 +90,10 @@ def test_its_record_is_of_these_weights_and_of_the_settings_that_it_ships_with()
     assert own == {"native_size": [128, 128], "defaults": DEFAULTS}
     record = json.loads(RECORD.read_text(encoding="utf-8"))
     assert record["missed"] == []
+    for what in ("shape", "color"):
+        table = record["confusion"][what]
+        assert sum(count for row in table.values() for count in row.values()) == SINGLES
+        assert sum(row.get(word, 0) for word, row in table.items()) == round(record[what] * SINGLES)
     assert (record["n"], record["n_pairs"]) == (SINGLES, PAIRS)
     assert record["weights"] == weights_hash(BOX)
     assert record["pixels"] == "128x128"

@@ -81,7 +81,8 @@ def _evaluate(asked: argparse.Namespace, artist: Artist) -> int:
     missed = missed_of(figures, seconds["1"], torch.get_num_threads())
     if asked.json:
         about = _circumstances(asked.model, artist)
-        print(json.dumps({**figures, "seconds_a_picture": seconds, **about, "missed": missed}))
+        confused = {what: confusion_of(examined, what) for what in ("shape", "color")}
+        print(json.dumps({**figures, "seconds_a_picture": seconds, **about, "missed": missed, "confusion": confused}))
     else:
         print("\n".join(report(examined, figures, seconds)))
     if asked.keep is not None:
@@ -101,6 +102,14 @@ def figures_of(examined: Sequence[Examined]) -> dict[str, float | int | None]:
     pairs = [each for each in examined if len(each.asked.things) == 2]
     alone, together = accuracy(each.verdict for each in singles), accuracy(each.verdict for each in pairs)
     return {**alone, "pairs": together["all"], "n": len(singles), "n_pairs": len(pairs)}
+
+
+def confusion_of(examined: Sequence[Examined], what: str) -> dict[str, dict[str, int]]:
+    """How often each word was asked for, and what was seen then; what never was has no entry."""
+    table: dict[str, dict[str, int]] = {}
+    for (asked, seen), count in sorted(examination.confusion(examined, what).items()):
+        table.setdefault(asked, {})[seen] = count
+    return table
 
 
 def missed_of(figures: dict[str, float | int | None], alone: float, threads: int) -> list[str]:
