@@ -1,7 +1,6 @@
 """The examination of the model in the box: what it counts, what it says, and what it refuses."""
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
@@ -10,6 +9,7 @@ import pytest
 from PIL import Image
 
 from kilnwatt_worker.quality.prompt import read
+from tests.refusals import refusal
 from training import eval_shapes
 from training.captions import contract
 from training.drawing import draw
@@ -36,13 +36,7 @@ class Painter(Artist):
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
 
-    def draw(
-        self,
-        prompts: Sequence[str],
-        seeds: Sequence[int],
-        size: tuple[int, int] | None = None,
-        steps: int | None = None,
-    ) -> list[Image.Image]:
+    def draw(self, prompts: Sequence[str], *_how: object, **_named: object) -> list[Image.Image]:
         return [_picture(self._scene) for _ in prompts]
 
 
@@ -104,16 +98,16 @@ def test_the_prompts_of_a_seed_are_the_same_and_all_held_out() -> None:
 @pytest.mark.parametrize(
     ("own", "options", "trouble"),
     [
-        (None, [], "is missing"),
-        ("{", [], "names no native_size"),
-        ({"native_size": ["a", "b"], "defaults": {"steps": 20, "guidance": 2}}, [], "names no native_size"),
-        ({"native_size": [32, 32]}, [], "names no native_size"),
-        (None, ["--device", "cuda:99"], "cuda:99"),
-        ({"native_size": [32, 32], "defaults": {"steps": 20, "guidance": 2}}, [], "model"),
-        (None, ["--singles", "0", "--pairs", "0"], "nothing to judge"),
-        (None, ["--singles", "-1"], "is not a whole number"),
-        (None, ["--keep", "file"], "file cannot be a folder for pictures"),
-        (None, ["--seed", "-1"], "is not a whole number"),
+        (None, ["model"], "is missing"),
+        ("{", ["model"], "names no native_size"),
+        ({"native_size": ["a", "b"], "defaults": {"steps": 20, "guidance": 2}}, ["model"], "names no native_size"),
+        ({"native_size": [32, 32]}, ["model"], "names no native_size"),
+        (None, [str(BOX), "--device", "cuda:99"], "cuda:99"),
+        ({"native_size": [32, 32], "defaults": {"steps": 20, "guidance": 2}}, ["model"], "model"),
+        (None, ["model", "--singles", "0", "--pairs", "0"], "nothing to judge"),
+        (None, ["model", "--singles", "-1"], "is not a whole number"),
+        (None, ["model", "--keep", "file"], "file cannot be a folder for pictures"),
+        (None, ["model", "--seed", "-1"], "is not a whole number"),
     ],
 )
 def test_what_cannot_be_examined_is_refused_in_one_sentence(
@@ -130,9 +124,4 @@ def test_what_cannot_be_examined_is_refused_in_one_sentence(
     if own is not None:
         (model / "kilnwatt.json").write_text(own if isinstance(own, str) else json.dumps(own))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["eval-shapes", str(BOX) if "cuda:99" in options else "model", *options])
-    with pytest.raises(SystemExit) as refused:
-        eval_shapes.main()
-    assert refused.value.code == 2
-    [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("eval-shapes: error:")]
-    assert trouble in line
+    assert trouble in refusal(eval_shapes.main, ["eval-shapes", *options], monkeypatch, capsys)

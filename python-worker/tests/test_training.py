@@ -18,6 +18,7 @@ from torch import nn
 
 from kilnwatt_worker.quality.prompt import read
 from kilnwatt_worker.quality.vocabulary import COLORS, PAIR_PLACES, PLACES, SHAPES, SIZES
+from tests.refusals import refusal
 from tests.worker_process import PACKAGE_ROOT
 from training import autoencoder, colors, denoiser, networks
 from training.__main__ import main
@@ -309,7 +310,7 @@ MISLED_BAR = 0.1
 APART_BAR = 0.6
 # It has 1.32; where the lesson only holds apart, 5.1.
 STRAY_BAR = 2.5
-# Other tests have one each. Another number gives weights that differ in their last digits.
+# Other tests have one each. Another number gives other weights.
 THREADS = 2
 
 
@@ -433,12 +434,7 @@ def test_what_cannot_be_kept_or_done_is_refused_before_the_training(
     (tmp_path / "there").mkdir()
     (tmp_path / "file").write_text("in the way")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["train-shapes", *options])
-    with pytest.raises(SystemExit) as refused:
-        main()
-    assert refused.value.code == 2
-    [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("train-shapes: error:")]
-    assert trouble in line
+    assert trouble in refusal(main, ["train-shapes", *options], monkeypatch, capsys)
     assert not (tmp_path / "model").exists()
 
 
