@@ -49,10 +49,13 @@ export class WorkerDied extends AppError {
   }
 }
 
-/** Given back to the queue untouched: no failure, no attempt counted. */
+/** Given back to the queue: to its place, or behind the clean jobs of its priority. */
 export class HandedBack extends AppError {
-  constructor(message = 'handed back to the queue') {
-    super(message, { code: 'handed_back', retryable: true });
+  readonly behind: boolean;
+
+  constructor({ behind = false }: { readonly behind?: boolean } = {}) {
+    super('handed back to the queue', { code: 'handed_back', retryable: true });
+    this.behind = behind;
   }
 }
 

@@ -83,8 +83,25 @@ export interface Job {
   readonly target: string;
   readonly format: ImageFormat;
   readonly sidecar: 'txt' | 'json' | null;
-  /** How often it was handed to a provider before. */
-  readonly attempt: number;
+  /** Interactive jobs go before bulk; a batch under way is finished first. */
+  readonly priority: Priority;
+}
+
+export type Priority = 'interactive' | 'bulk';
+
+/**
+ * What befell a job on its earlier trips; kept by the store. One without any is clean. A suspect (see `batch/trouble`)
+ * runs alone, behind the clean jobs of its priority.
+ */
+export interface Marks {
+  /** Deaths of its worker that a living supervisor saw and did not cause. */
+  readonly deaths: number;
+  /** Times that it was being made when this whole host, or kilnwatt itself, went down: nobody saw why. */
+  readonly cutOffs: number;
+  /** Failures that another try may mend. */
+  readonly failures: number;
+  /** Times that its picture was black. From the first on it is made with the safe settings. */
+  readonly blacks: number;
 }
 
 /** Jobs that share GPU passes. All have the same {@link batchKey}. */
@@ -93,13 +110,15 @@ export interface Batch {
   readonly id: string;
   readonly key: string;
   readonly device: string;
+  /** With settings that are slower and cannot overflow (VAE in float32, plain attention), because the first try was black. */
+  readonly safe: boolean;
   /** With the temporary file that its picture is to be written to. */
   readonly jobs: readonly (Job & { readonly temporary: string })[];
 }
 
 export interface Progress {
   readonly batch: string;
-  readonly phase: 'load' | 'encode' | 'denoise' | 'decode' | 'save';
+  readonly phase: 'import' | 'load' | 'compile' | 'encode' | 'denoise' | 'decode' | 'save';
   readonly step: number;
   readonly steps: number;
 }
@@ -138,9 +157,14 @@ export interface Made {
 export interface Failure {
   readonly kind: 'failure';
   readonly job: string;
-  /** Stable: `out_of_memory`, `black_image`, `worker_died`, `bad_request`, `internal` … */
+  /**
+   * Stable. Some mean something to whoever handles the batch: `worker_died` counts against the job; `out_of_memory` is
+   * tried again in smaller batches, as the provider's limit now says; `black_image` is tried once more, safely; `disk_full`
+   * and `not_writable` wait for a disk that takes it; and a job that was given up has the code of its signal's reason.
+   */
   readonly code: string;
   readonly message: string;
+  /** Whether another try can help. */
   readonly retryable: boolean;
 }
 
@@ -165,18 +189,28 @@ export interface Device {
 export interface Provider extends Checked {
   readonly name: 'local' | 'fake';
   readonly devices: readonly Device[];
-  /** How many jobs of this key one batch on this device may hold. */
-  limit(key: string, device: string): number;
+  /** How many jobs like this one a batch on this device may hold, as the preset and what was learned there say. */
+  limit(job: Job, device: string): number;
   /** The model hash that a device has loaded now, or null. */
   resident(device: string): string | null;
+  /** Null for a device that takes batches; else why it is in quarantine, and when it is to be probed with the next batch. */
+  quarantine(device: string): { readonly reason: string; readonly until: EpochMillis } | null;
   /**
    * Works one batch off. Resolves with one answer a job, also where the worker died or nothing could be loaded;
    * rejects only with UnavailableError, or the signal's reason. One call a device at a time.
+   * @param options.signal gives the whole batch up
+   * @param options.givenUp by job id: a job whose signal is aborted is left out from the next step on
    */
   make(
     batch: Batch,
-    options: { readonly signal?: AbortSignal; onProgress?(progress: Progress): void },
+    options: {
+      readonly signal?: AbortSignal;
+      readonly givenUp?: ReadonlyMap<string, AbortSignal>;
+      onProgress?(progress: Progress): void;
+    },
   ): Promise<BatchResult>;
+  /** Frees a device that has no batch: its worker ends, with all that it holds, and is started again by the next batch. */
+  rest(device: string): Promise<void>;
   /** Stops every child and waits until it is gone. May be called twice. */
   close(): Promise<void>;
 }
@@ -203,20 +237,34 @@ export interface Queue extends Checked {
 }
 
 /**
- * Resolves when the job is settled in the store. Throws HandedBack to return it to its place unharmed,
- * a retryable AppError to have it tried again with back-off, any other error to have it removed.
+ * Resolves when the job is settled in the store. Throws HandedBack to return it to its place unharmed, or behind the
+ * clean jobs of its priority; any other error has it removed.
  */
-export type JobHandler = (job: Job, signal: AbortSignal) => Promise<void>;
+export type JobHandler = (job: Job, delivery: Delivery) => Promise<void>;
+
+export interface Delivery {
+  /** Aborted when the job was taken out of the queue, or given to another worker. */
+  readonly signal: AbortSignal;
+  /** It came from behind the clean jobs of its priority. */
+  readonly behind: boolean;
+}
 
 export interface WorkOptions {
   /** How many jobs are in hand at most. */
   readonly window: number;
   /** For a job that cannot be read, which no handler gets to see. Awaited before the queue drops the job; `error` says why. */
   onUnreadable?(jobId: string, error: AppError): Promise<void>;
+  /**
+   * True once the server has been away for so long that the jobs in hand may soon be given to others, false when it is
+   * back. Nothing new is to be begun in between; what has not begun is to be handed back when it is over.
+   */
+  onAway?(away: boolean): void;
 }
 
 export interface QueueWorker {
   setWindow(window: number): void;
+  /** While held, takes no further jobs; those in hand are not touched. */
+  hold(held: boolean): void;
   /** Takes no further jobs and waits until every handler has settled. May be called twice. */
   stop(): Promise<void>;
 }
@@ -247,6 +295,8 @@ export interface JobRow extends LineIdentity {
   /** Where the picture is or will be. After `done` the name that was really taken. */
   readonly path: string;
   readonly error: { readonly code: string; readonly message: string } | null;
+  readonly priority: Priority;
+  readonly marks: Marks;
   /** Grows with every change of any job in this store; what a follower has seen. */
   readonly seq: number;
   /** For a job that is done: that of the picture at `path`, also where it was made again. */
@@ -262,13 +312,17 @@ export interface RunRow {
   readonly createdAt: EpochMillis;
   /** Launch id of the process that last claimed it. */
   readonly launch: string;
+  /** It waits for whoever serves, whatever becomes of the process that submitted it. */
+  readonly served: boolean;
+  /** Why nothing of it is made until it is resumed; null for a run that goes on. */
+  readonly held: string | null;
   readonly outDir: string;
   readonly tags: Readonly<Record<string, string>>;
   readonly counts: Readonly<Record<JobState, number>>;
 }
 
 export interface RunWrite {
-  readonly run: Omit<RunRow, 'counts' | 'createdAt'>;
+  readonly run: Omit<RunRow, 'counts' | 'createdAt' | 'held'>;
   /** The launch that the row must still carry (compare and swap); null for a new run. */
   readonly claimedFrom: string | null;
   readonly add: readonly NewJob[];
@@ -290,7 +344,7 @@ export interface Entry {
   readonly at: EpochMillis;
   readonly kind: 'active' | 'overhead';
   /** Why energy went elsewhere than into a picture; null for `active`. */
-  readonly cause: 'load' | 'failed' | 'redone' | 'lost' | null;
+  readonly cause: 'load' | 'failed' | 'cancelled' | 'redone' | 'lost' | null;
   readonly runId: string | null;
   readonly jobId: string | null;
   readonly batchId: string;
@@ -337,8 +391,38 @@ export interface Settlement {
         readonly state: 'failed';
         readonly error: { readonly code: string; readonly message: string };
       }
-    | { readonly id: string; readonly state: 'queued' }
+    /** Waits again, with what befell it so far. */
+    | { readonly id: string; readonly state: 'queued'; readonly marks: Marks }
   )[];
+}
+
+/** The user wants the cards for something else. */
+export interface Pause {
+  readonly since: EpochMillis;
+  /** When it ends by itself; null: when somebody says `resume`. */
+  readonly until: EpochMillis | null;
+  /** The running batches are given up and made again later, instead of being finished. */
+  readonly now: boolean;
+}
+
+/** Which process owns the data folder, as it said itself; whether it still lives is another question. */
+export interface Owner {
+  readonly launch: string;
+  readonly serves: boolean;
+}
+
+/** A batch of this size of such jobs ran out of memory on this device. */
+export interface LearnedLimit {
+  /** GPU UUID, or `cpu`. */
+  readonly device: string;
+  /** Content hash of the model. */
+  readonly model: string;
+  /** Preset and what else of the engine decides its memory. */
+  readonly engine: string;
+  /** What of a request decides the memory of its picture, `1024x1024`. */
+  readonly shape: string;
+  /** The largest batch that may still be tried; 0: not even one picture fits. */
+  readonly limit: number;
 }
 
 export interface RunTotals {
@@ -369,6 +453,9 @@ export interface Store extends Checked {
   interruptedRun(contentKey: string): Promise<RunRow | undefined>;
   /** Runs that have jobs in `submitting`, `queued` or `running`. */
   openRuns(): Promise<readonly RunRow[]>;
+  /** The youngest runs, youngest first. */
+  runs(limit: number): Promise<readonly RunRow[]>;
+  job(id: string): Promise<JobRow | undefined>;
   jobsOf(runId: string): Promise<readonly JobRow[]>;
   /** Jobs of a run that changed after `seq`, oldest change first, at most `limit` (default 1,000). */
   changedSince(runId: string, seq: number, limit?: number): Promise<readonly JobRow[]>;
@@ -387,6 +474,8 @@ export interface Store extends Checked {
    * was done, cancelled or interrupted meanwhile is not among them.
    */
   markRunning(jobIds: readonly string[], batchId: string): Promise<readonly string[]>;
+  /** What befell a job so far; clean for one that is not known. */
+  marks(jobId: string): Promise<Marks>;
   /**
    * The one transaction of a batch. A job that has an active entry already keeps it, and the newcomer's
    * entry is booked as overhead `redone`. Writing the same settlement twice changes nothing.
@@ -397,6 +486,23 @@ export interface Store extends Checked {
    * whoever claimed it meanwhile keeps it. Returns the ids.
    */
   interrupt(runId: string, launch: string): Promise<readonly string[]>;
+  /** Those of the jobs that are not settled become `cancelled`, interrupted ones too. Returns their ids. */
+  cancel(jobIds: readonly string[]): Promise<readonly string[]>;
+  /** Jobs of any run that became `cancelled` or `interrupted` after `seq`: whoever makes them is to stop. */
+  withdrawnSince(seq: number): Promise<readonly string[]>;
+  /** Failed and cancelled ones of the jobs wait again, clean and for whoever serves. Returns their ids. */
+  retry(jobIds: readonly string[]): Promise<readonly string[]>;
+  /** What is interrupted of a run waits again, for whoever serves, and its hold is lifted. Returns the ids. */
+  resume(runId: string): Promise<readonly string[]>;
+  /** Holds a run, so that nothing more of it is begun; null lets it go on. */
+  hold(runId: string, reason: string | null): Promise<void>;
+  pause(): Promise<Pause | null>;
+  setPause(pause: Pause | null): Promise<void>;
+  owner(): Promise<Owner | null>;
+  setOwner(owner: Owner): Promise<void>;
+  limits(): Promise<readonly LearnedLimit[]>;
+  /** Keeps the lowest limit that was ever learned of the same. */
+  learn(limit: LearnedLimit): Promise<void>;
   /**
    * Sums over entries of the run written after `seq`. The last picture of a job that is done counts as `active` also
    * where it was booked as `redone`, if the job's active entry is older than `seq`: it is what this stretch made.
@@ -447,6 +553,11 @@ export interface ImageStore extends Checked {
   syncFolders(paths: readonly string[]): Promise<void>;
   /** The final file that carries this job's id, at the target or one of its numbered siblings. */
   find(target: string, jobId: string): Promise<{ readonly path: string; readonly metadata: ImageMetadata } | undefined>;
+  /**
+   * Whether a picture can be put there now: the folder can be made and written to, and the disk keeps its reserve.
+   * @throws StorageError `disk_full`, `not_writable`
+   */
+  requireRoom(target: string): Promise<void>;
   /** Removes a temporary file; a missing one is fine. */
   discard(temporary: string): Promise<void>;
   exists(path: string): Promise<boolean>;
@@ -462,6 +573,21 @@ export interface ContactSheets {
     readonly path: string;
     readonly pictures: readonly { readonly path: string; readonly caption: string }[];
   }): Promise<void>;
+}
+
+// ------------------------------------------------------------------------------------- notices
+
+/** Something that its user wants to hear of while away. */
+export interface Notice {
+  readonly kind: 'done' | 'first_failure' | 'stalled' | 'paused';
+  readonly run: { readonly id: string; readonly name: string };
+  /** `987/1000, 13 failed, 2.1 kWh, 0.61 EUR, 5 h 12`; of a failure, a stall or a pause also why. */
+  readonly line: string;
+}
+
+export interface Notifier extends Checked {
+  /** Never throws, and gives up after a while: a deaf receiver must not hold up the night. What failed is logged. */
+  tell(notice: Notice): Promise<void>;
 }
 
 // ---------------------------------------------------------------------------------- telemetry
