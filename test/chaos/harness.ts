@@ -29,6 +29,8 @@ export interface ChaosAsk {
   readonly poison: number;
   readonly engine: EngineKind;
   readonly driver: 'serve' | 'run';
+  /** Gives up when it is aborted, with its reason. */
+  readonly signal?: AbortSignal;
   /** Told now and then how it stands. */
   say(sentence: string): void;
 }
@@ -107,6 +109,7 @@ class Havoc {
   async toTheEnd(): Promise<ChaosResult> {
     const began = performance.now();
     while (!this.#isOver()) {
+      this.#ask.signal?.throwIfAborted();
       this.#look(performance.now());
       await pause(LOOK_EVERY_MS);
     }
@@ -165,7 +168,7 @@ class Havoc {
       .trimEnd()
       .split('\n')
       .filter((line) => !SERVER_LINE.test(line));
-    this.#faults.push(`it ended by itself with ${code ?? signal}: ${said.slice(-3).join(' | ')}`);
+    this.#faults.push(`it ended by itself with ${code ?? signal}: ${said.at(-1)}`);
   }
 
   #isOver(): boolean {

@@ -32,13 +32,18 @@ const HURRIED_SHARE = 0.25;
 export function scheduleOf(ask: ScheduleAsk): readonly Strike[] {
   const rng = seeded(ask.seed);
   const kinds = shuffled(kindsOf(ask), rng);
-  let before = false;
+  let before = true;
   return kinds.map((kind, at) => {
     const after = Math.floor((ask.jobs * LAST_SHARE * (at + rng())) / kinds.length);
-    const hurried: boolean = at > 0 && !before && rng() < HURRIED_SHARE;
-    before = hurried;
+    const hurried: boolean = !before && !isAlone(kind) && rng() < HURRIED_SHARE;
+    before = hurried || isAlone(kind);
     return { kind, after, delay: Math.floor(rng() * LONGEST_DELAY_MS), hurried };
   });
+}
+
+/** There are few of them, and each is to be measured undisturbed. */
+function isAlone(kind: StrikeKind): boolean {
+  return kind === 'redis' || kind === 'hang';
 }
 
 function kindsOf({ kills, redisKills, hangs }: ScheduleAsk): readonly StrikeKind[] {
