@@ -10,7 +10,7 @@ const LEVELS: readonly (readonly string[])[] = [
   ['ports', 'config'],
   ['process'],
   ['pipeline', 'worker'],
-  ['queue', 'store', 'model', 'cache', 'images', 'provider', 'telemetry'],
+  ['queue', 'store', 'model', 'cache', 'images', 'provider', 'telemetry', 'notify'],
   ['bench', 'http'],
   ['cli'],
   ['main'],
