@@ -28,8 +28,7 @@ StartLimitIntervalSec=0
 [Service]
 Type=exec
 ExecStart=${execStart([...command, 'serve'])}
-${folder === null ? '' : `WorkingDirectory=${folder.replaceAll('%', '%%')}\n`}${environment(env)}
-Restart=on-failure
+${folder === null ? '' : `WorkingDirectory=${folder.replaceAll('%', '%%')}\n`}${environment(env)}Restart=on-failure
 RestartSec=10
 # A bad flag or configuration does not mend itself; 130 is a stop that was asked for.
 RestartPreventExitStatus=2 4
