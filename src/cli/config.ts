@@ -39,7 +39,7 @@ export function configSchema(io: Io): void {
 }
 
 /** The configuration has the shape of the settings, in camel case. */
-function valueAt(config: Config, path: string): unknown {
+export function valueAt(config: Config, path: string): unknown {
   return path.split('.').reduce<unknown>((holder, name) => {
     const camel = name.replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
     return holder !== null && typeof holder === 'object'
