@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { mkdir, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { v7 as uuidv7 } from 'uuid';
@@ -39,6 +40,7 @@ export class LocalApp implements App {
   readonly clock = systemClock;
   readonly launch = uuidv7();
   readonly software: string;
+  readonly command = startOf(process.argv[1] ?? '');
   readonly models: DiskRegistry;
   readonly images: DiskImages;
   readonly contactSheets: ContactSheets;
@@ -156,6 +158,7 @@ export class LocalApp implements App {
       { name: 'store', check: async () => (await this.store()).check() },
       { name: 'models', check: () => this.models.check() },
       { name: 'pictures', check: () => this.images.check() },
+      { name: 'notices', check: () => this.notifier(null).check() },
     ];
   }
 
@@ -211,6 +214,12 @@ export class LocalApp implements App {
 
 /** What a worker warns of, and what happens to the queue's server; the rest is for `log.level: debug`. */
 const NOTEWORTHY = /^queue: |^store: |^\S+: (warning|error): /;
+
+/** A checkout is started by its script, because the path of its node has the version of Python in it. */
+function startOf(main: string): readonly string[] {
+  const script = join(ROOT, 'scripts', 'kilnwatt');
+  return existsSync(script) ? [script] : [process.execPath, ...process.execArgv, main];
+}
 
 /** Built when first asked for; a part that failed to come up may be asked for again. */
 function once<T>(build: () => Promise<T>): () => Promise<T> {

@@ -30,6 +30,8 @@ export interface App {
   readonly launch: string;
   /** Program and version, as pictures name it. */
   readonly software: string;
+  /** The words that start this program, up to the name of a command; the first is an absolute path. */
+  readonly command: readonly string[];
   readonly models: ModelRegistry;
   readonly images: ImageStore;
   readonly contactSheets: ContactSheets;

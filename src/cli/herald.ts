@@ -29,7 +29,12 @@ export class Herald {
 
   changed(row: JobRow): void {
     if (row.state === 'failed' || row.state === 'done') this.#tell(this.#options.watch.settled(row.error));
-    else if (row.state === 'running') this.#options.watch.moved();
+    else if (row.state === 'running') this.moved();
+  }
+
+  /** Something goes on, if not of this run: it has not stalled. */
+  moved(): void {
+    this.#options.watch.moved();
   }
 
   paused(why: string | null): void {

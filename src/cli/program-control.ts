@@ -1,5 +1,8 @@
+import { release } from 'node:os';
 import { type Command, Option } from 'commander';
 import type { App, Interrupts } from './app.ts';
+import { EXIT } from './exit.ts';
+import { installService } from './install.ts';
 import { type JobsOptions, jobsCancel, jobsLs, jobsRetry, jobsShow } from './jobs.ts';
 import { type PauseOptions, pause, resume } from './pause.ts';
 import { addPlaces, type PlaceFlags } from './program-places.ts';
@@ -19,9 +22,12 @@ export function addControl(program: Command, { withApp, interrupts }: ControlOpt
   const serving = program
     .command('serve')
     .summary('make the pictures of every run, and of what is submitted, until stopped')
-    .option('--devices <list>', 'auto, cpu, cpu:2, or cards: 0,1');
-  addPlaces(serving).action((flags: PlaceFlags) =>
-    withApp(flags, (app) => serve(app, { interrupts, json: flags.json === true })),
+    .option('--devices <list>', 'auto, cpu, cpu:2, or cards: 0,1')
+    .option('--install', 'write a systemd user unit that serves with these settings, say how to start it, and end');
+  addPlaces(serving).action((flags: PlaceFlags & { readonly install?: boolean }) =>
+    withApp(flags, (app) =>
+      flags.install === true ? installUnit(app) : serve(app, { interrupts, json: flags.json === true }),
+    ),
   );
   addJobs(program, withApp);
   addRuns(program, withApp);
@@ -35,6 +41,11 @@ export function addControl(program: Command, { withApp, interrupts }: ControlOpt
   addPlaces(program.command('resume').summary('go on after `pause`')).action((flags: PlaceFlags) =>
     withApp(flags, (app) => resume(app, flags)),
   );
+}
+
+async function installUnit({ loaded, command, io }: App): Promise<number> {
+  for (const sentence of await installService({ loaded, command, kernel: release() })) io.out(sentence);
+  return EXIT.done;
 }
 
 function addJobs(program: Command, withApp: ControlOptions['withApp']): void {

@@ -28,7 +28,7 @@ export function addRun(program: Command, action: Action): void {
     .option('--contact-sheet <file>', 'also draw all pictures of the run, with their prompts, into one PNG')
     .option(
       '--on-done <command>',
-      'a shell command that is told (in KILNWATT_LINE) when the run is done, fails first, stalls or is paused',
+      'a shell command to run when the run is done, with KILNWATT_LINE and KILNWATT_RUN in its environment; 60 s at most',
     )
     .option('--dry-run', 'show what would be made; change nothing')
     .option('--devices <list>', 'auto, cpu, cpu:2, or cards: 0,1');

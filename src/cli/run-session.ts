@@ -24,7 +24,10 @@ export async function runSession(options: RunSessionOptions): Promise<number> {
   const session = new Session({
     app,
     prices: options.prices,
-    onProgress: () => reporter.tick(),
+    onProgress: () => {
+      reporter.tick();
+      making?.herald.moved();
+    },
     onNote: (text) => reporter.note(text),
     onPaused: (pause) => {
       reporter.note(pausedNote(pause));

@@ -60,6 +60,7 @@ export class ServedRuns {
   async #follow(store: Store, before: number): Promise<void> {
     const open = await store.openRuns();
     for (const run of open) this.#meet(run, store, before);
+    for (const { herald } of this.#followed.values()) herald.moved();
     for (const followed of [...this.#followed.values()]) {
       const now = open.find(({ id }) => id === followed.run.id);
       await this.#tellChanges(store, followed);
