@@ -63,7 +63,8 @@ function refuseMistyped(env: NodeJS.ProcessEnv): void {
   }
 }
 
-function variableOf(path: string): string {
+/** The variable of a setting, by its path. */
+export function variableOf(path: string): string {
   return `${PREFIX}${path.replaceAll('.', '_').toUpperCase()}`;
 }
 

@@ -1,6 +1,11 @@
 import { z } from 'zod';
+import { complaining } from './config-complaint.ts';
 import { devicesFault } from './config-devices.ts';
 import { redisUrlFault } from './config-redis-url.ts';
+import { energySettings, tariffSettings } from './config-schema-costs.ts';
+import { hoursSetting, notifySettings } from './config-schema-night.ts';
+import { limitSettings, workerSettings } from './config-schema-worker.ts';
+import { isSecret } from './config-secret.ts';
 import { patternFault } from './job/naming.ts';
 import { nearest } from './job/nearest.ts';
 
@@ -90,61 +95,12 @@ export const configSchema = z.strictObject({
     .nullable()
     .default(null)
     .describe('Most jobs in one batch; not set: what the preset and experience allow'),
-  energy: z
-    .strictObject({
-      cpu_watts: z
-        .number()
-        .positive()
-        .default(65)
-        .describe('Power of the CPU at work, in watts, for pictures made without a GPU'),
-      gpu_watts: z
-        .number()
-        .positive()
-        .nullable()
-        .default(null)
-        .describe('Power of a GPU at work, in watts, where no meter answers; not set: 300 is assumed'),
-    })
-    .prefault({})
-    .describe('Assumed power where nothing can be measured'),
-  tariff: z
-    .strictObject({
-      price_per_kwh: z
-        .number()
-        .min(0)
-        .nullable()
-        .default(null)
-        .describe('Price of a kilowatt-hour; not set: 0.30 is assumed and flagged'),
-      currency: z
-        .string()
-        .regex(/^[A-Z]{3}$/, 'expected three capital letters, as in EUR')
-        .default('EUR')
-        .describe('ISO 4217 code'),
-    })
-    .prefault({})
-    .describe('What electricity costs'),
-  limits: z
-    .strictObject({
-      step_seconds: z
-        .number()
-        .positive()
-        .nullable()
-        .default(null)
-        .describe('Longest time without a finished step before the worker is replaced; not set: by kind of device'),
-      load_seconds: z
-        .number()
-        .positive()
-        .nullable()
-        .default(null)
-        .describe('Longest time to load a model; not set: 1200'),
-      heartbeat_seconds: z
-        .number()
-        .positive()
-        .nullable()
-        .default(null)
-        .describe('Longest silence of the worker; not set: 30'),
-    })
-    .prefault({})
-    .describe('How long the worker may take'),
+  energy: energySettings,
+  tariff: tariffSettings,
+  limits: limitSettings,
+  worker: workerSettings,
+  hours: hoursSetting,
+  notify: notifySettings,
   disk_reserve_mb: z.int().min(0).default(512).describe('Megabytes that stay free on the disk of the pictures'),
   log: z
     .strictObject({
@@ -189,13 +145,13 @@ export function configJsonSchema(): Record<string, unknown> {
 
 /**
  * What is wrong with a value, or undefined: `format cannot be "gif": expected one of "png"|"jpeg"|"webp"`.
- * The value of a setting that may hold a password is not repeated.
+ * The value of a setting that may hold a password or a token is not repeated.
  */
 export function faultOf(setting: Setting, value: unknown): string | undefined {
   const result = setting.schema.safeParse(value);
   if (result.success) return undefined;
   const reason = (result.error.issues[0]?.message ?? 'not valid').replace(/^[^:]*: (?=expected)/, '');
-  const shown = setting.path === 'redis_url' ? 'be used' : `be ${JSON.stringify(value)}`;
+  const shown = isSecret(setting.path) ? 'be used' : `be ${JSON.stringify(value)}`;
   return `${setting.path} cannot ${shown}: ${reason}`;
 }
 
@@ -221,13 +177,6 @@ function settingsOf(shape: Readonly<Record<string, z.ZodType>>, prefix = ''): Ma
     }
   }
   return found;
-}
-
-function complaining(whyNot: (text: string) => string | undefined) {
-  return (text: string, context: z.RefinementCtx): void => {
-    const fault = whyNot(text);
-    if (fault !== undefined) context.addIssue({ code: 'custom', message: fault });
-  };
 }
 
 function plain(text: string): string {

@@ -2,10 +2,12 @@ import { createHash } from 'node:crypto';
 import { existsSync, realpathSync } from 'node:fs';
 import { homedir, hostname, userInfo } from 'node:os';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
+import type { HoursSetting } from './batch/hours.ts';
 import { type ConfigFile, readConfigFile } from './config-file.ts';
 import { envValues, type Flags, flagValues, type Said } from './config-given.ts';
 import { absolutePath } from './config-path.ts';
 import { configSchema, HIDDEN_SETTINGS, hiddenSchema, SETTINGS, type Settings } from './config-schema.ts';
+import type { Notice } from './ports.ts';
 
 /** Everything that can be set, resolved: paths are absolute and every default is filled in. */
 export interface Config extends HiddenConfig {
@@ -30,11 +32,31 @@ export interface Config extends HiddenConfig {
   readonly energy: { readonly cpuWatts: number; readonly gpuWatts: number };
   /** `assumed`: the user did not say what electricity costs. */
   readonly tariff: { readonly pricePerKwh: number; readonly currency: string; readonly assumed: boolean };
-  /** Null: what is sensible for the kind of device. */
-  readonly limits: Readonly<Record<'stepSeconds' | 'loadSeconds' | 'heartbeatSeconds', number | null>>;
+  readonly limits: Limits;
+  /** Null: never for that reason. */
+  readonly worker: Readonly<Record<'recyclePictures' | 'recycleGrowthMb' | 'idleUnloadSeconds', number | null>>;
+  /** In local time; null: devices always work. */
+  readonly hours: HoursSetting | null;
+  readonly notify: NotifyConfig;
   readonly diskReserveMb: number;
   readonly log: Readonly<Settings['log']>;
   readonly noColor: boolean;
+}
+
+/** Null: what is sensible for the kind of device; for `jobSeconds`, no limit. */
+interface Limits
+  extends Readonly<Record<'stepSeconds' | 'loadSeconds' | 'heartbeatSeconds' | 'jobSeconds', number | null>> {
+  readonly stopSeconds: number;
+}
+
+export interface NotifyConfig {
+  /** Null: nothing is sent. May hold a token. */
+  readonly url: string | null;
+  readonly preset: Settings['notify']['preset'];
+  /** Null: what the preset has. May hold a token. */
+  readonly body: string | null;
+  readonly on: readonly Notice['kind'][];
+  readonly stalledMinutes: number;
 }
 
 interface HiddenConfig {
@@ -131,7 +153,7 @@ function configOf(
 ): Config {
   const { env, cwd, home } = place;
   const dataDir = settings.data_dir ?? join(xdg(env.XDG_DATA_HOME, join(home, '.local', 'share')), 'kilnwatt');
-  const { energy, tariff, limits } = settings;
+  const { energy, tariff } = settings;
   return Object.freeze({
     ...hiddenOf(env),
     model: settings.model,
@@ -156,15 +178,34 @@ function configOf(
       currency: tariff.currency,
       assumed: tariff.price_per_kwh === null,
     }),
-    limits: Object.freeze({
-      stepSeconds: limits.step_seconds,
-      loadSeconds: limits.load_seconds,
-      heartbeatSeconds: limits.heartbeat_seconds,
-    }),
+    ...workConfig(settings),
+    hours: Object.freeze(settings.hours),
+    notify: notifyConfig(settings),
     diskReserveMb: settings.disk_reserve_mb,
     log: Object.freeze(settings.log),
     noColor: settings.no_color,
   });
+}
+
+function workConfig({ limits, worker }: Settings): Pick<Config, 'limits' | 'worker'> {
+  return {
+    limits: Object.freeze({
+      stepSeconds: limits.step_seconds,
+      loadSeconds: limits.load_seconds,
+      heartbeatSeconds: limits.heartbeat_seconds,
+      jobSeconds: limits.job_seconds,
+      stopSeconds: limits.stop_seconds,
+    }),
+    worker: Object.freeze({
+      recyclePictures: worker.recycle_pictures,
+      recycleGrowthMb: worker.recycle_growth_mb,
+      idleUnloadSeconds: worker.idle_unload_seconds,
+    }),
+  };
+}
+
+function notifyConfig({ notify: { stalled_minutes: stalledMinutes, on, ...rest } }: Settings): NotifyConfig {
+  return Object.freeze({ ...rest, on: Object.freeze(on), stalledMinutes });
 }
 
 function hiddenOf(env: NodeJS.ProcessEnv): HiddenConfig {

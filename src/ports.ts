@@ -3,9 +3,12 @@
  * Each port has a real adapter and a fake or in-memory one in the folder of its name, and both pass
  * the same contract in `test/contracts/`.
  */
+import type { Marks } from './batch/marks.ts';
 import type { AppError } from './errors.ts';
 import type { Request } from './job/request.ts';
 import type { Bytes, EpochMillis, Method, Millijoules, Millis, Seconds, Watts } from './units.ts';
+
+export type { Marks };
 
 // ---------------------------------------------------------------------------------------- time
 
@@ -88,21 +91,6 @@ export interface Job {
 }
 
 export type Priority = 'interactive' | 'bulk';
-
-/**
- * What befell a job on its earlier trips; kept by the store. One without any is clean. A suspect (see `batch/trouble`)
- * runs alone, behind the clean jobs of its priority.
- */
-export interface Marks {
-  /** Deaths of its worker that a living supervisor saw and did not cause. */
-  readonly deaths: number;
-  /** Times that it was being made when this whole host, or kilnwatt itself, went down: nobody saw why. */
-  readonly cutOffs: number;
-  /** Failures that another try may mend. */
-  readonly failures: number;
-  /** Times that its picture was black. From the first on it is made with the safe settings. */
-  readonly blacks: number;
-}
 
 /** Jobs that share GPU passes. All have the same {@link batchKey}. */
 export interface Batch {
@@ -405,6 +393,16 @@ export interface Pause {
   readonly now: boolean;
 }
 
+export interface News {
+  /** All that is below this number has been seen. */
+  readonly sequence: number;
+  /** Jobs that became `cancelled` or `interrupted`: whoever makes them is to stop. */
+  readonly withdrawn: readonly string[];
+  /** Whether any job waits to be put into the queue by whoever serves. */
+  readonly submitted: boolean;
+  readonly pause: Pause | null;
+}
+
 /** Which process owns the data folder, as it said itself; whether it still lives is another question. */
 export interface Owner {
   readonly launch: string;
@@ -463,7 +461,8 @@ export interface Store extends Checked {
   payloads(runId: string, states: readonly JobState[]): Promise<readonly Job[]>;
   /**
    * One transaction: claims the run for a launch, inserts jobs and sets those and the requeued to `submitting`;
-   * a requeued job that is done meanwhile is left as it is, unless it is to be remade.
+   * a requeued job that is done meanwhile is left as it is, unless it is to be remade. What befell a requeued job that
+   * was interrupted is kept; one that had failed or was done is clean again. A hold of the run is lifted.
    * @throws InputError `run_busy` when another launch claimed it meanwhile or the name was just taken
    */
   writeRun(write: RunWrite): Promise<void>;
@@ -471,7 +470,7 @@ export interface Store extends Checked {
   markQueued(runId: string): Promise<void>;
   /**
    * `queued` or `submitting` → `running`, before a provider sees them. Returns the ids that are to be made: one that
-   * was done, cancelled or interrupted meanwhile is not among them.
+   * was done, cancelled or interrupted meanwhile, or whose run is held, is not among them.
    */
   markRunning(jobIds: readonly string[], batchId: string): Promise<readonly string[]>;
   /** What befell a job so far; clean for one that is not known. */
@@ -488,15 +487,14 @@ export interface Store extends Checked {
   interrupt(runId: string, launch: string): Promise<readonly string[]>;
   /** Those of the jobs that are not settled become `cancelled`, interrupted ones too. Returns their ids. */
   cancel(jobIds: readonly string[]): Promise<readonly string[]>;
-  /** Jobs of any run that became `cancelled` or `interrupted` after `seq`: whoever makes them is to stop. */
-  withdrawnSince(seq: number): Promise<readonly string[]>;
+  /** What others wrote for whoever works, after `seq`: one quick look, made several times a second. */
+  news(seq: number): Promise<News>;
   /** Failed and cancelled ones of the jobs wait again, clean and for whoever serves. Returns their ids. */
   retry(jobIds: readonly string[]): Promise<readonly string[]>;
   /** What is interrupted of a run waits again, for whoever serves, and its hold is lifted. Returns the ids. */
   resume(runId: string): Promise<readonly string[]>;
   /** Holds a run, so that nothing more of it is begun; null lets it go on. */
   hold(runId: string, reason: string | null): Promise<void>;
-  pause(): Promise<Pause | null>;
   setPause(pause: Pause | null): Promise<void>;
   owner(): Promise<Owner | null>;
   setOwner(owner: Owner): Promise<void>;

@@ -1,3 +1,4 @@
+import { cutOff } from './batch/marks.ts';
 import { entryId } from './cost/entries.ts';
 import { UnavailableError } from './errors.ts';
 import type { Clock, Entry, ImageMetadata, ImageStore, JobRow, Queue, RunRow, Settlement, Store } from './ports.ts';
@@ -19,8 +20,9 @@ export interface Recovered {
 
 /**
  * For the one owner at its start, before it works: nobody else makes pictures in this data folder now.
- * Final files that carry a job's id and have no entry are adopted from their own metadata; then runs
- * without a living process are taken out of the queue's sight. The store is what resumes them.
+ * Final files that carry a job's id and have no entry are adopted from their own metadata; what was being made when the
+ * last owner died is marked so; then runs that nobody waits for are taken out of the queue's sight. The store is what
+ * resumes them.
  */
 export async function recover(parts: RecoveryParts): Promise<Recovered> {
   let adopted = 0;
@@ -32,47 +34,52 @@ export async function recover(parts: RecoveryParts): Promise<Recovered> {
       if (await adopt(parts, row)) adopted += 1;
       else lost.push(row);
     }
-    if (parts.isAlive(run.launch)) {
-      await waitAgain(parts, lost);
-      continue;
-    }
+    await waitAgain(parts, lost);
+    if (run.served || parts.isAlive(run.launch)) continue;
     if ((await parts.store.interrupt(run.id, run.launch)).length > 0) interrupted.push(run);
   }
   return { interrupted, adopted };
 }
 
-type QueueParts = Pick<RecoveryParts, 'store' | 'isAlive'> & { readonly queue: Queue };
+/** Whose runs an owner works off: its own and those of attached clients, or all of them. */
+export interface Scope {
+  readonly serves: boolean;
+  isAlive(launch: string): boolean;
+}
 
-/** For the owner before it works: makes the queue say what the store says, jobs of living runs, each once; nothing else. */
+type QueueParts = Scope & { readonly store: Store; readonly queue: Queue };
+
+/** For the owner before it works: makes the queue say what the store says, jobs of its runs, each once; nothing else. */
 export async function reconcileQueue(parts: QueueParts): Promise<void> {
-  const living = new Set((await livingRuns(parts)).map((run) => run.id));
-  await parts.queue.reclaim((job) => living.has(job.runId));
+  const ours = new Set((await runsToMake(parts)).map((run) => run.id));
+  await parts.queue.reclaim((job) => ours.has(job.runId));
   await addMissing(parts);
 }
 
 /**
- * Adds what the store calls open and the queue lacks: a server that came back without its data, or was emptied, would
- * otherwise leave its runs waiting for ever. A job that was settled meanwhile and is added all the same is dropped by
- * whoever takes it, because the store has the last word.
- * @returns how many there were
+ * Adds what the store calls open and the queue lacks: what was submitted for whoever serves, and what a server had lost
+ * that came back without its data, or was emptied, and would otherwise leave its runs waiting for ever. A job that was
+ * settled meanwhile and is added all the same is dropped by whoever takes it, because the store has the last word.
+ * @returns how many had been in the queue before and were lost
  */
 export async function addMissing(parts: QueueParts): Promise<number> {
-  const runs = await livingRuns(parts);
+  const runs = await runsToMake(parts);
   if (runs.length === 0) return 0;
   const queued = new Set(await parts.queue.ids());
-  let added = 0;
+  let lost = 0;
   for (const run of runs) {
     const jobs = await parts.store.payloads(run.id, ['submitting', 'queued', 'running']);
     const missing = jobs.filter((job) => !queued.has(job.id));
     await parts.queue.add(missing);
     await parts.store.markQueued(run.id);
-    added += missing.length;
+    lost += Math.max(0, missing.length - run.counts.submitting);
   }
-  return added;
+  return lost;
 }
 
-async function livingRuns({ store, isAlive }: QueueParts): Promise<readonly RunRow[]> {
-  return (await store.openRuns()).filter((run) => isAlive(run.launch));
+async function runsToMake({ store, serves, isAlive }: QueueParts): Promise<readonly RunRow[]> {
+  const open = await store.openRuns();
+  return open.filter((run) => run.held === null && (serves || isAlive(run.launch)));
 }
 
 /** Takes out what is left of a run that `launch` claimed: the store first, so that a worker which meets a job drops it. */
@@ -90,10 +97,10 @@ export async function interruptRun(
   return ids.length;
 }
 
-/** A living run's jobs that a dead owner had begun wait again. */
+/** Jobs that a dead owner had begun wait again; nobody saw why it died. */
 async function waitAgain(parts: RecoveryParts, rows: readonly JobRow[]): Promise<void> {
   if (rows.length === 0) return;
-  const jobs = rows.map((row) => ({ id: row.id, state: 'queued' as const }));
+  const jobs = rows.map(({ id, marks }) => ({ id, ...cutOff(marks) }));
   await parts.store.settle({ batchId: 'recovered', at: parts.clock.now(), entries: [], jobs });
 }
 

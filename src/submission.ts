@@ -14,6 +14,7 @@ import type {
   Model,
   ModelRegistry,
   NewJob,
+  Priority,
   RunRow,
   Store,
 } from './ports.ts';
@@ -41,6 +42,7 @@ export interface Ask {
   readonly format: ImageFormat;
   readonly sidecar: 'txt' | 'json' | null;
   readonly preset: string;
+  readonly priority: Priority;
   readonly tags: Readonly<Record<string, string>>;
 }
 
@@ -192,7 +194,7 @@ function jobsOf(
     target,
     format,
     sidecar: ask.sidecar,
-    attempt: 0,
+    priority: ask.priority,
   });
   const add = plan.add.map(({ index, wanted, seed }): NewJob => {
     const id = `${run.id}-${String(index).padStart(6, '0')}`;

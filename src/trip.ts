@@ -1,190 +1,151 @@
+import { isSuspect, type Marks } from './batch/marks.ts';
 import { settlementOf } from './cost/entries.ts';
 import { type Prices, receiptsFor } from './cost/receipt.ts';
-import { AppError, HandedBack, StorageError } from './errors.ts';
-import { parametersText } from './job/parameters.ts';
-import { requestKey } from './job/request.ts';
-import type {
-  Batch,
-  Clock,
-  Failure,
-  ImageMetadata,
-  ImageStore,
-  Job,
-  Made,
-  Progress,
-  Provider,
-  Receipt,
-  Store,
-} from './ports.ts';
+import { HandedBack } from './errors.ts';
+import type { Batch, BatchResult, Clock, Job, Progress, Provider, Store } from './ports.ts';
 import { adoptionOf } from './recovery.ts';
-
-/** A failing job is tried this often in all before it fails for good; after the first time alone. */
-const ATTEMPTS = 3;
+import { givingUp, type Outcome, type OutcomeParts, outcomeOf } from './trip-outcome.ts';
+import type { Millis } from './units.ts';
 
 /** Where a test may have the process killed: between each step of *Done, in this order*. */
 export type TripFault = 'receipt_computed' | 'batch_finished' | 'transaction_committed';
 
 /** What one batch needs on its way. */
-export interface TripParts {
+export interface TripParts extends OutcomeParts {
   readonly clock: Clock;
   readonly store: Store;
-  readonly images: ImageStore;
   readonly provider: Provider;
   readonly prices: Prices;
-  /** Program and version, as pictures name it. */
-  readonly software: string;
-  /** What pictures say besides job id and receipt, which they always carry. */
-  readonly texts: { readonly prompt: boolean; readonly cost: boolean };
+  /** Longest time that one picture may be in the making, its model loaded; null: as long as it makes progress. */
+  readonly jobLimit: Millis | null;
   fault(point: TripFault): void;
   /** Something went wrong that is being mended: jobs are tried again. */
   onTrouble(sentence: string): void;
   onProgress?(progress: Progress): void;
 }
 
-export type JobsInHand = Omit<Batch, 'jobs'> & { readonly jobs: readonly Job[] };
+/** A job in hand. */
+export interface Passenger {
+  readonly job: Job;
+  readonly marks: Marks;
+  /** Aborted when nobody wants it to be made now; the reason is one of `givingUp`. */
+  readonly giveUp: AbortController;
+}
+
+export type PassengersInHand = Omit<Batch, 'jobs' | 'safe'> & { readonly passengers: readonly Passenger[] };
 
 export interface WorkedOff {
-  /** For each job undefined when it is settled, or the error that sends it on another trip. */
+  /** For each passenger undefined when it is settled, or the error that sends it on another trip. */
   readonly answers: readonly (Error | undefined)[];
-  /** Why nothing more can be done after this batch. */
-  readonly fatal: AppError | undefined;
-  /** Whether it ended with the worker's death and no picture. */
-  readonly died: boolean;
+  /** Of those that were made or tried. */
+  readonly outcomes: readonly Outcome[];
 }
 
 /** One batch, all the way: running → made → receipts → pictures on disk → one transaction. */
-export async function workOff(parts: TripParts, hand: JobsInHand): Promise<WorkedOff> {
-  const ids = hand.jobs.map((job) => job.id);
-  const alive = new Set(await parts.store.markRunning(ids, hand.id));
-  const riding = hand.jobs.filter((job) => alive.has(job.id));
+export async function workOff(parts: TripParts, hand: PassengersInHand): Promise<WorkedOff> {
+  const ids = hand.passengers.map(({ job }) => job.id);
+  await parts.disk.untilTaken(() => roomFor(parts, hand.passengers));
+  const alive = new Set(await parts.disk.untilTaken(() => parts.store.markRunning(ids, hand.id)));
+  const riding = hand.passengers.filter(({ job }) => alive.has(job.id));
   const fresh = await withoutFinished(parts, riding);
-  const outcomes = fresh.length === 0 ? [] : await makeAndSettle(parts, { ...hand, jobs: fresh });
+  const outcomes = fresh.length === 0 ? [] : await makeAndSettle(parts, { ...hand, passengers: fresh });
   tellTrouble(parts, outcomes);
+  await afterDiskTrouble(parts, fresh, outcomes);
   const trips = new Map(outcomes.map((outcome) => [outcome.id, tripOf(outcome)]));
-  return {
-    answers: ids.map((id) => trips.get(id)),
-    fatal: outcomes.map(fatalIn).find((error) => error !== undefined),
-    died: outcomes.length > 0 && outcomes.every(isDeath),
-  };
+  return { answers: ids.map((id) => trips.get(id)), outcomes };
 }
 
-function tellTrouble(parts: TripParts, outcomes: readonly Outcome[]): void {
-  const again = outcomes.filter((outcome) => outcome.state === 'queued' && fatalIn(outcome) === undefined);
-  const [first] = again;
-  if (first?.state !== 'queued') return;
-  parts.onTrouble(`${again.length} of ${outcomes.length} jobs of a batch are tried again: ${first.error.message}`);
+/** Before the jobs are marked, so that a job that only waits for its disk is not taken for one that was being made. */
+async function roomFor({ images }: TripParts, passengers: readonly Passenger[]): Promise<void> {
+  for (const { job } of passengers) await images.requireRoom(job.target);
 }
 
 /** Settles those whose picture is on disk already: a batch was cut off between its pictures and its transaction. */
-async function withoutFinished(parts: TripParts, jobs: readonly Job[]): Promise<readonly Job[]> {
-  const found = await Promise.all(jobs.map((job) => parts.images.find(job.target, job.id)));
-  for (const [at, job] of jobs.entries()) {
+async function withoutFinished(parts: TripParts, riding: readonly Passenger[]): Promise<readonly Passenger[]> {
+  const found = await Promise.all(riding.map(({ job }) => parts.images.find(job.target, job.id)));
+  for (const [at, { job }] of riding.entries()) {
     const picture = found[at];
-    if (picture !== undefined) await parts.store.settle(adoptionOf(job, picture, parts.clock.now()));
+    if (picture === undefined) continue;
+    await parts.disk.untilTaken(() => parts.store.settle(adoptionOf(job, picture, parts.clock.now())));
   }
-  return jobs.filter((_, at) => found[at] === undefined);
+  return riding.filter((_, at) => found[at] === undefined);
 }
 
-async function makeAndSettle(parts: TripParts, hand: JobsInHand): Promise<readonly Outcome[]> {
-  const jobs = await Promise.all(
-    hand.jobs.map(async (job) => ({ ...job, temporary: await parts.images.prepare(job.target, job.id) })),
-  );
-  const batch: Batch = { ...hand, jobs };
-  const { onProgress } = parts;
-  const result = await parts.provider.make(batch, onProgress === undefined ? {} : { onProgress });
-  const receipts = receiptsFor(batch, result, parts.prices, parts.provider.name);
+async function makeAndSettle(parts: TripParts, hand: PassengersInHand): Promise<readonly Outcome[]> {
+  const { id, key, device, passengers } = hand;
+  const { images, disk, prices, provider } = parts;
+  const prepare = ({ job }: Passenger) => disk.untilTaken(() => images.prepare(job.target, job.id));
+  const jobs = await Promise.all(passengers.map(async (one) => ({ ...one.job, temporary: await prepare(one) })));
+  const batch: Batch = { id, key, device, jobs, safe: passengers.some(({ marks }) => marks.blacks > 0) };
+  const result = await makeWithin(parts, batch, passengers);
+  const receipts = receiptsFor(batch, result, prices, provider.name);
   parts.fault('receipt_computed');
   const outcomes = await Promise.all(
-    jobs.map((job, at) => outcomeOf(parts, job, result.answers[at], receipts.get(job.id))),
+    batch.jobs.map((job, at) => {
+      const marks = passengers[at]?.marks;
+      if (marks === undefined) throw new RangeError(`batch ${id} has more jobs than passengers`);
+      return outcomeOf(parts, { job, marks, answer: result.answers[at], receipt: receipts.get(job.id) });
+    }),
   );
-  await parts.images.syncFolders(outcomes.flatMap((outcome) => (outcome.state === 'done' ? [outcome.path] : [])));
+  const paths = outcomes.flatMap((outcome) => (outcome.state === 'done' ? [outcome.path] : []));
+  await disk.untilTaken(() => images.syncFolders(paths));
   parts.fault('batch_finished');
-  await parts.store.settle(
-    settlementOf({ batch, result, receipts, outcomes, prices: parts.prices, at: parts.clock.now() }),
-  );
+  const settlement = settlementOf({ batch, result, receipts, outcomes, prices, at: parts.clock.now() });
+  await disk.untilTaken(() => parts.store.settle(settlement));
   parts.fault('transaction_committed');
   return outcomes;
 }
 
-/** A picture that could not be put on disk is no failed attempt. */
-function tripOf(outcome: Outcome): Error | undefined {
-  if (outcome.state !== 'queued') return undefined;
-  return fatalIn(outcome) === undefined ? outcome.error : new HandedBack();
-}
-
-function isDeath(outcome: Outcome): boolean {
-  return outcome.state !== 'done' && outcome.error.code === 'worker_died';
-}
-
-function fatalIn(outcome: Outcome): AppError | undefined {
-  return outcome.state === 'queued' && outcome.error instanceof StorageError ? outcome.error : undefined;
-}
-
-/** What became of one job: settled, or on its way back to the queue with the reason. */
-type Outcome =
-  | { readonly id: string; readonly state: 'done'; readonly path: string }
-  | {
-      readonly id: string;
-      readonly state: 'failed';
-      readonly error: { readonly code: string; readonly message: string };
-    }
-  | { readonly id: string; readonly state: 'queued'; readonly error: AppError };
-
-async function outcomeOf(
-  parts: TripParts,
-  job: Batch['jobs'][number],
-  answer: Made | Failure | undefined,
-  receipt: Receipt | undefined,
-): Promise<Outcome> {
-  if (answer === undefined || receipt === undefined) {
-    return failed(job, { code: 'internal', message: `the provider gave no answer for ${job.id}`, retryable: false });
-  }
-  if (answer.kind === 'failure') {
-    await parts.images.discard(job.temporary);
-    return DISK_TROUBLE.has(answer.code)
-      ? atTheDisk(job, new StorageError(answer.message, answer))
-      : failed(job, answer);
-  }
+/** Gives up what is still open when its time is over, which begins once the model is loaded. */
+async function makeWithin(parts: TripParts, batch: Batch, passengers: readonly Passenger[]): Promise<BatchResult> {
+  const { clock, jobLimit, provider, onProgress } = parts;
+  let stopTimer: (() => void) | null = null;
+  const timeOut = () => {
+    const reason = givingUp('timed_out', `it was not finished after ${(jobLimit ?? 0) / 1000} s (limits.job_seconds)`);
+    for (const { giveUp } of passengers) giveUp.abort(reason);
+  };
   try {
-    const metadata = metadataOf(parts, job, receipt);
-    const { target, format, sidecar } = job;
-    const path = await parts.images.finish({ temporary: answer.temporary, target, format, sidecar }, metadata);
-    return { id: job.id, state: 'done', path };
-  } catch (error) {
-    if (!(error instanceof StorageError)) throw error;
-    await parts.images.discard(job.temporary);
-    if (error.code === 'image_broken')
-      return failed(job, { code: error.code, message: error.message, retryable: true });
-    return atTheDisk(job, error);
+    return await provider.make(batch, {
+      givenUp: new Map(passengers.map(({ job, giveUp }) => [job.id, giveUp.signal])),
+      onProgress: (progress) => {
+        if (jobLimit !== null && !LOADING.has(progress.phase)) stopTimer ??= clock.after(jobLimit, timeOut);
+        onProgress?.(progress);
+      },
+    });
+  } finally {
+    (stopTimer as (() => void) | null)?.();
   }
+}
+
+const LOADING: ReadonlySet<Progress['phase']> = new Set(['import', 'load', 'compile']);
+
+function tellTrouble(parts: TripParts, outcomes: readonly Outcome[]): void {
+  const again = outcomes.filter((outcome) => outcome.state === 'queued' && outcome.wasted === 'failed');
+  const [first] = again;
+  if (first === undefined || first.state !== 'queued') return;
+  const message = first.answer.message;
+  parts.onTrouble(`${again.length} of ${outcomes.length} jobs of a batch are tried again: ${message}`);
 }
 
 /** Codes by which a provider says that a picture could not be written. */
 const DISK_TROUBLE: ReadonlySet<string> = new Set(['disk_full', 'not_writable']);
 
-/** Not the job's fault: it waits for a disk that takes it. */
-function atTheDisk(job: Job, error: StorageError): Outcome {
-  return { id: job.id, state: 'queued', error };
+/** Pictures that could not be written are made again, when the disk takes them. */
+async function afterDiskTrouble(
+  { disk, images }: TripParts,
+  passengers: readonly Passenger[],
+  outcomes: readonly Outcome[],
+): Promise<void> {
+  const at = outcomes.findIndex((one) => one.state === 'queued' && DISK_TROUBLE.has(one.answer.code));
+  const outcome = outcomes[at];
+  const target = passengers[at]?.job.target;
+  if (outcome === undefined || outcome.state === 'done' || target === undefined) {
+    if (outcomes.some(({ state }) => state === 'done')) disk.took();
+    return;
+  }
+  await disk.spoilt(outcome.answer.message, () => images.requireRoom(target));
 }
 
-function failed(job: Job, failure: Pick<Failure, 'code' | 'message' | 'retryable'>): Outcome {
-  const { code, message, retryable } = failure;
-  if (retryable && job.attempt + 1 < ATTEMPTS)
-    return { id: job.id, state: 'queued', error: new AppError(message, { code, retryable }) };
-  return { id: job.id, state: 'failed', error: { code, message } };
-}
-
-function metadataOf(parts: TripParts, job: Job, receipt: Receipt): ImageMetadata {
-  const { request } = job;
-  const core = {
-    v: 1,
-    job: job.id,
-    run: job.runId,
-    request_key: requestKey(request),
-    receipt,
-    software: parts.software,
-  } as const;
-  if (!parts.texts.prompt) return { parameters: null, kilnwatt: core };
-  const text = { version: parts.software, modelName: request.model, ...(parts.texts.cost ? { cost: receipt } : {}) };
-  return { parameters: parametersText(request, text), kilnwatt: { ...core, request } };
+function tripOf(outcome: Outcome): Error | undefined {
+  return outcome.state === 'queued' ? new HandedBack({ behind: isSuspect(outcome.marks) }) : undefined;
 }

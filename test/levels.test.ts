@@ -10,14 +10,20 @@ const LEVELS: readonly (readonly string[])[] = [
   ['ports', 'config'],
   ['process'],
   ['pipeline', 'worker'],
-  ['queue', 'store', 'model', 'cache', 'images', 'provider', 'telemetry'],
+  ['queue', 'store', 'model', 'cache', 'images', 'provider', 'telemetry', 'notify'],
   ['bench', 'http'],
   ['cli'],
   ['main'],
 ];
 
 /** Files beside a room's own that belong to it; `config-file.ts` belongs to `config` by its name. */
-const PARTS: Readonly<Record<string, string>> = { submission: 'pipeline', recovery: 'pipeline', trip: 'pipeline' };
+const PARTS: Readonly<Record<string, string>> = {
+  submission: 'pipeline',
+  recovery: 'pipeline',
+  trip: 'pipeline',
+  gate: 'pipeline',
+  kiln: 'pipeline',
+};
 
 /** What may be named in one room only. */
 const OUTSIDE: Readonly<Record<string, readonly string[]>> = {
@@ -123,7 +129,8 @@ function codeOf(text: string): string {
 
 function roomOf(file: string): string {
   const [first = ''] = file.replace(/\.ts$/, '').split('/');
-  return PARTS[first] ?? first.replace(/-.*/, '');
+  const stem = first.replace(/-.*/, '');
+  return PARTS[stem] ?? stem;
 }
 
 function isAllowed(one: Import): boolean {

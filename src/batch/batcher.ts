@@ -10,10 +10,16 @@ export interface Timer {
 export interface BatcherOptions<Item> {
   readonly timer: Timer;
   readonly devices: readonly string[];
+  /** Items of one key share batches, and so agree in model and rank. */
   keyOf(item: Item): string;
   modelOf(item: Item): string;
-  limit(key: string, device: string): number;
+  /** Lower goes first. */
+  rankOf(item: Item): number;
+  /** How many items like this one a batch holds at most. */
+  limit(item: Item, device: string): number;
   resident(device: string): string | null;
+  /** How long a free device is not to be given a batch: 0 for one that takes it now, infinite until the next `look`. */
+  closedFor(device: string): Millis;
   /**
    * Works one batch off. Resolves with one answer an item, in order: undefined for settled, or the
    * error that this item's promise is to reject with. A rejection is the answer of every item.
@@ -27,6 +33,12 @@ export interface BatcherOptions<Item> {
   readonly lingerUnloaded?: Millis;
   /** How long a job waits at least before it goes first, whatever model it needs; longer where batches take long. */
   readonly patience?: Millis;
+}
+
+interface LaneOf<Item> {
+  readonly model: string;
+  readonly rank: number;
+  readonly waiting: Waiting<Item>[];
 }
 
 interface Waiting<Item> {
@@ -48,7 +60,7 @@ const PATIENCE_IN_BATCHES = 8;
  */
 export class Batcher<Item> {
   readonly #options: BatcherOptions<Item>;
-  readonly #lanes = new Map<string, { readonly model: string; readonly waiting: Waiting<Item>[] }>();
+  readonly #lanes = new Map<string, LaneOf<Item>>();
   /** Devices without a batch, with the time until which each waits for more company. */
   readonly #free = new Map<string, Millis>();
   /** How long the last batch of each device took, with the load that it may have needed. */
@@ -81,6 +93,11 @@ export class Batcher<Item> {
     });
   }
 
+  /** To be called when a device may have been opened. */
+  look(): void {
+    this.#pump();
+  }
+
   /** Rejects everything that no device has begun; what runs goes on. */
   release(reason: Error): number {
     const waiting = [...this.#lanes.values()].flatMap((lane) => lane.waiting.splice(0));
@@ -90,9 +107,10 @@ export class Batcher<Item> {
     return waiting.length;
   }
 
-  #laneOf(item: Item): { readonly model: string; readonly waiting: Waiting<Item>[] } {
-    const key = this.#options.keyOf(item);
-    const lane = this.#lanes.get(key) ?? { model: this.#options.modelOf(item), waiting: [] };
+  #laneOf(item: Item): LaneOf<Item> {
+    const { keyOf, modelOf, rankOf } = this.#options;
+    const key = keyOf(item);
+    const lane = this.#lanes.get(key) ?? { model: modelOf(item), rank: rankOf(item), waiting: [] };
     this.#lanes.set(key, lane);
     return lane;
   }
@@ -121,11 +139,11 @@ export class Batcher<Item> {
     const now = this.#options.timer.monotonic();
     const refilled = this.#inside >= this.#window;
     for (const [device, until] of [...this.#free]) {
-      if (until > now && !refilled) continue;
+      if ((until > now && !refilled) || this.#options.closedFor(device) > 0) continue;
       const chosen = pick(this.#view(), {
         now,
         resident: this.#options.resident(device),
-        limit: (key) => this.#options.limit(key, device),
+        limit: (key) => this.#limit(key, device),
         patience: this.#patienceOf(device),
       });
       if (chosen === null) this.#free.set(device, Number.NEGATIVE_INFINITY);
@@ -137,9 +155,15 @@ export class Batcher<Item> {
   #view(): Lane[] {
     return [...this.#lanes].map(([key, lane]) => ({
       key,
+      rank: lane.rank,
       model: lane.model,
       since: lane.waiting.map((entry) => entry.since),
     }));
+  }
+
+  #limit(key: string, device: string): number {
+    const head = this.#lanes.get(key)?.waiting[0];
+    return head === undefined ? 1 : this.#options.limit(head.item, device);
   }
 
   #dispatch(key: string, count: number, device: string): void {
@@ -177,9 +201,9 @@ export class Batcher<Item> {
   #wakeLater(now: Millis): void {
     this.#cancelTimer?.();
     this.#cancelTimer = null;
-    const next = Math.min(...[...this.#free.values()].filter((until) => until > now));
-    if (next !== Number.POSITIVE_INFINITY)
-      this.#cancelTimer = this.#options.timer.after(next - now, () => this.#pump());
+    const waits = [...this.#free].map(([device, until]) => Math.max(until - now, this.#options.closedFor(device)));
+    const next = Math.min(...waits.filter((wait) => wait > 0));
+    if (next !== Number.POSITIVE_INFINITY) this.#cancelTimer = this.#options.timer.after(next, () => this.#pump());
   }
 
   #resize(): void {
@@ -191,12 +215,8 @@ export class Batcher<Item> {
 
   #wantedWindow(): number {
     const keys = [...this.#lanes.keys()];
-    const limits = this.#options.devices.map((device) =>
-      Math.max(1, ...keys.map((key) => this.#options.limit(key, device))),
-    );
-    const limitsAtLeast =
-      keys.length > 0 ? limits : this.#options.devices.map((device) => this.#options.limit('', device));
-    return windowFor(limitsAtLeast, keys.length);
+    const limits = this.#options.devices.map((device) => Math.max(1, ...keys.map((key) => this.#limit(key, device))));
+    return windowFor(limits, keys.length);
   }
 
   #patienceOf(device: string): Millis {

@@ -1,10 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Request } from '../job/request.ts';
 
-/**
- * What jobs must agree on to share GPU passes. Prompt, negative prompt and seed are free. It begins with the name of
- * the preset, so that a provider can tell the limit of a batch from its key.
- */
+/** What jobs must agree on to share GPU passes. Prompt, negative prompt and seed are free. */
 export function batchKey(job: { readonly request: Request; readonly preset: string; readonly format: string }): string {
   const r = job.request;
   const shared = [
@@ -24,5 +21,5 @@ export function batchKey(job: { readonly request: Request; readonly preset: stri
     r.strength,
     job.format,
   ];
-  return `${job.preset}:${createHash('sha256').update(JSON.stringify(shared)).digest('hex').slice(0, 16)}`;
+  return createHash('sha256').update(JSON.stringify(shared)).digest('hex').slice(0, 16);
 }

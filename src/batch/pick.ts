@@ -3,6 +3,8 @@ import type { Millis } from '../units.ts';
 /** Jobs of one batch key that wait to travel, oldest first. */
 export interface Lane {
   readonly key: string;
+  /** Lower goes first: interactive before bulk, and in each the clean before the suspects. */
+  readonly rank: number;
   /** Content hash of the model that these jobs need. */
   readonly model: string;
   /** When each waiting job came into the window, oldest first. */
@@ -24,12 +26,13 @@ export interface PickRules {
 }
 
 /**
- * Who travels next: the oldest full lane of the resident model, else its oldest lane, else the same
- * among all lanes. No lane starves: one whose head waited beyond `patience` comes before all others.
- * Pure; null when nobody waits.
+ * Who travels next, among the lanes of the lowest rank: the oldest full lane of the resident model, else its oldest
+ * lane, else the same among all of them. None of them starves: one whose head waited beyond `patience` comes before all
+ * others. Pure; null when nobody waits.
  */
 export function pick(lanes: readonly Lane[], rules: PickRules): Pick | null {
-  const waiting = lanes.filter((lane) => lane.since.length > 0);
+  const first = Math.min(...lanes.filter((lane) => lane.since.length > 0).map((lane) => lane.rank));
+  const waiting = lanes.filter((lane) => lane.since.length > 0 && lane.rank === first);
   const starved = waiting.filter((lane) => rules.now - headOf(lane) > rules.patience);
   const resident = waiting.filter((lane) => lane.model === rules.resident);
   const candidates = starved.length > 0 ? starved : resident.length > 0 ? resident : waiting;

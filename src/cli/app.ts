@@ -1,6 +1,17 @@
 import type { LoadedConfig } from '../config.ts';
 import type { AppError } from '../errors.ts';
-import type { Checked, Clock, ContactSheets, ImageStore, ModelRegistry, Provider, Queue, Store } from '../ports.ts';
+import type {
+  Checked,
+  Clock,
+  ContactSheets,
+  ImageStore,
+  ModelRegistry,
+  Notifier,
+  Provider,
+  Queue,
+  Store,
+} from '../ports.ts';
+import type { Millis } from '../units.ts';
 import type { Io } from './io.ts';
 
 /** Ctrl-C, and the other signals that ask a program to stop. */
@@ -19,6 +30,8 @@ export interface App {
   readonly launch: string;
   /** Program and version, as pictures name it. */
   readonly software: string;
+  /** The words that start this program, up to the name of a command; the first is an absolute path. */
+  readonly command: readonly string[];
   readonly models: ModelRegistry;
   readonly images: ImageStore;
   readonly contactSheets: ContactSheets;
@@ -37,6 +50,10 @@ export interface App {
   /** Something that the work cannot go on without has been lost for good, after it had come up. */
   readonly broken: AppError | null;
   provider(): Promise<Provider>;
+  /** As the configuration says; with a command of the user's that is told too. */
+  notifier(command: string | null): Notifier;
+  /** How long a device is not to be used now, by its hours in the configuration; 0 while it may be. */
+  restsFor(device: string): Millis;
   /** Everything that `doctor` asks. */
   checked(): Promise<readonly Checked[]>;
   /** May be called twice. */

@@ -1,9 +1,10 @@
 import pc from 'picocolors';
 import type { Config, LoadedConfig } from '../config.ts';
 import { configJsonSchema, SETTINGS } from '../config-schema.ts';
+import { withoutSecret } from '../config-secret.ts';
 import type { Io } from './io.ts';
 
-/** Every setting with its value and where it comes from. Passwords are not shown. */
+/** Every setting with its value and where it comes from. Passwords and tokens are not shown. */
 export function configShow(
   { config, origins }: LoadedConfig,
   io: Io,
@@ -11,7 +12,7 @@ export function configShow(
 ): void {
   const rows = [...SETTINGS.keys()].map((path) => ({
     path,
-    value: shown(valueAt(config, path)),
+    value: withoutSecret(path, valueAt(config, path)),
     origin: origins[path] ?? 'default',
   }));
   if (json) {
@@ -38,22 +39,11 @@ export function configSchema(io: Io): void {
 }
 
 /** The configuration has the shape of the settings, in camel case. */
-function valueAt(config: Config, path: string): unknown {
+export function valueAt(config: Config, path: string): unknown {
   return path.split('.').reduce<unknown>((holder, name) => {
     const camel = name.replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
     return holder !== null && typeof holder === 'object'
       ? Object.entries(holder).find(([key]) => key === camel)?.[1]
       : undefined;
   }, config);
-}
-
-/** A URL keeps all but its passwords, which may stand before the host or after `?`. */
-function shown(value: unknown): unknown {
-  if (typeof value !== 'string' || !value.includes('://') || !URL.canParse(value)) return value;
-  const url = new URL(value);
-  const secret = [...url.searchParams.keys()].filter((name) => /pass|token|secret/i.test(name));
-  if (url.password === '' && secret.length === 0) return value;
-  if (url.password !== '') url.password = '***';
-  for (const name of secret) url.searchParams.set(name, '***');
-  return url.href;
 }

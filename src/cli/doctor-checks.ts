@@ -1,5 +1,6 @@
 import { totalmem } from 'node:os';
 import type { LoadedConfig } from '../config.ts';
+import { isSecret } from '../config-secret.ts';
 import type { Check } from '../ports.ts';
 import { programRunner } from '../process/program.ts';
 import { hostChecks } from '../telemetry/host.ts';
@@ -36,16 +37,21 @@ function filesCheck({ files }: LoadedConfig): Check {
   return { name: 'config', status: 'ok', detail };
 }
 
-/** A password in a file that others may read. */
+/** A password or a token in a file that others may read. */
 function secretChecks({ files }: LoadedConfig): Check[] {
   return files
-    .filter(({ shared, values }) => shared && hasPassword(values.get('redis_url')?.value))
+    .filter(({ shared, values }) => shared && [...values].some(([path, { value }]) => mayHoldSecret(path, value)))
     .map(({ path }) => ({
       name: 'config',
       status: 'warn',
-      detail: `${path} holds a password and can be read by others`,
+      detail: `${path} may hold a secret and can be read by others`,
       mend: `chmod 600 ${path}`,
     }));
+}
+
+/** An address without a password is shown to anyone; that of a notice has its token anywhere. */
+function mayHoldSecret(path: string, value: unknown): boolean {
+  return path === 'redis_url' ? hasPassword(value) : isSecret(path) && value !== null;
 }
 
 function hasPassword(url: unknown): boolean {

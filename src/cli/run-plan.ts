@@ -7,7 +7,7 @@ import type { App, Interrupts } from './app.ts';
 import { refuseSheetOver } from './contact-sheet.ts';
 import { EXIT } from './exit.ts';
 import { counted } from './figures.ts';
-import { failureOf, imageOf, jobOf, type Reporter } from './run-events.ts';
+import { failureOf, imageOf, jobOf, type Reporter, type RunStarted } from './run-events.ts';
 import type { Session } from './session.ts';
 
 export interface RunSessionOptions {
@@ -18,6 +18,8 @@ export interface RunSessionOptions {
   readonly dryRun: boolean;
   /** Absolute path of a PNG; null: none is asked for. */
   readonly contactSheet: string | null;
+  /** Told of the run's notices, beside the notifier of the configuration; null: none. */
+  readonly onDone: string | null;
   readonly interrupts: Interrupts;
 }
 
@@ -72,21 +74,25 @@ export function heldBy({ launch }: App, { run }: PlannedRun): Pick<RunRow, 'id' 
 }
 
 export function announce(app: App, planned: PlannedRun, reporter: Reporter): void {
-  const { run, plan, jobs } = planned;
+  const { jobs } = planned;
   const unasked = app.loaded.origins.model === 'default';
   if (unasked && jobs.some(({ request }) => request.model === MODEL_IN_THE_BOX)) reporter.note(DRAWS_SHAPES);
-  reporter.event({
+  reporter.event(startedOf(planned));
+}
+
+export function startedOf({ run, plan, existing, total, jobs, folder }: PlannedRun): RunStarted {
+  return {
     event: 'run',
     run: run.id,
     name: run.name,
-    resumed: planned.existing !== null,
-    jobs: planned.total,
-    to_make: planned.jobs.length,
+    resumed: existing !== null,
+    jobs: total,
+    to_make: jobs.length,
     cached: plan.done.length,
     failed: plan.failed.length,
     removed: plan.removed.length,
-    out_dir: planned.folder,
-  });
+    out_dir: folder,
+  };
 }
 
 const DRAWS_SHAPES = `The model in the box, ${MODEL_IN_THE_BOX}, draws shapes in ten colours and nothing else; --model names another.`;
@@ -107,8 +113,7 @@ export async function reportEarlier(app: App, planned: PlannedRun, reporter: Rep
 }
 
 /** Looks before anything is queued: a disk that is full, or a folder that may not be written to. */
-async function requireRoom(app: App, [first]: readonly Job[]): Promise<void> {
+export async function requireRoom(app: App, [first]: readonly Job[]): Promise<void> {
   if (first === undefined) return;
-  const { target, id } = first;
-  await app.images.discard(await app.images.prepare(target, id));
+  await app.images.requireRoom(first.target);
 }

@@ -1,7 +1,7 @@
 import type { Prices } from '../cost/receipt.ts';
-import { type AppError, UnavailableError } from '../errors.ts';
+import { type AppError, StorageError, UnavailableError } from '../errors.ts';
 import { submit, type Working, work } from '../pipeline.ts';
-import type { Job, Progress, Queue, RunRow } from '../ports.ts';
+import type { Job, Pause, Progress, Queue, RunRow } from '../ports.ts';
 import { pause } from '../process/clock.ts';
 import { addMissing, interruptRun, reconcileQueue, recover } from '../recovery.ts';
 import type { PlannedRun } from '../submission.ts';
@@ -15,6 +15,11 @@ export interface SessionOptions {
   onProgress(progress: Progress): void;
   /** A sentence that the user should read. */
   onNote(text: string): void;
+  /** Nothing is made until the user, or the clock, says so. */
+  onPaused(pause: Pause): void;
+  onResumed(): void;
+  /** Works off every run, and not only its own and those of attached clients. */
+  readonly serves?: boolean;
 }
 
 /**
@@ -30,6 +35,11 @@ export class Session {
   #cutOff: readonly RunRow[] = [];
   /** At the last look nothing was being made. */
   #wasIdle = false;
+  /** What others wrote up to here has been heeded. */
+  #heeded = 0;
+  #pause: Pause | null = null;
+  /** Jobs were submitted that are not in the queue yet. */
+  #unsent = false;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -58,8 +68,10 @@ export class Session {
     this.#recovered = true;
     // A queue reached as a client was the last owner's.
     this.#queue = null;
-    const { clock, images, isAlive } = app;
-    const recovered = await recover({ clock, images, isAlive, store: await app.store() });
+    const { clock, images, isAlive, launch } = app;
+    const store = await app.store();
+    await store.setOwner({ launch, serves: this.#serves });
+    const recovered = await recover({ clock, images, isAlive, store });
     this.#cutOff = recovered.interrupted;
     if (recovered.adopted > 0)
       onNote(`taken into the ledger: ${counted(recovered.adopted, 'finished picture')} of a cut-off run`);
@@ -79,6 +91,7 @@ export class Session {
       {
         store: await app.store(),
         launch: app.launch,
+        served: await this.isServed(),
         enqueue: (jobs) => this.#enqueue(jobs),
         fault: (point) => app.fault(point),
       },
@@ -87,11 +100,41 @@ export class Session {
     await this.takeOver();
   }
 
+  /** Whether another process works off every run of this data folder. */
+  async isServed(): Promise<boolean> {
+    const { app } = this.#options;
+    const owner = await (await app.store()).owner();
+    return owner?.serves === true && owner.launch !== app.launch && app.isAlive(owner.launch);
+  }
+
   /** Begins to work if this process is the owner, for example because the last one has left. */
   async takeOver(): Promise<void> {
     if (this.works || !(await this.enter())) return;
     const queue = await this.#reachQueue();
+    const news = await (await this.#options.app.store()).news(Number.MAX_SAFE_INTEGER);
+    this.#heeded = news.sequence;
     this.#working = await this.#work(queue);
+    this.#heedPause(this.#working, news.pause);
+  }
+
+  /** One quick look at what others wrote for whoever works: what is cancelled, submitted, paused. Several times a second. */
+  async attend(): Promise<void> {
+    const working = this.#working;
+    if (working === null) return;
+    try {
+      const store = await this.#options.app.store();
+      const news = await store.news(this.#heeded);
+      this.#heeded = news.sequence;
+      working.withdraw(news.withdrawn);
+      if (this.#heedPause(working, news.pause)) await store.setPause(null);
+      if (news.withdrawn.length > 0) await this.#queue?.remove(news.withdrawn);
+      this.#unsent ||= news.submitted && this.#serves;
+      if (this.#unsent) await this.#send();
+    } catch (error) {
+      // A disk or a server that is away is waited for where it is needed; the next look finds the same.
+      if (!(error instanceof UnavailableError || error instanceof StorageError)) throw error;
+    }
+    working.look();
   }
 
   /**
@@ -103,11 +146,9 @@ export class Session {
     const idle = !this.#working.busy;
     const looksAgain = idle && this.#wasIdle;
     this.#wasIdle = idle;
-    const { app, onNote } = this.#options;
     if (!looksAgain || this.#queue === null) return;
     try {
-      const added = await addMissing({ store: await app.store(), queue: this.#queue, isAlive: app.isAlive });
-      if (added > 0) onNote(`The queue had lost ${counted(added, 'job')}; back from the database.`);
+      await this.#send();
     } catch (error) {
       // Without its server there is nothing to look after; the worker waits for it.
       if (!(error instanceof UnavailableError)) throw error;
@@ -120,12 +161,44 @@ export class Session {
     await this.#working.stop();
     const { app } = this.#options;
     const open = await (await app.store()).openRuns();
-    for (const run of open) if (!app.isAlive(run.launch)) await this.interrupt(run);
+    for (const run of open) if (!run.served && !app.isAlive(run.launch)) await this.interrupt(run);
   }
 
   /** Takes what is left of a run out of store and queue, if that launch still holds it. */
   async interrupt(run: Pick<RunRow, 'id' | 'launch'>): Promise<number> {
     return interruptRun({ store: await this.#options.app.store(), queue: this.#queue }, run);
+  }
+
+  get #serves(): boolean {
+    return this.#options.serves === true;
+  }
+
+  /** Puts what the store calls open into the queue. */
+  async #send(): Promise<void> {
+    const { app, onNote } = this.#options;
+    if (this.#queue === null) return;
+    const { isAlive } = app;
+    const lost = await addMissing({ store: await app.store(), queue: this.#queue, isAlive, serves: this.#serves });
+    this.#unsent = false;
+    if (lost > 0) onNote(`The queue had lost ${counted(lost, 'job')}; back from the database.`);
+  }
+
+  /** Returns whether the pause has run out. */
+  #heedPause(working: Working, pause: Pause | null): boolean {
+    const { app, onNote, onPaused, onResumed } = this.#options;
+    const over = pause?.until != null && app.clock.now() >= pause.until;
+    const wanted = over ? null : pause;
+    if (JSON.stringify(wanted) === JSON.stringify(this.#pause)) return over;
+    this.#pause = wanted;
+    if (wanted === null) {
+      working.resume();
+      onNote('Going on.');
+      onResumed();
+    } else {
+      working.pause({ now: wanted.now });
+      onPaused(wanted);
+    }
+    return over;
   }
 
   async #enqueue(jobs: readonly Job[]): Promise<void> {
@@ -142,7 +215,7 @@ export class Session {
     const owner = await this.enter();
     const queue = await app.queue(owner ? 'owner' : 'client');
     if (owner) {
-      await reconcileQueue({ queue, isAlive: app.isAlive, store: await app.store() });
+      await reconcileQueue({ queue, isAlive: app.isAlive, serves: this.#serves, store: await app.store() });
     }
     this.#queue = queue;
     return queue;
@@ -174,6 +247,7 @@ export class Session {
   async #work(queue: Queue): Promise<Working> {
     const { app, prices, onProgress, onNote } = this.#options;
     const { clock, images, launch, software } = app;
+    const { limits } = app.loaded.config;
     return work({
       clock,
       images,
@@ -188,8 +262,13 @@ export class Session {
       onFatal: (error) => {
         this.#fatal ??= error;
       },
+      jobLimit: limits.jobSeconds === null ? null : limits.jobSeconds * 1000,
+      stopLimit: limits.stopSeconds * 1000,
+      restsFor: (device) => app.restsFor(device),
+      onHeld: (_run, reason) => onNote(`The run is held: ${reason}.`),
       onProgress,
       onTrouble: onNote,
+      onNote,
     });
   }
 }

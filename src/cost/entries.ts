@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Batch, BatchResult, Entry, Receipt, Settlement } from '../ports.ts';
+import type { Batch, BatchResult, Entry, Marks, Receipt, Settlement } from '../ports.ts';
 import type { EpochMillis } from '../units.ts';
 import { overheadReceipt, type Prices } from './receipt.ts';
 
@@ -16,15 +16,17 @@ export function entryId(batch: string, job: string | null, kind: string): string
     .slice(0, 32);
 }
 
-/** What became of each job of a batch. */
+/** What became of each job of a batch; `wasted` is what the share of one without a picture is booked as. */
 export type Outcome =
   | { readonly id: string; readonly state: 'done'; readonly path: string }
-  | {
-      readonly id: string;
-      readonly state: 'failed';
-      readonly error: { readonly code: string; readonly message: string };
-    }
-  | { readonly id: string; readonly state: 'queued' };
+  | (Wasted & { readonly state: 'failed'; readonly error: { readonly code: string; readonly message: string } })
+  | (Wasted & { readonly state: 'queued'; readonly marks: Marks })
+  | (Wasted & { readonly state: 'withdrawn' });
+
+interface Wasted {
+  readonly id: string;
+  readonly wasted: 'failed' | 'cancelled';
+}
 
 export interface SettlementParts {
   readonly batch: Batch;
@@ -38,7 +40,8 @@ export interface SettlementParts {
 
 /**
  * All that one batch leaves behind, for one transaction: a picture's receipt is `active`; a share that
- * ended in no picture is overhead `failed`, also where the job gets another try; loads are overhead `load`.
+ * ended in no picture is overhead `failed`, also where the job gets another try, or `cancelled` where somebody did not
+ * want it; loads are overhead `load`.
  */
 export function settlementOf(parts: SettlementParts): Settlement {
   const { batch, outcomes, at } = parts;
@@ -46,7 +49,7 @@ export function settlementOf(parts: SettlementParts): Settlement {
     batchId: batch.id,
     at,
     entries: [...outcomes.flatMap((outcome) => entryOf(parts, outcome)), ...loadsOf(parts)],
-    jobs: outcomes.map(stateOf),
+    jobs: outcomes.flatMap(stateOf),
   };
 }
 
@@ -54,13 +57,13 @@ function entryOf({ batch, receipts, at }: SettlementParts, outcome: Outcome): re
   const receipt = receipts.get(outcome.id);
   const job = batch.jobs.find((candidate) => candidate.id === outcome.id);
   if (receipt === undefined || job === undefined) return [];
-  const made = outcome.state === 'done';
+  const cause = outcome.state === 'done' ? null : outcome.wasted;
   return [
     {
-      id: entryId(batch.id, job.id, made ? 'active' : 'failed'),
+      id: entryId(batch.id, job.id, cause ?? 'active'),
       at,
-      kind: made ? 'active' : 'overhead',
-      cause: made ? null : 'failed',
+      kind: cause === null ? 'active' : 'overhead',
+      cause,
       runId: job.runId,
       jobId: job.id,
       batchId: batch.id,
@@ -90,10 +93,10 @@ function loadsOf({ batch, result, receipts, prices, at }: SettlementParts): read
   });
 }
 
-/** Nothing else of an outcome reaches the store. */
-function stateOf(outcome: Outcome): Settlement['jobs'][number] {
+/** Nothing else of an outcome reaches the store, which knows already what was withdrawn. */
+function stateOf(outcome: Outcome): Settlement['jobs'] {
   const { id, state } = outcome;
-  if (state === 'done') return { id, state, path: outcome.path };
-  if (state === 'failed') return { id, state, error: { code: outcome.error.code, message: outcome.error.message } };
-  return { id, state };
+  if (state === 'done') return [{ id, state, path: outcome.path }];
+  if (state === 'failed') return [{ id, state, error: { code: outcome.error.code, message: outcome.error.message } }];
+  return state === 'queued' ? [{ id, state, marks: outcome.marks }] : [];
 }

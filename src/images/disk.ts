@@ -3,7 +3,7 @@ import { dirname, join, resolve } from 'node:path';
 import { sentenceOf } from '../errors.ts';
 import type { Check, ImageMetadata, ImageStore } from '../ports.ts';
 import type { Bytes } from '../units.ts';
-import { brokenImage, diskFull, mendOf, orMissing, storageFailure } from './failure.ts';
+import { brokenImage, diskFull, folderGone, mendOf, orMissing, storageFailure } from './failure.ts';
 import { folderOf, makeFolder, requireWritable } from './folder.ts';
 import { embedMetadata, readMetadata } from './metadata.ts';
 import { type Link, numbered, placeFile, syncFolder } from './place.ts';
@@ -40,6 +40,9 @@ export class DiskImages implements ImageStore {
   /** Which job the file at a taken name belongs to; null for a file that is not ours. */
   readonly #owners = new Map<string, string | null>();
 
+  /** Folders that were there. */
+  readonly #folders = new Set<string>();
+
   constructor(options: DiskImagesOptions = {}) {
     this.#options = options;
   }
@@ -47,12 +50,18 @@ export class DiskImages implements ImageStore {
   async prepare(target: string, jobId: string): Promise<string> {
     const folder = dirname(target);
     return orFailure(folder, async () => {
-      await makeFolder(folder);
-      const { bavail, bsize } = await statfs(folder);
-      if (bavail * bsize < (this.#options.reserveBytes ?? RESERVE)) throw diskFull(folder);
+      await this.#enter(folder);
       const temporary = temporaryOf(target, jobId);
       await this.discard(temporary);
       return temporary;
+    });
+  }
+
+  async requireRoom(target: string): Promise<void> {
+    const folder = dirname(target);
+    await orFailure(folder, async () => {
+      await this.#enter(folder);
+      await requireWritable(folder);
     });
   }
 
@@ -112,6 +121,18 @@ export class DiskImages implements ImageStore {
     } catch (error) {
       return [{ name: 'pictures', status: 'fail', detail: `${folder}: ${sentenceOf(error)}`, mend: mendOf(error) }];
     }
+  }
+
+  /**
+   * Makes the folder, once: one that is gone later was thrown away, or its disk was, and what is made in its place may
+   * lie on another disk.
+   */
+  async #enter(folder: string): Promise<void> {
+    if (!this.#folders.has(folder)) await makeFolder(folder);
+    else if ((await orMissing(stat(folder))) === undefined) throw folderGone(folder);
+    this.#folders.add(folder);
+    const { bavail, bsize } = await statfs(folder);
+    if (bavail * bsize < (this.#options.reserveBytes ?? RESERVE)) throw diskFull(folder);
   }
 
   /** The picture with its metadata, complete and synced, under a second temporary name. */

@@ -44,6 +44,11 @@ export function diskFull(path: string, cause?: unknown): StorageError {
   return new StorageError(`the disk has no room for ${path}: ${mend}`, { code: 'disk_full', cause });
 }
 
+export function folderGone(folder: string): StorageError {
+  const mend = `mount its disk again, or make it anew (mkdir -p '${folder}')`;
+  return new StorageError(`the folder ${folder} is gone: ${mend}`, { code: 'not_writable' });
+}
+
 /** A picture file that is cut short or is not what it should be. */
 export function brokenImage(path: string, what: string): StorageError {
   return new StorageError(`${path} is no whole picture (${what}): it has to be made again`, { code: 'image_broken' });

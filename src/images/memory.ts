@@ -20,6 +20,8 @@ export class MemoryImages implements ImageStore {
     return temporary;
   }
 
+  async requireRoom(_target: string): Promise<void> {}
+
   async finish(made: Made, metadata: ImageMetadata): Promise<string> {
     if (!this.#temporaries.delete(made.temporary)) throw brokenImage(made.temporary, 'it is missing');
     const path = this.#nameFor(made.target, metadata.kilnwatt.job);

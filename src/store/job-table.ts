@@ -1,15 +1,17 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { CLEAN, type Marks } from '../batch/marks.ts';
 import { StorageError } from '../errors.ts';
 import type { Job, JobRow, JobState, Settlement } from '../ports.ts';
 import type { Changes } from './changes.ts';
 import { PICTURE_OF_JOB, RECEIPT_COLUMNS, receiptOf } from './entry-table.ts';
 import type { JobInsert, JobRequeue, PayloadPage } from './protocol.ts';
 import { integerOf, oneOf, type Row, textOf, textOrNull } from './row.ts';
-import { JOB_STATES, maySettle, OPEN_STATES } from './states.ts';
+import { CANCELLABLE_STATES, JOB_STATES, maySettle, OPEN_STATES, RETRIABLE_STATES } from './states.ts';
 
 /** The rows of `jobs`. Writes must be called inside a transaction; each gives every row it changes a number of its own. */
 export class JobTable {
   readonly #changes: Changes;
+  readonly #one: StatementSync;
   readonly #page: StatementSync;
   readonly #changed: StatementSync;
   readonly #payloads: StatementSync;
@@ -17,6 +19,12 @@ export class JobTable {
   readonly #requeue: StatementSync;
   readonly #isOf: StatementSync;
   readonly #idsIn: StatementSync;
+  readonly #idsAmong: StatementSync;
+  readonly #moveThese: StatementSync;
+  readonly #clear: StatementSync;
+  readonly #withdrawn: StatementSync;
+  readonly #marks: StatementSync;
+  readonly #mark: StatementSync;
   readonly #moveAll: StatementSync;
   readonly #start: StatementSync;
   readonly #state: StatementSync;
@@ -24,22 +32,38 @@ export class JobTable {
 
   constructor(db: DatabaseSync, changes: Changes) {
     this.#changes = changes;
+    this.#one = db.prepare(`${SELECT} WHERE j.id = ?`);
     this.#page = db.prepare(`${SELECT} WHERE j.run_id = ? AND j.idx > ? ORDER BY j.idx LIMIT ?`);
     this.#changed = db.prepare(`${SELECT} WHERE j.run_id = ? AND j.seq > ? ORDER BY j.seq LIMIT ?`);
     this.#payloads = db.prepare(
       `SELECT idx, payload FROM jobs WHERE run_id = ? AND state IN ${EACH} AND idx > ? ORDER BY idx LIMIT ?`,
     );
     this.#insert = db.prepare(
-      `INSERT INTO jobs VALUES
-       (:id, :runId, :index, :lineKey, :occurrence, :k, 'submitting', :path, NULL, NULL, NULL, :seq, :payload)`,
+      `INSERT INTO jobs (id, run_id, idx, line_key, occurrence, k, state, path, seq, payload)
+       VALUES (:id, :runId, :index, :lineKey, :occurrence, :k, 'submitting', :path, :seq, :payload)`,
     );
     this.#requeue = db.prepare(
       `UPDATE jobs SET state = 'submitting', path = :path, error_code = NULL, error_message = NULL, batch_id = NULL,
-         seq = :seq, payload = :payload
+         ${clearedIn('failed', 'cancelled', 'done')}, seq = :seq, payload = :payload
        WHERE id = :id AND run_id = :runId AND (state <> 'done' OR :remake)`,
     );
     this.#isOf = db.prepare('SELECT 1 FROM jobs WHERE id = ? AND run_id = ?');
     this.#idsIn = db.prepare(`SELECT id FROM jobs WHERE run_id = ? AND state IN ${EACH} ORDER BY idx`);
+    this.#idsAmong = db.prepare(`SELECT id FROM jobs WHERE id IN ${EACH} AND state IN ${EACH} ORDER BY id`);
+    this.#moveThese = db.prepare(
+      `UPDATE jobs SET state = :to, seq = :base + ranked.n
+       FROM (SELECT value AS id, row_number() OVER () AS n FROM json_each(:ids)) AS ranked WHERE jobs.id = ranked.id`,
+    );
+    this.#clear = db.prepare(
+      `UPDATE jobs SET error_code = NULL, error_message = NULL, batch_id = NULL, ${ALL_CLEAN} WHERE id IN ${EACH}`,
+    );
+    this.#withdrawn = db.prepare(
+      "SELECT id FROM jobs WHERE seq > ? AND state IN ('cancelled', 'interrupted') ORDER BY seq",
+    );
+    this.#marks = db.prepare('SELECT deaths, cut_offs, failures, blacks FROM jobs WHERE id = ?');
+    this.#mark = db.prepare(
+      'UPDATE jobs SET deaths = :deaths, cut_offs = :cutOffs, failures = :failures, blacks = :blacks WHERE id = :id',
+    );
     this.#moveAll = db.prepare(
       `UPDATE jobs SET state = :to, seq = :base + ranked.n
        FROM (SELECT id, row_number() OVER (ORDER BY idx) AS n FROM jobs
@@ -50,11 +74,18 @@ export class JobTable {
       `UPDATE jobs SET state = 'running', batch_id = :batchId, seq = :seq
        WHERE id = :id AND (state <> 'running' OR batch_id IS NOT :batchId)`,
     );
-    this.#state = db.prepare('SELECT state FROM jobs WHERE id = ?');
+    this.#state = db.prepare(
+      'SELECT state, held IS NOT NULL AS held FROM jobs JOIN runs ON runs.id = jobs.run_id WHERE jobs.id = ?',
+    );
     this.#settle = db.prepare(
       `UPDATE jobs SET state = :state, path = coalesce(:path, path), error_code = :code, error_message = :message, seq = :seq
        WHERE id = :id`,
     );
+  }
+
+  one(id: string): JobRow | undefined {
+    const row = this.#one.get(id);
+    return row === undefined ? undefined : jobRowOf(row);
   }
 
   page(runId: string, after: number, limit: number): readonly JobRow[] {
@@ -94,7 +125,7 @@ export class JobTable {
 
   /** A queue may hand a job out before `markQueued` was written, hence from `submitting` too. */
   markRunning(jobIds: readonly string[], batchId: string): readonly string[] {
-    const open = jobIds.filter((id) => OPEN_STATES.some((state) => state === this.#stateOf(id)));
+    const open = jobIds.filter((id) => this.#mayRun(id));
     let seq = this.#changes.take(open.length);
     for (const id of open) this.#start.run({ id, batchId, seq: ++seq });
     return open;
@@ -102,6 +133,8 @@ export class JobTable {
 
   settle(job: Settlement['jobs'][number]): void {
     const state = this.#stateOf(job.id);
+    // Also of a job that was taken out meanwhile: what befell it did.
+    if (job.state === 'queued' && state !== 'done') this.#mark.run({ id: job.id, ...job.marks });
     if (state === undefined || !maySettle(state, job.state)) return;
     this.#settle.run({
       id: job.id,
@@ -113,13 +146,49 @@ export class JobTable {
     });
   }
 
+  marks(id: string): Marks {
+    const row = this.#marks.get(id);
+    return row === undefined ? CLEAN : marksOf(row);
+  }
+
   interrupt(runId: string): readonly string[] {
     return this.#move(runId, OPEN_STATES, 'interrupted');
+  }
+
+  /** What was interrupted of a run is submitted again. */
+  resume(runId: string): readonly string[] {
+    return this.#move(runId, ['interrupted'], 'submitting');
+  }
+
+  cancel(jobIds: readonly string[]): readonly string[] {
+    return this.#moveAmong(jobIds, CANCELLABLE_STATES, 'cancelled');
+  }
+
+  /** Submitted again, as if nothing had been. */
+  retry(jobIds: readonly string[]): readonly string[] {
+    const ids = this.#moveAmong(jobIds, RETRIABLE_STATES, 'submitting');
+    this.#clear.run(JSON.stringify(ids));
+    return ids;
+  }
+
+  withdrawnSince(seq: number): readonly string[] {
+    return this.#withdrawn.all(seq).map((row) => textOf(row, 'id'));
   }
 
   #stateOf(id: string): JobState | undefined {
     const row = this.#state.get(id);
     return row === undefined ? undefined : oneOf(row, 'state', JOB_STATES);
+  }
+
+  #mayRun(id: string): boolean {
+    const row = this.#state.get(id);
+    return row !== undefined && row.held === 0 && OPEN_STATES.includes(oneOf(row, 'state', JOB_STATES));
+  }
+
+  #moveAmong(jobIds: readonly string[], states: readonly JobState[], to: JobState): readonly string[] {
+    const ids = this.#idsAmong.all(JSON.stringify(jobIds), JSON.stringify(states)).map((row) => textOf(row, 'id'));
+    if (ids.length > 0) this.#moveThese.run({ ids: JSON.stringify(ids), to, base: this.#changes.take(ids.length) });
+    return ids;
   }
 
   #move(runId: string, states: readonly JobState[], to: JobState): readonly string[] {
@@ -131,15 +200,23 @@ export class JobTable {
 }
 
 const EACH = '(SELECT value FROM json_each(?))';
+const MARKS = ['deaths', 'cut_offs', 'failures', 'blacks'];
+const ALL_CLEAN = MARKS.map((mark) => `${mark} = 0`).join(', ');
+
+/** Assignments that forget what befell a job, where it is in one of these states. */
+function clearedIn(...states: readonly JobState[]): string {
+  const list = states.map((state) => `'${state}'`).join(', ');
+  return MARKS.map((mark) => `${mark} = CASE WHEN state IN (${list}) THEN 0 ELSE ${mark} END`).join(', ');
+}
 
 const SELECT = `
   SELECT j.id, j.run_id, j.idx, j.line_key, j.occurrence, j.k, j.state, j.path, j.error_code, j.error_message,
-    j.seq, j.payload, e.id AS entry_id, ${RECEIPT_COLUMNS}
+    j.seq, j.payload, j.deaths, j.cut_offs, j.failures, j.blacks, e.id AS entry_id, ${RECEIPT_COLUMNS}
   FROM jobs AS j LEFT JOIN entries AS e ON j.state = 'done' AND e.id = ${PICTURE_OF_JOB}`;
 
 function jobRowOf(row: Row): JobRow {
   const code = textOrNull(row, 'error_code');
-  const { request } = travellingJobOf(row);
+  const { request, priority } = travellingJobOf(row);
   return {
     id: textOf(row, 'id'),
     runId: textOf(row, 'run_id'),
@@ -152,12 +229,23 @@ function jobRowOf(row: Row): JobRow {
     seed: request.seed,
     path: textOf(row, 'path'),
     error: code === null ? null : { code, message: textOf(row, 'error_message') },
+    priority,
+    marks: marksOf(row),
     seq: integerOf(row, 'seq'),
     receipt: row.entry_id === null ? null : receiptOf(row),
   };
 }
 
-/** The text is what this store itself wrote from a Job, so it is not checked again. */
+function marksOf(row: Row): Marks {
+  return {
+    deaths: integerOf(row, 'deaths'),
+    cutOffs: integerOf(row, 'cut_offs'),
+    failures: integerOf(row, 'failures'),
+    blacks: integerOf(row, 'blacks'),
+  };
+}
+
+/** The text is what this store itself wrote from a Job, so it is not checked again. Older ones have no priority. */
 function travellingJobOf(row: Row): Job {
-  return JSON.parse(textOf(row, 'payload')) as Job;
+  return { priority: 'bulk', ...JSON.parse(textOf(row, 'payload')) } as Job;
 }

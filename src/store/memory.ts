@@ -1,3 +1,4 @@
+import { CLEAN } from '../batch/marks.ts';
 import { groupOf, totalsOf } from '../cost/totals.ts';
 import { StorageError } from '../errors.ts';
 import type {
@@ -7,8 +8,13 @@ import type {
   Job,
   JobRow,
   JobState,
+  LearnedLimit,
   LineIdentity,
+  Marks,
   NewJob,
+  News,
+  Owner,
+  Pause,
   RunRow,
   RunTotals,
   RunWrite,
@@ -16,7 +22,7 @@ import type {
   Store,
 } from '../ports.ts';
 import { busy } from './run-table.ts';
-import { countsOf, LEFT_STATES, maySettle, OPEN_STATES } from './states.ts';
+import { CANCELLABLE_STATES, countsOf, LEFT_STATES, maySettle, OPEN_STATES, RETRIABLE_STATES } from './states.ts';
 
 interface KeptJob extends LineIdentity {
   readonly index: number;
@@ -25,6 +31,7 @@ interface KeptJob extends LineIdentity {
   path: string;
   error: JobRow['error'];
   batchId: string | null;
+  marks: Marks;
   seq: number;
 }
 
@@ -40,6 +47,9 @@ export class MemoryStore implements Store {
   /** Of each job the entries of its pictures, oldest first; the first one is active. */
   readonly #madeByJob = new Map<string, readonly KeptEntry[]>();
   readonly #settlements = new Set<string>();
+  readonly #limits = new Map<string, LearnedLimit>();
+  #pause: Pause | null = null;
+  #owner: Owner | null = null;
   #latest = 0;
   #closed = false;
 
@@ -72,6 +82,16 @@ export class MemoryStore implements Store {
     return this.#runsWith(OPEN_STATES);
   }
 
+  async runs(limit: number): Promise<readonly RunRow[]> {
+    return this.#runsWith(null).reverse().slice(0, limit);
+  }
+
+  async job(id: string): Promise<JobRow | undefined> {
+    this.#mustBeOpen();
+    const kept = this.#jobs.get(id);
+    return kept === undefined ? undefined : this.#jobRowOf(kept);
+  }
+
   async jobsOf(runId: string): Promise<readonly JobRow[]> {
     return this.#jobsOf(runId).map((kept) => this.#jobRowOf(kept));
   }
@@ -96,11 +116,11 @@ export class MemoryStore implements Store {
     const namesake = [...this.#runs.values()].some((other) => other.name === run.name && other.id !== run.id);
     if (namesake || (known?.launch ?? null) !== claimedFrom) throw busy(run.name);
     this.#mustFit(run.id, add, requeue);
-    this.#runs.set(run.id, { ...run, createdAt: known?.createdAt ?? this.#clock.now() });
+    this.#runs.set(run.id, { ...run, held: null, createdAt: known?.createdAt ?? this.#clock.now() });
     for (const { job, ...line } of add) this.#submit(job, line);
     for (const { id, job, remake } of requeue) {
       const kept = this.#jobs.get(id);
-      if (kept !== undefined && (kept.state !== 'done' || remake)) this.#submit(job, kept);
+      if (kept !== undefined && (kept.state !== 'done' || remake)) this.#submit(job, kept, marksKept(kept));
     }
   }
 
@@ -114,6 +134,7 @@ export class MemoryStore implements Store {
     for (const id of jobIds) {
       const kept = this.#jobs.get(id);
       if (kept === undefined || !OPEN_STATES.includes(kept.state)) continue;
+      if (this.#runs.get(kept.job.runId)?.held !== null) continue;
       open.push(id);
       if (kept.state === 'running' && kept.batchId === batchId) continue;
       kept.batchId = batchId;
@@ -134,6 +155,71 @@ export class MemoryStore implements Store {
   async interrupt(runId: string, launch: string): Promise<readonly string[]> {
     this.#mustBeOpen();
     return this.#runs.get(runId)?.launch === launch ? this.#move(runId, OPEN_STATES, 'interrupted') : [];
+  }
+
+  async marks(jobId: string): Promise<Marks> {
+    this.#mustBeOpen();
+    return this.#jobs.get(jobId)?.marks ?? CLEAN;
+  }
+
+  async cancel(jobIds: readonly string[]): Promise<readonly string[]> {
+    return this.#moveAmong(jobIds, CANCELLABLE_STATES, 'cancelled').map((kept) => kept.job.id);
+  }
+
+  async retry(jobIds: readonly string[]): Promise<readonly string[]> {
+    const moved = this.#moveAmong(jobIds, RETRIABLE_STATES, 'submitting');
+    for (const kept of moved) {
+      Object.assign(kept, { marks: CLEAN, error: null, batchId: null });
+      this.#change(kept.job.runId, { served: true });
+    }
+    return moved.map((kept) => kept.job.id);
+  }
+
+  async resume(runId: string): Promise<readonly string[]> {
+    this.#change(runId, { served: true, held: null });
+    return this.#move(runId, ['interrupted'], 'submitting');
+  }
+
+  async hold(runId: string, reason: string | null): Promise<void> {
+    this.#mustBeOpen();
+    this.#latest += 1;
+    this.#change(runId, { held: reason });
+  }
+
+  async news(seq: number): Promise<News> {
+    this.#mustBeOpen();
+    const sequence = this.#latest;
+    if (sequence <= seq) return { sequence, withdrawn: [], submitted: false, pause: this.#pause };
+    const gone = [...this.#jobs.values()].filter(
+      (kept) => kept.seq > seq && (kept.state === 'cancelled' || kept.state === 'interrupted'),
+    );
+    const withdrawn = gone.sort((a, b) => a.seq - b.seq).map((kept) => kept.job.id);
+    const submitted = this.#runsWith(['submitting']).some((run) => run.served && run.held === null);
+    return { sequence, withdrawn, submitted, pause: this.#pause };
+  }
+
+  async setPause(pause: Pause | null): Promise<void> {
+    this.#mustBeOpen();
+    this.#latest += 1;
+    this.#pause = pause;
+  }
+
+  async owner(): Promise<Owner | null> {
+    return this.#owner;
+  }
+
+  async setOwner(owner: Owner): Promise<void> {
+    this.#owner = owner;
+  }
+
+  async limits(): Promise<readonly LearnedLimit[]> {
+    return [...this.#limits.values()];
+  }
+
+  async learn(learned: LearnedLimit): Promise<void> {
+    const { device, model, engine, shape, limit } = learned;
+    const key = JSON.stringify([device, model, engine, shape]);
+    this.#limits.set(key, { ...learned, limit: Math.min(limit, this.#limits.get(key)?.limit ?? limit) });
   }
 
   async totals(runId: string, seq: number): Promise<RunTotals> {
@@ -179,10 +265,25 @@ export class MemoryStore implements Store {
 
   #settleJob(job: Settlement['jobs'][number]): void {
     const kept = this.#jobs.get(job.id);
-    if (kept === undefined || !maySettle(kept.state, job.state)) return;
+    if (kept === undefined) return;
+    if (job.state === 'queued' && kept.state !== 'done') kept.marks = job.marks;
+    if (!maySettle(kept.state, job.state)) return;
     if (job.state === 'done') kept.path = job.path;
     kept.error = job.state === 'failed' ? job.error : null;
     this.#become(kept, job.state);
+  }
+
+  #moveAmong(jobIds: readonly string[], from: readonly JobState[], to: JobState): readonly KeptJob[] {
+    this.#mustBeOpen();
+    const found = [...new Set(jobIds)].sort().map((id) => this.#jobs.get(id));
+    const moved = found.filter((kept) => kept !== undefined).filter((kept) => from.includes(kept.state));
+    for (const kept of moved) this.#become(kept, to);
+    return moved;
+  }
+
+  #change(runId: string, change: Partial<Pick<KeptRun, 'served' | 'held'>>): void {
+    const run = this.#runs.get(runId);
+    if (run !== undefined) this.#runs.set(runId, { ...run, ...change });
   }
 
   #move(runId: string, from: readonly JobState[], to: JobState): readonly string[] {
@@ -196,9 +297,9 @@ export class MemoryStore implements Store {
     kept.seq = ++this.#latest;
   }
 
-  #submit(job: Job, { index, lineKey, occurrence, k }: Omit<NewJob, 'job'>): void {
+  #submit(job: Job, { index, lineKey, occurrence, k }: Omit<NewJob, 'job'>, marks = CLEAN): void {
     const line = { index, lineKey, occurrence, k };
-    const fresh = { state: 'submitting', path: job.target, error: null, batchId: null } as const;
+    const fresh = { state: 'submitting', path: job.target, error: null, batchId: null, marks } as const;
     this.#jobs.set(job.id, { ...line, ...fresh, job, seq: ++this.#latest });
   }
 
@@ -219,11 +320,12 @@ export class MemoryStore implements Store {
     return [...this.#jobs.values()].filter((kept) => kept.job.runId === runId).sort((a, b) => a.index - b.index);
   }
 
-  #runsWith(states: readonly JobState[]): RunRow[] {
+  /** Oldest first; null: all of them. */
+  #runsWith(states: readonly JobState[] | null): RunRow[] {
     this.#mustBeOpen();
     const rows = [...this.#runs.values()].map((run) => this.#rowOf(run));
     return rows
-      .filter((row) => states.some((state) => row.counts[state] > 0))
+      .filter((row) => states === null || states.some((state) => row.counts[state] > 0))
       .sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
   }
 
@@ -235,11 +337,25 @@ export class MemoryStore implements Store {
 
   #jobRowOf(row: KeptJob): JobRow {
     const { job, batchId: _, ...kept } = row;
-    const { prompt, seed } = job.request;
-    return { id: job.id, runId: job.runId, prompt, seed, ...kept, receipt: this.#pictureOf(row)?.receipt ?? null };
+    const { priority, request } = job;
+    const { prompt, seed } = request;
+    return {
+      id: job.id,
+      runId: job.runId,
+      prompt,
+      seed,
+      priority,
+      ...kept,
+      receipt: this.#pictureOf(row)?.receipt ?? null,
+    };
   }
 
   #mustBeOpen(): void {
     if (this.#closed) throw new StorageError('the store is closed already', { code: 'store_closed' });
   }
+}
+
+/** What befell a job that was interrupted is kept. */
+function marksKept({ state, marks }: KeptJob): Marks {
+  return state === 'failed' || state === 'cancelled' || state === 'done' ? CLEAN : marks;
 }

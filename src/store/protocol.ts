@@ -3,7 +3,21 @@
  * one answer. Only plain values cross; an error crosses as its code and sentence.
  */
 import { AppError, InputError, StorageError } from '../errors.ts';
-import type { Check, Job, JobRow, JobState, RunRow, RunTotals, RunWrite, Settlement } from '../ports.ts';
+import type {
+  Check,
+  Job,
+  JobRow,
+  JobState,
+  LearnedLimit,
+  Marks,
+  News,
+  Owner,
+  Pause,
+  RunRow,
+  RunTotals,
+  RunWrite,
+  Settlement,
+} from '../ports.ts';
 import type { EpochMillis } from '../units.ts';
 
 /** Everything that the thread can do, one after another. */
@@ -14,6 +28,8 @@ export interface Calls {
   run(id: string): RunRow | undefined;
   interruptedRun(contentKey: string): RunRow | undefined;
   openRuns(): readonly RunRow[];
+  runs(limit: number): readonly RunRow[];
+  job(id: string): JobRow | undefined;
   /** Jobs with a larger index than `after`, in the order of their index. */
   jobsPage(runId: string, after: number, limit: number): readonly JobRow[];
   changedSince(runId: string, seq: number, limit: number): readonly JobRow[];
@@ -27,8 +43,19 @@ export interface Calls {
   abandonRun(): void;
   markQueued(runId: string): void;
   markRunning(jobIds: readonly string[], batchId: string): readonly string[];
+  marks(jobId: string): Marks;
   settle(settlement: Settlement): void;
   interrupt(runId: string, launch: string): readonly string[];
+  cancel(jobIds: readonly string[]): readonly string[];
+  retry(jobIds: readonly string[]): readonly string[];
+  resume(runId: string): readonly string[];
+  hold(runId: string, reason: string | null): void;
+  news(seq: number): News;
+  setPause(pause: Pause | null): void;
+  owner(): Owner | null;
+  setOwner(owner: Owner): void;
+  limits(): readonly LearnedLimit[];
+  learn(limit: LearnedLimit): void;
   totals(runId: string, seq: number): RunTotals;
   check(): readonly Check[];
   close(): void;

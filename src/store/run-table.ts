@@ -2,7 +2,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { InputError } from '../errors.ts';
 import type { JobState, RunRow, RunWrite } from '../ports.ts';
 import type { EpochMillis } from '../units.ts';
-import { integerOf, type Row, recordOf, textOf } from './row.ts';
+import { integerOf, type Row, recordOf, textOf, textOrNull } from './row.ts';
 import { countsOf, LEFT_STATES, OPEN_STATES } from './states.ts';
 
 /** The rows of `runs`. Writes must be called inside a transaction. */
@@ -14,6 +14,11 @@ export class RunTable {
   readonly #taken: StatementSync;
   readonly #insert: StatementSync;
   readonly #claim: StatementSync;
+  readonly #youngest: StatementSync;
+  readonly #submitted: StatementSync;
+  readonly #serve: StatementSync;
+  readonly #serveThoseOf: StatementSync;
+  readonly #hold: StatementSync;
   readonly #heldBy: StatementSync;
 
   constructor(db: DatabaseSync) {
@@ -25,12 +30,24 @@ export class RunTable {
     this.#open = db.prepare(`${SELECT} WHERE ${hasJobIn(OPEN_STATES)} ORDER BY created_at, id`);
     this.#taken = db.prepare('SELECT 1 FROM runs WHERE (id = :id AND :isNew) OR (name = :name AND id <> :id)');
     this.#insert = db.prepare(
-      'INSERT INTO runs VALUES (:id, :name, :contentKey, :named, :createdAt, :launch, :outDir, :tags)',
+      `INSERT INTO runs (id, name, content_key, named, created_at, launch, served, out_dir, tags)
+       VALUES (:id, :name, :contentKey, :named, :createdAt, :launch, :served, :outDir, :tags)`,
     );
     this.#claim = db.prepare(
-      `UPDATE runs SET name = :name, content_key = :contentKey, named = :named, launch = :launch, out_dir = :outDir, tags = :tags
+      `UPDATE runs SET name = :name, content_key = :contentKey, named = :named, launch = :launch, served = :served,
+         held = NULL, out_dir = :outDir, tags = :tags
        WHERE id = :id AND launch = :claimedFrom`,
     );
+    this.#youngest = db.prepare(`${SELECT} ORDER BY created_at DESC, id DESC LIMIT ?`);
+    this.#submitted = db.prepare(
+      `SELECT 1 FROM runs WHERE served = 1 AND held IS NULL AND ${hasJobIn(['submitting'])} LIMIT 1`,
+    );
+    this.#serve = db.prepare('UPDATE runs SET served = 1, held = NULL WHERE id = ?');
+    this.#serveThoseOf = db.prepare(
+      `UPDATE runs SET served = 1 WHERE id IN
+       (SELECT run_id FROM jobs WHERE id IN (SELECT value FROM json_each(?)))`,
+    );
+    this.#hold = db.prepare('UPDATE runs SET held = ? WHERE id = ?');
     this.#heldBy = db.prepare('SELECT 1 FROM runs WHERE id = ? AND launch = ?');
   }
 
@@ -50,6 +67,28 @@ export class RunTable {
     return this.#open.all().map(runOf);
   }
 
+  youngest(limit: number): readonly RunRow[] {
+    return this.#youngest.all(limit).map(runOf);
+  }
+
+  /** Whether a run that waits for whoever serves has jobs that are in no queue yet. */
+  anySubmitted(): boolean {
+    return this.#submitted.get() !== undefined;
+  }
+
+  /** Lifts a hold, too. */
+  serve(id: string): void {
+    this.#serve.run(id);
+  }
+
+  serveThoseOf(jobIds: readonly string[]): void {
+    this.#serveThoseOf.run(JSON.stringify(jobIds));
+  }
+
+  hold(id: string, reason: string | null): void {
+    this.#hold.run(reason, id);
+  }
+
   isHeldBy(id: string, launch: string): boolean {
     return this.#heldBy.get(id, launch) !== undefined;
   }
@@ -64,6 +103,7 @@ export class RunTable {
       contentKey: run.contentKey,
       named: run.named ? 1 : 0,
       launch: run.launch,
+      served: run.served ? 1 : 0,
       outDir: run.outDir,
       tags: JSON.stringify(run.tags),
     };
@@ -101,6 +141,8 @@ function runOf(row: Row): RunRow {
     named: integerOf(row, 'named') === 1,
     createdAt: integerOf(row, 'created_at'),
     launch: textOf(row, 'launch'),
+    served: integerOf(row, 'served') === 1,
+    held: textOrNull(row, 'held'),
     outDir: textOf(row, 'out_dir'),
     tags: recordOf<string>(row, 'tags', 'string'),
     counts: countsOf(recordOf<number>(row, 'counts', 'number')),

@@ -1,9 +1,23 @@
 import { statSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { StorageError } from '../errors.ts';
-import type { Check, JobRow, JobState, RunRow, RunTotals, RunWrite, Settlement } from '../ports.ts';
+import type {
+  Check,
+  JobRow,
+  JobState,
+  LearnedLimit,
+  Marks,
+  News,
+  Owner,
+  Pause,
+  RunRow,
+  RunTotals,
+  RunWrite,
+  Settlement,
+} from '../ports.ts';
 import type { EpochMillis } from '../units.ts';
 import { Changes } from './changes.ts';
+import { ControlTable } from './control-table.ts';
 import { inTransaction, openDatabase, rollBack } from './database.ts';
 import { EntryTable } from './entry-table.ts';
 import { JobTable } from './job-table.ts';
@@ -19,6 +33,7 @@ export class Session implements Omit<Calls, 'open'> {
   readonly #runs: RunTable;
   readonly #jobs: JobTable;
   readonly #entries: EntryTable;
+  readonly #control: ControlTable;
 
   constructor(path: string) {
     this.#path = path;
@@ -27,6 +42,7 @@ export class Session implements Omit<Calls, 'open'> {
     this.#runs = new RunTable(this.#db);
     this.#jobs = new JobTable(this.#db, this.#changes);
     this.#entries = new EntryTable(this.#db, this.#changes);
+    this.#control = new ControlTable(this.#db, this.#changes);
   }
 
   sequence(): number {
@@ -47,6 +63,14 @@ export class Session implements Omit<Calls, 'open'> {
 
   openRuns(): readonly RunRow[] {
     return this.#runs.open();
+  }
+
+  runs(limit: number): readonly RunRow[] {
+    return this.#runs.youngest(limit);
+  }
+
+  job(id: string): JobRow | undefined {
+    return this.#jobs.one(id);
   }
 
   jobsPage(runId: string, after: number, limit: number): readonly JobRow[] {
@@ -103,6 +127,63 @@ export class Session implements Omit<Calls, 'open'> {
 
   interrupt(runId: string, launch: string): readonly string[] {
     return inTransaction(this.#db, () => (this.#runs.isHeldBy(runId, launch) ? this.#jobs.interrupt(runId) : []));
+  }
+
+  marks(jobId: string): Marks {
+    return this.#jobs.marks(jobId);
+  }
+
+  cancel(jobIds: readonly string[]): readonly string[] {
+    return inTransaction(this.#db, () => this.#jobs.cancel(jobIds));
+  }
+
+  retry(jobIds: readonly string[]): readonly string[] {
+    return inTransaction(this.#db, () => {
+      const ids = this.#jobs.retry(jobIds);
+      this.#runs.serveThoseOf(ids);
+      return ids;
+    });
+  }
+
+  resume(runId: string): readonly string[] {
+    return inTransaction(this.#db, () => {
+      this.#runs.serve(runId);
+      return this.#jobs.resume(runId);
+    });
+  }
+
+  hold(runId: string, reason: string | null): void {
+    inTransaction(this.#db, () => {
+      this.#changes.take(1);
+      this.#runs.hold(runId, reason);
+    });
+  }
+
+  news(seq: number): News {
+    const sequence = this.#changes.latest();
+    const pause = this.#control.pause();
+    if (sequence <= seq) return { sequence, withdrawn: [], submitted: false, pause };
+    return { sequence, withdrawn: this.#jobs.withdrawnSince(seq), submitted: this.#runs.anySubmitted(), pause };
+  }
+
+  setPause(pause: Pause | null): void {
+    inTransaction(this.#db, () => this.#control.setPause(pause));
+  }
+
+  owner(): Owner | null {
+    return this.#control.owner();
+  }
+
+  setOwner(owner: Owner): void {
+    inTransaction(this.#db, () => this.#control.setOwner(owner));
+  }
+
+  limits(): readonly LearnedLimit[] {
+    return this.#control.limits();
+  }
+
+  learn(limit: LearnedLimit): void {
+    inTransaction(this.#db, () => this.#control.learn(limit));
   }
 
   totals(runId: string, seq: number): RunTotals {

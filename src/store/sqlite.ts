@@ -1,5 +1,21 @@
 import { StorageError, sentenceOf } from '../errors.ts';
-import type { Check, Clock, Job, JobRow, JobState, RunRow, RunTotals, RunWrite, Settlement, Store } from '../ports.ts';
+import type {
+  Check,
+  Clock,
+  Job,
+  JobRow,
+  JobState,
+  LearnedLimit,
+  Marks,
+  News,
+  Owner,
+  Pause,
+  RunRow,
+  RunTotals,
+  RunWrite,
+  Settlement,
+  Store,
+} from '../ports.ts';
 import type { Calls, JobPayload } from './protocol.ts';
 import { StoreThread } from './store-thread.ts';
 
@@ -62,6 +78,14 @@ class SqliteStore implements Store {
     return this.#call('openRuns');
   }
 
+  runs(limit: number): Promise<readonly RunRow[]> {
+    return this.#call('runs', limit);
+  }
+
+  job(id: string): Promise<JobRow | undefined> {
+    return this.#call('job', id);
+  }
+
   async jobsOf(runId: string): Promise<readonly JobRow[]> {
     const rows: JobRow[] = [];
     for (;;) {
@@ -122,6 +146,50 @@ class SqliteStore implements Store {
 
   interrupt(runId: string, launch: string): Promise<readonly string[]> {
     return this.#call('interrupt', runId, launch);
+  }
+
+  marks(jobId: string): Promise<Marks> {
+    return this.#call('marks', jobId);
+  }
+
+  cancel(jobIds: readonly string[]): Promise<readonly string[]> {
+    return this.#call('cancel', jobIds);
+  }
+
+  retry(jobIds: readonly string[]): Promise<readonly string[]> {
+    return this.#call('retry', jobIds);
+  }
+
+  resume(runId: string): Promise<readonly string[]> {
+    return this.#call('resume', runId);
+  }
+
+  hold(runId: string, reason: string | null): Promise<void> {
+    return this.#call('hold', runId, reason);
+  }
+
+  news(seq: number): Promise<News> {
+    return this.#call('news', seq);
+  }
+
+  setPause(pause: Pause | null): Promise<void> {
+    return this.#call('setPause', pause);
+  }
+
+  owner(): Promise<Owner | null> {
+    return this.#call('owner');
+  }
+
+  setOwner(owner: Owner): Promise<void> {
+    return this.#call('setOwner', owner);
+  }
+
+  limits(): Promise<readonly LearnedLimit[]> {
+    return this.#call('limits');
+  }
+
+  learn(limit: LearnedLimit): Promise<void> {
+    return this.#call('learn', limit);
   }
 
   totals(runId: string, seq: number): Promise<RunTotals> {

@@ -15,6 +15,10 @@ export const OPEN_STATES: readonly JobState[] = ['submitting', 'queued', 'runnin
 /** Not made yet, and may still be. */
 export const LEFT_STATES: readonly JobState[] = [...OPEN_STATES, 'interrupted'];
 
+/** What may be cancelled, and what may be tried again. */
+export const CANCELLABLE_STATES: readonly JobState[] = LEFT_STATES;
+export const RETRIABLE_STATES: readonly JobState[] = ['failed', 'cancelled'];
+
 /**
  * Whether a batch may move a job from one state to the other. A picture that was made is a fact, so
  * `done` wins over everything and nothing wins over it; what was taken out of the queue stays out.

@@ -5,6 +5,7 @@ import { ManualClock } from '../support/manual-clock.ts';
 interface Item {
   readonly key: string;
   readonly number: number;
+  readonly rank?: number;
 }
 
 interface Ride {
@@ -24,8 +25,10 @@ function station(options: Partial<BatcherOptions<Item>> = {}) {
     devices: ['cpu'],
     keyOf: (item) => item.key,
     modelOf: () => 'm',
+    rankOf: (item) => item.rank ?? 0,
     limit: () => 4,
     resident: () => 'm',
+    closedFor: () => 0,
     run: (items, key, device) =>
       new Promise((resolve, reject) => {
         rides.push({
@@ -180,20 +183,123 @@ describe('Batcher', () => {
     submit('a', 1);
     submit('b', 2);
     submit('c', 3);
-    expect(windows).toEqual([16, 24]);
+    expect(windows).toEqual([8, 16, 24]);
   });
 
-  it('settles every item exactly once under any order of arrivals, ends and cancellations', async () => {
-    for (let seed = 1; seed <= 50; seed += 1) await randomShift(seed);
+  it('lets an urgent item go first as soon as the running batch has ended', async () => {
+    const { clock, rides, batcher, submit } = station();
+    submit('bulk', 1, 2, 3, 4, 5, 6, 7, 8);
+    void batcher.submit({ key: 'urgent', number: 9, rank: -1 });
+    clock.advance(20);
+    rides[0]?.end();
+    await settled();
+    clock.advance(20);
+    expect(rides.map((ride) => numbersOf(ride))).toEqual([[1, 2, 3, 4], [9]]);
+  });
+
+  it('gives a closed device nothing, looks again when its time is over, and lets the others go on', async () => {
+    const open = { a: 0, b: 5_000 };
+    const { clock, rides, submit } = station({
+      devices: ['a', 'b'],
+      closedFor: (device) => Math.max(0, open[device as 'a' | 'b'] - clock.monotonic()),
+    });
+    submit('k', 1, 2, 3, 4, 5, 6);
+    clock.advance(4_999);
+    expect(rides.map((ride) => ride.device)).toEqual(['a']);
+    clock.advance(1);
+    expect(rides.map((ride) => [ride.device, numbersOf(ride)])).toEqual([
+      ['a', [1, 2, 3, 4]],
+      ['b', [5, 6]],
+    ]);
+  });
+
+  it('waits without a timer for a device that is closed until somebody looks', () => {
+    let shut = true;
+    const { clock, rides, batcher, submit } = station({ closedFor: () => (shut ? Number.POSITIVE_INFINITY : 0) });
+    submit('k', 1);
+    clock.advance(60_000);
+    expect([rides.length, clock.waiting]).toEqual([0, 0]);
+    shut = false;
+    batcher.look();
+    expect(numbersOf(rides[0])).toEqual([1]);
+  });
+
+  it('keeps its promises under any order of arrivals, ends, cancellations and closures', async () => {
+    for (let seed = 1; seed <= 60; seed += 1) await randomShift(seed);
   });
 });
 
+const DEVICES = ['x', 'y'];
+const KEYS = ['k0', 'k1', 'k2', 'k3'];
+/** Two keys of a model, and the last one urgent. */
+const modelOf = (key: string) => (key === 'k0' || key === 'k1' ? 'm' : 'n');
+const rankOf = (key: string) => (key === 'k3' ? 0 : 1);
+const PATIENCE = 400;
+
+interface Shift {
+  readonly rides: readonly Ride[];
+  /** When each ride began, and what of higher rank and how old it left waiting. */
+  readonly answers: readonly string[];
+}
+
+/** Items settle once; batches are homogeneous, within size, in order, never on a closed device, and nobody starves. */
 async function randomShift(seed: number): Promise<void> {
+  const { rides, answers } = await workShift(seed);
+  const told = `seed ${seed}`;
+  expect(answers, told).toHaveLength(200);
+  const travelled = rides.flatMap((ride) => ride.items.map((item) => item.number));
+  expect(new Set(travelled).size, told).toBe(travelled.length);
+  expect(answers.filter((answer) => answer !== 'cancelled').length, told).toBe(travelled.length);
+  for (const ride of rides) {
+    expect(ride.items.length, told).toBeLessThanOrEqual(4);
+    expect(new Set(ride.items.map((item) => item.key)).size, told).toBe(1);
+  }
+  for (const key of KEYS) {
+    const order = rides.filter((ride) => ride.key === key).flatMap((ride) => ride.items.map((item) => item.number));
+    expect(order, told).toEqual([...order].sort((a, b) => a - b));
+  }
+}
+
+async function workShift(seed: number): Promise<Shift> {
   const random = generator(seed);
-  const { clock, rides, batcher } = station({ devices: ['x', 'y'] });
+  const closed = new Set<string>();
+  const since = new Map<number, number>();
+  const resident = new Map<string, string>();
+  const faults: string[] = [];
+  const { clock, rides, batcher } = station({
+    devices: DEVICES,
+    patience: PATIENCE,
+    modelOf: ({ key }) => modelOf(key),
+    rankOf: ({ key }) => rankOf(key),
+    resident: (device) => resident.get(device) ?? null,
+    closedFor: (device) => (closed.has(device) ? Number.POSITIVE_INFINITY : 0),
+  });
+  const ended = new Set<Ride>();
+  let seen = 0;
+  /** Looks at each ride as it begins: who was left behind, and had the right to go before? */
+  const inspect = () => {
+    for (; seen < rides.length; seen += 1) {
+      const ride = rides[seen];
+      const [head] = ride?.items ?? [];
+      if (ride === undefined || head === undefined) continue;
+      for (const item of ride.items) waiting.delete(item.number);
+      if (closed.has(ride.device)) faults.push(`${ride.device} is closed`);
+      const left = [...waiting.values()];
+      if (left.some((item) => rankOf(item.key) < rankOf(head.key)))
+        faults.push(`${head.key} went before an urgent one`);
+      const age = (item: Item) => clock.monotonic() - (since.get(item.number) ?? 0);
+      const oldest = left
+        .filter((item) => rankOf(item.key) === rankOf(head.key))
+        .toSorted((a, b) => age(b) - age(a))[0];
+      // Twice the longest batch is what the patience may have been stretched to.
+      if (oldest !== undefined && age(oldest) > PATIENCE + STRETCH && age(head) < age(oldest))
+        faults.push(`${oldest.key} has waited ${age(oldest)} ms while ${head.key} went`);
+      resident.set(ride.device, modelOf(ride.key));
+    }
+  };
+  const waiting = new Map<number, Item>();
   const outcomes: Promise<string>[] = [];
   const controllers: AbortController[] = [];
-  const ended = new Set<Ride>();
   const endOne = () => {
     const running = rides.filter((ride) => !ended.has(ride));
     const ride = running[Math.floor(random() * running.length)];
@@ -202,40 +308,51 @@ async function randomShift(seed: number): Promise<void> {
     if (random() < 0.2) ride.fail(new Error('died'));
     else ride.end();
   };
-  for (let number = 0; number < 200; number += 1) {
+  const toggle = () => {
+    const device = DEVICES[Math.floor(random() * DEVICES.length)] ?? 'x';
+    if (!closed.delete(device)) closed.add(device);
+    batcher.look();
+  };
+  const submit = (number: number) => {
     const controller = new AbortController();
     controllers.push(controller);
-    const key = `k${Math.floor(random() * 3)}`;
+    const item = { key: KEYS[Math.floor(random() * KEYS.length)] ?? 'k0', number };
+    waiting.set(number, item);
+    since.set(number, clock.monotonic());
     outcomes.push(
-      batcher.submit({ key, number }, controller.signal).then(
+      batcher.submit(item, controller.signal).then(
         () => 'made',
-        (error: Error) => error.message,
+        (error: Error) => {
+          waiting.delete(number);
+          return error.message;
+        },
       ),
     );
+  };
+  for (let number = 0; number < 200; number += 1) {
+    submit(number);
     if (random() < 0.3) clock.advance(Math.floor(random() * 25));
+    inspect();
     if (random() < 0.3) endOne();
+    if (random() < 0.05) toggle();
     if (random() < 0.1) controllers[Math.floor(random() * controllers.length)]?.abort(new Error('cancelled'));
-    if (random() < 0.2) await settled();
+    await settled();
+    inspect();
   }
-  for (let round = 0; round < 400 && ended.size < rides.length + 1; round += 1) {
+  closed.clear();
+  batcher.look();
+  for (let round = 0; round < 400; round += 1) {
     clock.advance(25);
     endOne();
     await settled();
+    inspect();
   }
-  const answers = await Promise.all(outcomes);
-  expect(answers).toHaveLength(200);
-  const travelled = rides.flatMap((ride) => ride.items.map((item) => item.number));
-  expect(new Set(travelled).size).toBe(travelled.length);
-  expect(answers.filter((answer) => answer !== 'cancelled')).toHaveLength(travelled.length);
-  for (const ride of rides) {
-    expect(ride.items.length).toBeLessThanOrEqual(4);
-    expect(new Set(ride.items.map((item) => item.key)).size).toBe(1);
-  }
-  for (const key of ['k0', 'k1', 'k2']) {
-    const order = rides.filter((ride) => ride.key === key).flatMap((ride) => ride.items.map((item) => item.number));
-    expect(order).toEqual([...order].sort((a, b) => a - b));
-  }
+  expect(faults, `seed ${seed}`).toEqual([]);
+  return { rides, answers: await Promise.all(outcomes) };
 }
+
+/** Batches end at random here, and the patience grows with the time that the last one took. */
+const STRETCH = 25_000;
 
 /** Park and Miller's generator: the same seed, the same shift. */
 function generator(seed: number): () => number {

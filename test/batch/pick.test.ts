@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { type Lane, type PickRules, pick, windowFor } from '../../src/batch/pick.ts';
 
 const rules: PickRules = { now: 1_000, resident: null, limit: () => 4, patience: 60_000 };
-const lane = (key: string, model: string, ...since: number[]): Lane => ({ key, model, since });
+const lane = (key: string, model: string, ...since: number[]): Lane => ({ key, rank: 0, model, since });
 
 describe('pick', () => {
   it('answers null when nobody waits', () => {
@@ -27,6 +27,15 @@ describe('pick', () => {
   it('serves a lane whose head waited beyond the patience, whatever is loaded', () => {
     const lanes = [lane('other', 'n', 0), lane('loaded', 'm', 60_900, 60_901, 60_902, 60_903)];
     expect(pick(lanes, { ...rules, resident: 'm', now: 61_000 })).toEqual({ key: 'other', count: 1 });
+  });
+});
+
+describe('rank', () => {
+  it('comes before everything else: no full lane, no loaded model and no long wait goes before a lower rank', () => {
+    const urgent = lane('urgent', 'n', 60_999);
+    const others = [lane('starved', 'm', 0), lane('full', 'm', 60_900, 60_901, 60_902, 60_903)];
+    const lanes = [...others.map((one) => ({ ...one, rank: 2 })), urgent];
+    expect(pick(lanes, { ...rules, resident: 'm', now: 61_000 })).toEqual({ key: 'urgent', count: 1 });
   });
 });
 

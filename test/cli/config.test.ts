@@ -41,6 +41,19 @@ describe('config show', () => {
     },
   );
 
+  it('shows of the notices their host only, and no body', () => {
+    const env = {
+      KILNWATT_NOTIFY_URL: 'https://me:hidden@ntfy.sh/hidden?auth=hidden',
+      KILNWATT_NOTIFY_BODY: '{"token":"hidden"}',
+    };
+    for (const json of [false, true]) {
+      const io = keptIo();
+      configShow(load(env), io, { json });
+      expect(io.written.join('\n')).not.toContain('hidden');
+      expect(io.written.join('\n')).toContain('https://ntfy.sh/***');
+    }
+  });
+
   it('shows a URL without a password as it is', () => {
     const io = keptIo();
     configShow(load({ KILNWATT_REDIS_URL: 'redis://host:6379' }), io);

@@ -24,6 +24,8 @@ export function runPromises(open: () => StoreBench): void {
         named: true,
         createdAt: bench.now(),
         launch: 'launch-a',
+        served: false,
+        held: null,
         outDir: '/out',
         tags: { client: 'acme' },
         counts: { submitting: 3, queued: 0, running: 0, done: 0, failed: 0, cancelled: 0, interrupted: 0 },
@@ -153,7 +155,7 @@ export function runPromises(open: () => StoreBench): void {
       const error = { code: 'black_image', message: 'the picture is black' };
       await store.settle({ batchId: 'b-1', at: 1, entries: [], jobs: [{ id: 'r1-000000', state: 'failed', error }] });
       expect(await bench.rowOf('r1-000000')).toMatchObject({ state: 'failed', error });
-      const job = { ...jobOf('r1', 0, { seed: 77 }), target: '/out/again.png', attempt: 0 };
+      const job = { ...jobOf('r1', 0, { seed: 77 }), target: '/out/again.png' };
       const requeue = [{ id: job.id, job, remake: false }];
       await store.writeRun({ ...runWrite('r1', 0), claimedFrom: 'launch-a', requeue });
       expect(await bench.rowOf(job.id)).toMatchObject({

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { CLEAN } from '../../src/batch/marks.ts';
 import type { RunWrite, Settlement, Store } from '../../src/ports.ts';
 import { activeEntry, jobOf, madeIn, randomFrom, receiptOf, runWrite } from '../store/samples.ts';
 import type { StoreBench } from './store-bench.ts';
@@ -48,7 +49,7 @@ export function settlingPromises(open: () => StoreBench): void {
         ],
         jobs: [
           { id: 'r1-000000', state: 'done', path: '/out/x.png' },
-          { id: 'r1-000001', state: 'queued' },
+          { id: 'r1-000001', state: 'queued', marks: CLEAN },
         ],
       };
       await store.settle(first);
@@ -76,7 +77,12 @@ export function settlingPromises(open: () => StoreBench): void {
       const before = await bench.rowOf('r1-000000');
       const error = { code: 'worker_died', message: 'the worker died' };
       await store.settle({ batchId: 'b-2', at: 2, entries: [], jobs: [{ id: 'r1-000000', state: 'failed', error }] });
-      await store.settle({ batchId: 'b-3', at: 3, entries: [], jobs: [{ id: 'r1-000000', state: 'queued' }] });
+      await store.settle({
+        batchId: 'b-3',
+        at: 3,
+        entries: [],
+        jobs: [{ id: 'r1-000000', state: 'queued', marks: CLEAN }],
+      });
       await store.markRunning(['r1-000000'], 'b-4');
       await store.markQueued('r1');
       await store.interrupt('r1', 'launch-a');
@@ -87,7 +93,7 @@ export function settlingPromises(open: () => StoreBench): void {
       await bench.startRun('r1', 2);
       await store.markRunning(['r1-000000', 'r1-000001'], 'b-1');
       await store.interrupt('r1', 'launch-a');
-      const back = { id: 'r1-000000', state: 'queued' as const };
+      const back = { id: 'r1-000000', state: 'queued' as const, marks: CLEAN };
       await store.settle({
         ...madeIn('b-1', 'r1', [1]),
         jobs: [back, { id: 'r1-000001', state: 'done', path: '/out/1.png' }],
@@ -101,7 +107,7 @@ export function settlingPromises(open: () => StoreBench): void {
         batchId: 'handed-back',
         at: 5,
         entries: [],
-        jobs: [{ id: 'r1-000000', state: 'queued' }],
+        jobs: [{ id: 'r1-000000', state: 'queued', marks: CLEAN }],
       };
       for (const batch of ['b-1', 'b-2']) {
         await store.markRunning(['r1-000000'], batch);
@@ -237,7 +243,7 @@ export function settlingPromises(open: () => StoreBench): void {
       await store.settle(madeIn('b-1', 'r1', [0, 1]));
       const seq = await store.sequence();
       await store.writeRun(remake('r1', [0, 1]));
-      await store.settle({ ...madeIn('b-2', 'r1', [0]), jobs: [{ id: 'r1-000000', state: 'queued' }] });
+      await store.settle({ ...madeIn('b-2', 'r1', [0]), jobs: [{ id: 'r1-000000', state: 'queued', marks: CLEAN }] });
       expect(await store.totals('r1', seq)).toMatchObject({ images: 0, batches: 0, overhead: { joules: 81.251 } });
       await store.settle(madeIn('b-3', 'r1', [0, 1]));
       await store.settle(madeIn('b-4', 'r1', [1, 2]));
@@ -282,7 +288,7 @@ function anySettlement(
       if (fate < 0.4) return { id, state: 'done', path: `/out/${index}.png` };
       return fate < 0.7
         ? { id, state: 'failed', error: { code: 'bad', message: `in batch ${number}` } }
-        : { id, state: 'queued' };
+        : { id, state: 'queued', marks: CLEAN };
     }),
   };
 }

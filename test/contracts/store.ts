@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Clock, Store } from '../../src/ports.ts';
 import { madeIn, runWrite } from '../store/samples.ts';
 import { StoreBench } from './store-bench.ts';
+import { controlPromises } from './store-control.ts';
 import { runPromises } from './store-runs.ts';
 import { settlingPromises } from './store-settling.ts';
 
@@ -20,6 +21,7 @@ export function storeContract(make: (clock: Pick<Clock, 'now'>) => Promise<Store
 
   runPromises(() => bench);
   settlingPromises(() => bench);
+  controlPromises(() => bench);
 
   describe('what changed', () => {
     it('numbers every change higher than the sequence that was read before it', async () => {

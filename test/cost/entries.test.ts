@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { CLEAN } from '../../src/batch/marks.ts';
 import { entryId, type Outcome, settlementOf } from '../../src/cost/entries.ts';
 import { receiptsFor } from '../../src/cost/receipt.ts';
 import type { BatchResult } from '../../src/ports.ts';
@@ -8,8 +9,13 @@ const batch = batchOf([{}, { steps: 40 }, {}]);
 const [made, broken, back] = batch.jobs.map((job) => job.id);
 const outcomes: readonly Outcome[] = [
   { id: made ?? '', state: 'done', path: '/out/0.png' },
-  { id: broken ?? '', state: 'failed', error: { code: 'black_image', message: 'the picture is black' } },
-  { id: back ?? '', state: 'queued' },
+  {
+    id: broken ?? '',
+    state: 'failed',
+    error: { code: 'black_image', message: 'the picture is black' },
+    wasted: 'failed',
+  },
+  { id: back ?? '', state: 'queued', marks: CLEAN, wasted: 'failed' },
 ];
 const load = { cause: 'load', seconds: 3, energy: NO_METER } as const;
 
@@ -57,7 +63,23 @@ describe('the settlement of a batch', () => {
     const receipts = receiptsFor(batch, result, PRICES, 'local');
     const parts = { batch, result, receipts, outcomes: noisy, prices: PRICES, at: 42 };
     expect(settlementOf(parts)).toMatchObject({ batchId: 'launch-7', at: 42 });
-    expect(settlementOf(parts).jobs).toEqual(outcomes);
+    expect(settlementOf(parts).jobs).toEqual([
+      outcomes[0],
+      { id: broken, state: 'failed', error: { code: 'black_image', message: 'the picture is black' } },
+      { id: back, state: 'queued', marks: CLEAN },
+    ]);
+  });
+
+  it('books a share that somebody gave up as cancelled, and leaves the state of that job to whoever did', () => {
+    const receipts = receiptsFor(batch, result, PRICES, 'local');
+    const withdrawn: Outcome = { id: made ?? '', state: 'withdrawn', wasted: 'cancelled' };
+    const paused: Outcome = { id: back ?? '', state: 'queued', marks: CLEAN, wasted: 'cancelled' };
+    const parts = { batch, result, receipts, outcomes: [withdrawn, paused], prices: PRICES, at: 42 };
+    const { entries, jobs } = settlementOf(parts);
+    expect(entries.slice(0, 2).map(({ kind, cause }) => [kind, cause])).toEqual(
+      Array(2).fill(['overhead', 'cancelled']),
+    );
+    expect(jobs).toEqual([{ id: back, state: 'queued', marks: CLEAN }]);
   });
 
   it('is the same whenever it is computed from the same things', () => {

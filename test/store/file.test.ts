@@ -1,11 +1,12 @@
-import { closeSync, mkdtempSync, openSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { CLEAN } from '../../src/batch/marks.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { storageErrorOf } from '../../src/store/failure.ts';
-import { MIGRATIONS } from '../../src/store/migrations.ts';
+import { APPLICATION_ID, MIGRATIONS } from '../../src/store/migrations.ts';
 import { Session } from '../../src/store/session.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { activeEntry, jobOf, madeIn, runWrite } from './samples.ts';
@@ -101,6 +102,40 @@ describe('the database file', () => {
     expect(row?.unit_cost).toBeCloseTo(0.3, 4);
     expect(row?.total_cost).toBe(0.000006771);
     db.close();
+  });
+
+  it('of an older kilnwatt is brought up to date, with its ledger, its rules and its table of costs', async () => {
+    mkdirSync(dirname(path));
+    const old = new DatabaseSync(path);
+    old.exec(`PRAGMA application_id = ${APPLICATION_ID};
+      CREATE TABLE migrations (version INTEGER PRIMARY KEY, at INTEGER NOT NULL) STRICT;
+      ${MIGRATIONS[0]} ${MIGRATIONS[1]}
+      INSERT INTO migrations VALUES (1, 0), (2, 0);
+      INSERT INTO runs VALUES ('r1', 'name of r1', 'content', 0, 1, 'launch-a', '/out', '{}');
+      INSERT INTO entries VALUES ('e1', 1, 1000, 'active', NULL, 'r1', 'r1-000000', 'b', 1, 'local', 'cpu', 'e', 'auto', 'm',
+        1.5, 1.5, 'measured', NULL, 'unknown', 3600000000, 'measured', 'nvml_counter', '[]', 300000000, 'EUR', 'derived',
+        'p', '{}', '{"dtype":"float16"}')`);
+    const { request, ...job } = jobOf('r1', 0);
+    const payload = JSON.stringify({ ...job, request, priority: undefined, attempt: 0 });
+    old
+      .prepare("INSERT INTO jobs VALUES (?, 'r1', 0, 'line', 0, 1, 'done', '/out/a.png', NULL, NULL, 'b', 2, ?)")
+      .run(job.id, payload);
+    old.close();
+    const store = await openSqliteStore({ path, clock: Date });
+    expect(await store.run('r1')).toMatchObject({ served: false, held: null });
+    expect(await store.job(job.id)).toMatchObject({
+      priority: 'bulk',
+      marks: CLEAN,
+      receipt: { engine: 'e', settings: { dtype: 'float16' }, energy: { joules: 3_600_000 } },
+    });
+    await store.close();
+    const now = new DatabaseSync(path);
+    expect(now.prepare('SELECT service, quantity, total_cost FROM costs').all()).toEqual([
+      { service: 'local', quantity: 1, total_cost: 0.3 },
+    ]);
+    expect(() => now.exec("UPDATE entries SET cost_nano = 1 WHERE id = 'e1'")).toThrow(/append-only/);
+    expect(() => now.exec('DELETE FROM entries')).toThrow(/append-only/);
+    now.close();
   });
 
   it('of a newer kilnwatt is refused with what to do', async () => {

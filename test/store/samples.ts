@@ -30,7 +30,7 @@ export function jobOf(runId: string, index: number, change: Partial<Job['request
     target: `/out/${runId}/${index}.png`,
     format: 'png',
     sidecar: null,
-    attempt: 0,
+    priority: 'bulk',
   };
 }
 
@@ -46,6 +46,7 @@ export function runWrite(id: string, jobs: number, change: Partial<RunWrite['run
       contentKey: 'content',
       named: false,
       launch: 'launch-a',
+      served: false,
       outDir: '/out',
       tags: {},
       ...change,

@@ -1,0 +1,125 @@
+import type { EpochMillis } from '../units.ts';
+
+/** A part of the day in local time, in minutes since midnight: from `from` up to, not including, `to`. Over midnight where `to` is the smaller. */
+export interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** When a device may work. Its spans may overlap; it works while any of them holds. */
+export type Hours = readonly Span[];
+
+/** `22:00-07:00` for all devices, or by device; a device that is not named always works. */
+export type HoursSetting = string | Readonly<Record<string, string>>;
+
+/** The minute of the local day, 0 … 1439, at an instant. */
+export type LocalTime = (at: EpochMillis) => number;
+
+const DAY = 24 * 60;
+const MINUTE_MS = 60_000;
+/** A span that lies in the hour that a change of the clock skips begins on the next day only. */
+const MOST_MINUTES_AHEAD = 3 * DAY;
+
+/** @param text one that {@link hoursFault} finds nothing in */
+export function parseHours(text: string): Hours {
+  return text.split(',').flatMap((part) => spanOf(part) ?? []);
+}
+
+/** Why a text cannot be the hours of a device; undefined for one that can. */
+export function hoursFault(text: string): string | undefined {
+  const wrong = text.split(',').find((part) => spanOf(part) === undefined);
+  if (wrong === undefined) return undefined;
+  const same = SPAN.exec(wrong);
+  if (same !== null && timeOf(same[1]) !== undefined && timeOf(same[1]) === timeOf(same[2]))
+    return `${wrong.trim()} ends as it begins; the whole day is 00:00-24:00`;
+  return `expected ${HOURS_FORM}`;
+}
+
+/** Why the name of a device cannot be one; undefined for one that can. */
+export function deviceNameFault(name: string): string | undefined {
+  return DEVICE.test(name) ? undefined : `"${name}" is no device; expected cpu, cuda:0, 0, or the UUID of a card`;
+}
+
+/** The hours of one device, or null for one that always works. What names it most closely counts: `cpu:1` before `cpu`. */
+export function hoursOf(
+  setting: HoursSetting | null,
+  device: { readonly id: string; readonly kind: 'cpu' | 'cuda'; readonly uuid: string | null },
+): Hours | null {
+  if (setting === null) return null;
+  if (typeof setting === 'string') return parseHours(setting);
+  const names = [device.id, device.uuid, device.id.replace('cuda:', ''), device.kind === 'cpu' ? 'cpu' : null];
+  const said = new Map(Object.entries(setting).map(([name, text]) => [name.toLowerCase(), text]));
+  const text = names.map((name) => (name === null ? undefined : said.get(name.toLowerCase()))).find(Boolean);
+  return text === undefined ? null : parseHours(text);
+}
+
+/** @param minute of the local day */
+export function isOpen(hours: Hours, minute: number): boolean {
+  return hours.some(({ from, to }) => (from < to ? from <= minute && minute < to : from <= minute || minute < to));
+}
+
+/**
+ * When a device that works begins to rest, or one that rests to work; null where that never comes. It goes by what the
+ * clock on the wall says: a night in which the clock is set back has an hour more of them, and an hour that comes
+ * twice counts both times.
+ */
+export function nextChange(hours: Hours, now: EpochMillis, local: LocalTime = localTimeIn()): EpochMillis | null {
+  const open = isOpen(hours, local(now));
+  return firstMinuteAfter(now, (at) => isOpen(hours, local(at)) !== open);
+}
+
+/** When the clock on the wall next comes to this minute, or jumps over it; never `now` itself. */
+export function nextLocalTime(minute: number, now: EpochMillis, local: LocalTime = localTimeIn()): EpochMillis | null {
+  return firstMinuteAfter(now, (at) => {
+    const before = local(at - MINUTE_MS);
+    const [gone, wanted] = [forwards(before, local(at)), forwards(before, minute)];
+    // Half a day and more is no step forwards, but the clock set back.
+    return gone < DAY / 2 ? wanted > 0 && wanted <= gone : local(at) === minute;
+  });
+}
+
+/** @param zone an IANA name; left out, that of this host */
+export function localTimeIn(zone?: string): LocalTime {
+  const format = new Intl.DateTimeFormat('en-GB', {
+    hour: 'numeric',
+    minute: 'numeric',
+    hourCycle: 'h23',
+    ...(zone === undefined ? {} : { timeZone: zone }),
+  });
+  return (at) => {
+    const [hour, minute] = format.format(at).split(':');
+    return Number(hour) * 60 + Number(minute);
+  };
+}
+
+/** The minute of the day that `7:00` or `07:00` means; undefined for what is no time of day. `24:00` is one, the end of it. */
+export function timeOf(text: string | undefined): number | undefined {
+  const [, hour, minute] = /^\s*(\d{1,2}):(\d{2})\s*$/.exec(text ?? '') ?? [];
+  const time = Number(hour) * 60 + Number(minute);
+  return Number(minute) < 60 && time <= DAY ? time : undefined;
+}
+
+const SPAN = /^([^-–]+)[-–]([^-–]+)$/;
+const HOURS_FORM = '22:00-07:00, or several: 12:00-13:30,22:00-07:00';
+const DEVICE = /^(?:cpu(?::\d+)?|(?:cuda:)?\d+|gpu-[\da-f-]+)$/i;
+
+function spanOf(part: string): Span | undefined {
+  const span = SPAN.exec(part);
+  const [from, to] = [timeOf(span?.[1]), timeOf(span?.[2])];
+  if (from === undefined || to === undefined || from === DAY || from === to) return undefined;
+  return { from, to };
+}
+
+/** Offsets of time zones are whole minutes, so that changes fall on whole minutes of any clock. */
+function firstMinuteAfter(now: EpochMillis, holds: (at: EpochMillis) => boolean): EpochMillis | null {
+  const first = (Math.floor(now / MINUTE_MS) + 1) * MINUTE_MS;
+  for (let ahead = 0; ahead < MOST_MINUTES_AHEAD; ahead += 1) {
+    const at = first + ahead * MINUTE_MS;
+    if (holds(at)) return at;
+  }
+  return null;
+}
+
+function forwards(from: number, to: number): number {
+  return (to - from + DAY) % DAY;
+}

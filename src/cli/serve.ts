@@ -1,0 +1,76 @@
+import { pause } from '../process/clock.ts';
+import type { Millis } from '../units.ts';
+import type { App, Interrupts } from './app.ts';
+import { EXIT, exitCodeOf, explain } from './exit.ts';
+import { pausedNote } from './pause.ts';
+import { pricesOf } from './prices.ts';
+import { ServedRuns } from './served-runs.ts';
+import { Session } from './session.ts';
+
+export interface ServeOptions {
+  readonly json?: boolean;
+  readonly interrupts: Interrupts;
+}
+
+/**
+ * Works off every run of the data folder, and what is submitted meanwhile, until it is asked to stop: then it hands
+ * back what has not begun and finishes the running batch.
+ * @returns the exit code
+ */
+export async function serve(app: App, { json, interrupts }: ServeOptions): Promise<number> {
+  const { io, clock } = app;
+  const runs = new ServedRuns({ app, json: json === true });
+  const session = new Session({
+    app,
+    serves: true,
+    prices: pricesOf(app.loaded.config),
+    onProgress: () => {},
+    onNote: (text) => io.err(text),
+    onPaused: (paused) => {
+      io.err(pausedNote(paused));
+      runs.paused('paused by the user');
+    },
+    onResumed: () => runs.resumed(),
+  });
+  interrupts.take();
+  if (!(await becomeOwner(session, app, interrupts))) return EXIT.done;
+  await session.ready();
+  await runs.begin();
+  await session.takeOver();
+  io.err(`Serving ${app.loaded.config.dataDir}; \`kilnwatt submit FILE\` feeds it. Ctrl-C finishes the running batch.`);
+  for (let nextLook: Millis = 0; interrupts.count() === 0 && session.fatal === null; ) {
+    await session.attend();
+    if (clock.monotonic() >= nextLook) {
+      nextLook = clock.monotonic() + LOOK_EVERY_MS;
+      await session.tend();
+    }
+    await runs.look();
+    await pause(clock, POLL_MS);
+  }
+  return windDown(session, app, runs);
+}
+
+async function windDown(session: Session, app: App, runs: ServedRuns): Promise<number> {
+  if (session.fatal === null) app.io.err('Finishing the running batch; another Ctrl-C stops now.');
+  await session.stop();
+  await runs.look();
+  await runs.end();
+  const { fatal } = session;
+  if (fatal === null) return EXIT.done;
+  app.io.err(`Stopped: ${explain(fatal)}`);
+  return exitCodeOf(fatal);
+}
+
+/** Waits for the process that owns the data folder now. False where the user did not want to wait. */
+async function becomeOwner(session: Session, { io, clock }: App, interrupts: Interrupts): Promise<boolean> {
+  for (let told = false; !(await session.enter()); told = true) {
+    if (interrupts.count() > 0) return false;
+    if (!told) io.err('Another kilnwatt owns this data folder; this one takes over when it has left.');
+    await pause(clock, WAIT_MS);
+  }
+  return true;
+}
+
+const POLL_MS: Millis = 150;
+const LOOK_EVERY_MS: Millis = 5_000;
+const WAIT_MS: Millis = 250;

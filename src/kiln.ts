@@ -1,0 +1,217 @@
+import { Batcher } from './batch/batcher.ts';
+import { BlackStreak } from './batch/black-streak.ts';
+import { batchKey } from './batch/key.ts';
+import { isSuspect } from './batch/marks.ts';
+import { AppError, HandedBack, sentenceOf, UnavailableError } from './errors.ts';
+import type { Gate } from './gate.ts';
+import type { Delivery, Job } from './ports.ts';
+import { type Passenger, type PassengersInHand, type TripParts, workOff } from './trip.ts';
+import { givingUp, type Outcome } from './trip-outcome.ts';
+import type { Millis } from './units.ts';
+
+export interface KilnOptions extends TripParts {
+  readonly launch: string;
+  readonly gate: Gate;
+  /** How long a device is not to be used, because its owner wants it for something else; 0 while it may be. */
+  restsFor(device: string): Millis;
+  onWindow?(window: number): void;
+  /** The run is not to go on by itself. Its other jobs are refused by the store. */
+  onHeld(runId: string, reason: string): void;
+  /** Work cannot go on (no Python, a broken store); the jobs in hand went back to the queue. The first one told is the reason. */
+  onFatal(error: AppError): void;
+}
+
+/** All jobs in hand, from the queue to the end of their trip. One batch a device at a time. */
+export class Kiln {
+  readonly #options: KilnOptions;
+  readonly #batcher: Batcher<Passenger>;
+  readonly #blacks = new BlackStreak();
+  /** Of each job in hand, the last of its trips: resolves when that one has ended, however it did. */
+  readonly #trips = new Map<string, Promise<void>>();
+  readonly #inHand = new Map<string, Passenger>();
+  /** By device, what its batch holds. */
+  readonly #underWay = new Map<string, readonly Passenger[]>();
+  readonly #told = new Map<string, number>();
+  #batches = 0;
+  #anyFinished = false;
+  #closed = false;
+
+  constructor(options: KilnOptions) {
+    this.#options = options;
+    const { provider, clock, onWindow } = options;
+    this.#batcher = new Batcher<Passenger>({
+      timer: clock,
+      devices: provider.devices.map((device) => device.id),
+      keyOf,
+      modelOf: ({ job }) => job.request.modelHash,
+      rankOf: ({ job, marks }) => (job.priority === 'interactive' ? 0 : 2) + (isSuspect(marks) ? 1 : 0),
+      limit: ({ job }, device) => provider.limit(job, device),
+      resident: (device) => provider.resident(device),
+      closedFor: (device) => this.#closedFor(device),
+      ...(onWindow === undefined ? {} : { onWindow }),
+      run: (passengers, key, device) => this.#run(passengers, key, device),
+    });
+  }
+
+  get window(): number {
+    return this.#batcher.window;
+  }
+
+  get busy(): boolean {
+    return this.#underWay.size > 0;
+  }
+
+  /** Resolves when the job is settled in the store; rejects as {@link JobHandler} promises. */
+  async take(job: Job, { signal, behind }: Delivery): Promise<void> {
+    // A queue whose lock ran out while this host slept hands a job out again although it is in hand. The second trip
+    // waits for the first one, and then finds in the store whether anything is left to do.
+    const before = this.#trips.get(job.id);
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+    this.#trips.set(job.id, ended);
+    try {
+      await before;
+      if (this.#closed) throw new HandedBack();
+      const marks = await this.#options.disk.untilTaken(() => this.#options.store.marks(job.id));
+      if (isSuspect(marks) && !behind) throw new HandedBack({ behind: true });
+      await this.#ride({ job, marks, giveUp: new AbortController() }, signal);
+    } finally {
+      end();
+      if (this.#trips.get(job.id) === ended) this.#trips.delete(job.id);
+    }
+  }
+
+  /** Gives everything back that has not begun. */
+  release(): void {
+    this.#batcher.release(new HandedBack());
+  }
+
+  /** From now on every job that comes is handed back. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  /** The batches under way stop at their next step, and their jobs wait again. */
+  giveUp(code: 'paused' | 'stopped'): void {
+    const reason = givingUp(code, code === 'paused' ? 'the user paused the work' : 'kilnwatt was stopped');
+    for (const { giveUp } of [...this.#underWay.values()].flat()) giveUp.abort(reason);
+  }
+
+  withdraw(jobIds: readonly string[]): void {
+    const reason = givingUp('cancelled', 'it was cancelled');
+    for (const id of jobIds) this.#inHand.get(id)?.giveUp.abort(reason);
+  }
+
+  /** Frees every device that has no batch; the others are freed when theirs has ended, if they are closed then. */
+  rest(): void {
+    for (const { id } of this.#options.provider.devices) if (!this.#underWay.has(id)) this.#rest(id);
+  }
+
+  look(): void {
+    this.#batcher.look();
+  }
+
+  async #ride(passenger: Passenger, signal: AbortSignal): Promise<void> {
+    const { id } = passenger.job;
+    this.#inHand.set(id, passenger);
+    try {
+      await this.#batcher.submit(passenger, AbortSignal.any([signal, passenger.giveUp.signal]));
+    } finally {
+      this.#inHand.delete(id);
+    }
+  }
+
+  async #run(passengers: readonly Passenger[], key: string, device: string): Promise<readonly (Error | undefined)[]> {
+    this.#batches += 1;
+    const hand = { id: `${this.#options.launch}-${this.#batches}`, key, device, passengers };
+    this.#underWay.set(device, passengers);
+    try {
+      const { answers, outcomes } = await workOff(this.#options, hand);
+      await this.#learnFrom(hand, outcomes);
+      return answers;
+    } catch (error) {
+      await this.#handBack(passengers);
+      if (!(error instanceof HandedBack)) this.#options.onFatal(fatalOf(error));
+      throw new HandedBack();
+    } finally {
+      this.#underWay.delete(device);
+      if (this.#closedFor(device) > 0) this.#rest(device);
+    }
+  }
+
+  async #learnFrom({ device, passengers }: PassengersInHand, outcomes: readonly Outcome[]): Promise<void> {
+    this.#anyFinished ||= outcomes.some((outcome) => outcome.state === 'done');
+    const runs = new Map(passengers.map(({ job }) => [job.id, job.runId]));
+    for (const outcome of outcomes) {
+      const runId = runs.get(outcome.id);
+      if (runId !== undefined && this.#blacks.note(runId, kindOf(outcome))) await this.#hold(runId);
+    }
+    this.#tellQuarantine(device, outcomes);
+  }
+
+  async #hold(runId: string): Promise<void> {
+    const reason = 'three pictures in a row stayed black, also with the VAE in float32';
+    await this.#options.disk.untilTaken(() => this.#options.store.hold(runId, reason));
+    this.#options.onHeld(runId, reason);
+  }
+
+  /** Where no picture was ever made and no device is left, it is not the pictures, and waiting mends nothing. */
+  #tellQuarantine(device: string, outcomes: readonly Outcome[]): void {
+    const { provider, onTrouble, onFatal } = this.#options;
+    const quarantine = provider.quarantine(device);
+    if (quarantine === null || this.#told.get(device) === quarantine.until) return;
+    this.#told.set(device, quarantine.until);
+    const none = provider.devices.every(({ id }) => provider.quarantine(id) !== null);
+    if (none && !this.#anyFinished) {
+      onFatal(keepsDying(quarantine.reason, outcomes));
+      return;
+    }
+    const time = new Date(quarantine.until).toTimeString().slice(0, 5);
+    onTrouble(`${device} is in quarantine until ${time}, then it is tried again: ${quarantine.reason}`);
+  }
+
+  /** Jobs of a batch that never came to an end are waiting again, in the store as in the queue. */
+  async #handBack(passengers: readonly Passenger[]): Promise<void> {
+    const { store, clock, onFatal } = this.#options;
+    const jobs = passengers.map(({ job, marks }) => ({ id: job.id, state: 'queued' as const, marks }));
+    try {
+      await store.settle({ batchId: 'handed-back', at: clock.now(), entries: [], jobs });
+    } catch (error) {
+      // The store itself is what failed: its next start finds these jobs running under a dead launch and takes them back.
+      onFatal(fatalOf(error));
+    }
+  }
+
+  #closedFor(device: string): Millis {
+    const { gate, provider, clock, restsFor } = this.#options;
+    if (!gate.isOpen) return Number.POSITIVE_INFINITY;
+    const quarantine = provider.quarantine(device);
+    return Math.max(restsFor(device), quarantine === null ? 0 : quarantine.until - clock.now(), 0);
+  }
+
+  #rest(device: string): void {
+    this.#options.provider.rest(device).catch((error: unknown) => this.#options.onFatal(fatalOf(error)));
+  }
+}
+
+/** What is not ours to expect is a fault of ours, and keeps its stack. */
+export function fatalOf(error: unknown): AppError {
+  return error instanceof AppError ? error : new AppError(sentenceOf(error), { code: 'internal', cause: error });
+}
+
+/** A suspect travels alone: whoever it takes down with it, it is not its neighbours. */
+function keyOf({ job, marks }: Passenger): string {
+  const key = `${job.priority} ${batchKey(job)}${marks.blacks > 0 ? ' safe' : ''}`;
+  return isSuspect(marks) ? `${key} ${job.id}` : key;
+}
+
+function kindOf(outcome: Outcome): 'made' | 'black' | 'other' {
+  if (outcome.state === 'done') return 'made';
+  return outcome.state === 'failed' && outcome.answer.code === 'black_image' ? 'black' : 'other';
+}
+
+function keepsDying(reason: string, outcomes: readonly Outcome[]): AppError {
+  const last = outcomes.find((outcome) => outcome.state !== 'done');
+  const why = last === undefined ? '' : ` (${last.answer.message})`;
+  const sentence = `no picture was made, and every device is in quarantine: ${reason}${why}; kilnwatt doctor looks at what it needs`;
+  return new UnavailableError(sentence, { code: 'worker_keeps_dying' });
+}
