@@ -24,7 +24,6 @@ from kilnwatt_worker.messages import Generate, Load
 from kilnwatt_worker.parts import Item, Memory
 from kilnwatt_worker.strict import build, read_json
 
-
 GARBAGE_TIMES = 1024
 """More than a pipe holds."""
 
