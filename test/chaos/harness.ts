@@ -5,13 +5,13 @@ import type { Ended, Kiln, Running } from '../support/kiln.ts';
 import { type Account, accountOf } from './account.ts';
 import { Deaths } from './deaths.ts';
 import { type Driver, runDriver, serveDriver } from './driver.ts';
+import { Ear } from './ear.ts';
 import { gather } from './evidence.ts';
 import { lateParts, type RecoveryFigures, recoveryFigures } from './figures.ts';
 import { Ledger } from './ledger.ts';
 import { chaosKiln, type EngineKind, FLAGS, HANG_LIMIT_MS, outputsOf, scriptOf } from './place.ts';
 import { PoisonByHand } from './poison.ts';
 import { type Planted, plantedForDiffusers, plantedForFake } from './prompts.ts';
-import type { Word } from './recovery.ts';
 import { seeded } from './rng.ts';
 import { scheduleOf } from './schedule.ts';
 import { Strikes } from './strikes.ts';
@@ -148,15 +148,15 @@ class Havoc {
     this.#ended = null;
     this.#deaths.orchestratorStarted(working.process.pid ?? 0);
     this.#strikes.orchestratorStarted(at);
-    working.process.stderr?.on('data', (text: string) => this.#hear(text));
+    const ear = new Ear();
+    working.process.stderr?.on('data', (text: string) => this.#hear(ear, text));
     void working.ended.then((ended) => {
       if (this.#working === working) this.#ended = ended;
     });
   }
 
-  #hear(text: string): void {
-    for (const [word, pattern] of WORDS) {
-      if (!pattern.test(text)) continue;
+  #hear(ear: Ear, text: string): void {
+    for (const word of ear.hear(text)) {
       this.#strikes.hear(performance.now(), word);
       if (word === 'begun') this.#deaths.heardBegin();
     }
@@ -226,12 +226,6 @@ function driverFor({ engine, driver }: ChaosAsk, kiln: Kiln, planted: Planted): 
   return runDriver(parts, chunk);
 }
 
-/** What the fake engine's log says; of another nothing is heard. */
-const WORDS: readonly (readonly [Word, RegExp])[] = [
-  ['loaded', /the fake engine stands in for/],
-  ['begun', / step 0\b/],
-];
-
 /** What Valkey says while it leaves, and what is said of the bill. */
 const SERVER_LINE = /^(\d+:\S+ |~ )/;
 
@@ -242,5 +236,6 @@ function promised(hang: Millis) {
     orchestrator_to_dispatchable: 2_000,
     redis_to_progress: null,
     hang_to_found: hang + 1_000,
+    hang_to_dispatchable: null,
   };
 }

@@ -23,7 +23,7 @@ const ONCE = {
   lose_on: 'loses its device once',
   truncate_on: 'is cut off once',
   garbage_on: 'babbles once',
-  fail_on: 'is black once',
+  black_on: 'is black once',
 } as const;
 
 /** One of each kind for so many jobs. */
@@ -64,6 +64,8 @@ export function fakeScript(onceDir: string): string {
     crash_on: POISON,
     once_dir: onceDir,
     chatter: true,
+    // A whole batch does not fit, and that is to be learned.
+    memory_pixels: { auto: 6 * 128 * 128 },
     step_seconds: 0.02,
     slow_disk_seconds: 0.002,
   });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { Ear } from './ear.ts';
 import { lateParts, recoveryFigures } from './figures.ts';
 import { Recovery } from './recovery.ts';
 import type { Sample } from './watch.ts';
@@ -37,6 +38,7 @@ describe('a recovery', () => {
     recovery.found(3_000);
     expect(recovery.figures).toEqual([['hang_to_found', 2_000]]);
     recovery.look(3_010, WAITING);
+    expect(recovery.figures.at(-1)).toEqual(['hang_to_dispatchable', 2_010]);
     expect(recovery.isOver).toBe(true);
   });
 
@@ -49,6 +51,18 @@ describe('a recovery', () => {
   });
 });
 
+describe('the ear', () => {
+  it('hears that a worker has loaded and that it has begun, also in pieces of lines, and in both forms of the log', () => {
+    const ear = new Ear();
+    expect(ear.hear('cpu: debug: the worker is ready\ncpu: debug: the worker is loading\ncpu: debug: the wor')).toEqual(
+      [],
+    );
+    expect(ear.hear('ker is ready\ncpu: debug: the worker is generating\n')).toEqual(['loaded', 'begun']);
+    expect(ear.hear('cpu: info: the fake engine stands in for /m\ncpu: {"v":1} step 0\n')).toEqual(['loaded', 'begun']);
+    expect(ear.hear('cpu: debug: the worker is ready\ncpu: {"v":1} step 1\n')).toEqual([]);
+  });
+});
+
 describe('the figures of all recoveries', () => {
   it('are middle and worst, with what was promised, and the worst decides whether it was kept', () => {
     const limits = {
@@ -57,6 +71,7 @@ describe('the figures of all recoveries', () => {
       orchestrator_to_dispatchable: 2_000,
       redis_to_progress: null,
       hang_to_found: 3_000,
+      hang_to_dispatchable: null,
     };
     const took = [20, 1_040, 30].map((millis) => ['worker_to_dispatchable', millis] as const);
     const figures = recoveryFigures([...took, ['redis_to_progress', 9_000]], limits);

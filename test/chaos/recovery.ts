@@ -11,7 +11,8 @@ export type Part =
   | 'worker_loaded_to_running'
   | 'orchestrator_to_dispatchable'
   | 'redis_to_progress'
-  | 'hang_to_found';
+  | 'hang_to_found'
+  | 'hang_to_dispatchable';
 
 export type Figure = readonly [Part, Millis];
 
@@ -50,17 +51,14 @@ export class Recovery {
 
   look(at: Millis, sample: Sample): void {
     const waits = ([job, batch]: readonly [string, string]) => sample.running.get(job) === batch;
-    if (!this.#open.has('hang_to_found') && ![...this.#held].some(waits)) {
-      this.#see('worker_to_dispatchable', at - this.#since);
-      this.#see('orchestrator_to_dispatchable', at - this.#since);
-    }
+    if (!this.#open.has('hang_to_found') && ![...this.#held].some(waits))
+      for (const part of DISPATCHABLE) this.#see(part, at - this.#since);
     if (sample.settled > this.#settled) this.#see('redis_to_progress', at - this.#since);
   }
 
   /** Of a hang: somebody has begun to take the worker down. */
   found(at: Millis): void {
     this.#see('hang_to_found', at - this.#since);
-    this.#since = at;
   }
 
   hear(at: Millis, word: Word): void {
@@ -77,5 +75,11 @@ const PARTS: Readonly<Record<StrikeKind, readonly Part[]>> = {
   worker: ['worker_to_dispatchable', 'worker_loaded_to_running'],
   orchestrator: ['orchestrator_to_dispatchable'],
   redis: ['redis_to_progress'],
-  hang: ['hang_to_found', 'worker_to_dispatchable'],
+  hang: ['hang_to_found', 'hang_to_dispatchable'],
 };
+
+const DISPATCHABLE: readonly Part[] = [
+  'worker_to_dispatchable',
+  'orchestrator_to_dispatchable',
+  'hang_to_dispatchable',
+];
