@@ -10,6 +10,18 @@ export interface PartFigures {
   readonly limit: number | null;
 }
 
+/** What a user may count on; null where nothing is promised. @param hang how long a worker may stand still */
+export function promisedParts(hang: Millis): Readonly<Record<Part, Millis | null>> {
+  return {
+    worker_to_dispatchable: 1_000,
+    worker_loaded_to_running: 1_000,
+    orchestrator_to_dispatchable: 2_000,
+    redis_to_progress: null,
+    hang_to_found: hang + 1_000,
+    hang_to_dispatchable: null,
+  };
+}
+
 export type RecoveryFigures = Readonly<Record<Part, PartFigures>>;
 
 export function recoveryFigures(figures: readonly Figure[], limits: Readonly<Record<Part, Millis | null>>) {

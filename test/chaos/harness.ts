@@ -7,7 +7,7 @@ import { Deaths } from './deaths.ts';
 import { type Driver, runDriver, serveDriver } from './driver.ts';
 import { Ear } from './ear.ts';
 import { gather } from './evidence.ts';
-import { lateParts, type RecoveryFigures, recoveryFigures } from './figures.ts';
+import { lateParts, promisedParts, type RecoveryFigures, recoveryFigures } from './figures.ts';
 import { Ledger } from './ledger.ts';
 import { chaosKiln, type EngineKind, FLAGS, HANG_LIMIT_MS, outputsOf, scriptOf } from './place.ts';
 import { PoisonByHand } from './poison.ts';
@@ -45,8 +45,13 @@ export interface ChaosResult extends Account {
 
 const LOOK_EVERY_MS: Millis = 20;
 const SAY_EVERY_MS: Millis = 5_000;
-/** Nothing was settled for so long: what is left is given up, and is missing in the account. */
-const STALL_MS: Millis = 180_000;
+/**
+ * Nothing was settled for so long: what is left is given up, and is missing in the account. A device in quarantine is
+ * tried again after five minutes.
+ */
+const STALL_MS: Millis = 360_000;
+/** Longer than the batch that is under way, and all that has to be closed. */
+const LEAVE_MS: Millis = 60_000;
 const LONGEST_ABSENCE_MS: Millis = 500;
 /** Jobs that were hit once and run alone are hit again, so many of them. */
 const SUSPECTS = 2;
@@ -173,18 +178,21 @@ class Havoc {
 
   #isOver(): boolean {
     const { areOver, acknowledged } = this.#submissions;
-    if (areOver && this.#settled >= acknowledged) return true;
+    if (areOver && this.#settled >= acknowledged && this.#working !== null) return true;
     if (this.#unasked > MOST_UNASKED_ENDS) return true;
     if (performance.now() < this.#progressAt + STALL_MS) return false;
     this.#faults.push(`nothing was settled for ${STALL_MS / 1_000} s`);
     return true;
   }
 
-  /** Whoever works leaves by itself; it has nothing to do any more. */
+  /** Nothing of it may be left running when the evidence is gathered. */
   async #leave(): Promise<void> {
-    if (this.#working === null || this.#faults.length > 0) return;
-    const well = await this.#driver.finish(this.#working);
-    if (!well) this.#complain(await this.#working.ended);
+    const working = this.#working;
+    if (working === null) return;
+    const killer = setTimeout(() => working.process.kill('SIGKILL'), LEAVE_MS);
+    const well = await this.#driver.finish(working);
+    clearTimeout(killer);
+    if (!well) this.#complain(await working.ended);
   }
 
   async #result(seconds: number): Promise<ChaosResult> {
@@ -197,7 +205,7 @@ class Havoc {
     });
     if (this.#strikes.left > 0)
       this.#faults.push(`${this.#strikes.left} strikes of the schedule found nothing to strike`);
-    const figures = recoveryFigures(this.#strikes.figures, promised(HANG_LIMIT_MS[this.#ask.engine]));
+    const figures = recoveryFigures(this.#strikes.figures, promisedParts(HANG_LIMIT_MS[this.#ask.engine]));
     return {
       ...account,
       faults: [...account.faults, ...this.#faults],
@@ -228,14 +236,3 @@ function driverFor({ engine, driver }: ChaosAsk, kiln: Kiln, planted: Planted): 
 
 /** What Valkey says while it leaves, and what is said of the bill. */
 const SERVER_LINE = /^(\d+:\S+ |~ )/;
-
-function promised(hang: Millis) {
-  return {
-    worker_to_dispatchable: 1_000,
-    worker_loaded_to_running: 1_000,
-    orchestrator_to_dispatchable: 2_000,
-    redis_to_progress: null,
-    hang_to_found: hang + 1_000,
-    hang_to_dispatchable: null,
-  };
-}

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Ear } from './ear.ts';
-import { lateParts, recoveryFigures } from './figures.ts';
+import { lateParts, promisedParts, recoveryFigures } from './figures.ts';
 import { Recovery } from './recovery.ts';
 import type { Sample } from './watch.ts';
 
@@ -65,16 +65,8 @@ describe('the ear', () => {
 
 describe('the figures of all recoveries', () => {
   it('are middle and worst, with what was promised, and the worst decides whether it was kept', () => {
-    const limits = {
-      worker_to_dispatchable: 1_000,
-      worker_loaded_to_running: 1_000,
-      orchestrator_to_dispatchable: 2_000,
-      redis_to_progress: null,
-      hang_to_found: 3_000,
-      hang_to_dispatchable: null,
-    };
     const took = [20, 1_040, 30].map((millis) => ['worker_to_dispatchable', millis] as const);
-    const figures = recoveryFigures([...took, ['redis_to_progress', 9_000]], limits);
+    const figures = recoveryFigures([...took, ['redis_to_progress', 9_000]], promisedParts(2_000));
     expect(figures.worker_to_dispatchable).toEqual({ n: 3, median: 0.03, most: 1.04, limit: 1 });
     expect(figures.hang_to_found).toEqual({ n: 0, median: null, most: null, limit: 3 });
     expect(lateParts(figures)).toEqual(['worker_to_dispatchable took 1.04 s, and 1 s were promised']);

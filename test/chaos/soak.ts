@@ -31,17 +31,16 @@ interface Ends {
   readonly end: number;
 }
 
-const WAVE = 1_000;
+const WAVE = 500;
 /** Caches fill and compiled code settles; over fewer jobs single steps of the heap weigh more than any growth. */
 const WARM_SHARE = 0.2;
 const WARM_LEAST = 5_000;
-const SAMPLE_EVERY = 100;
 const LOOK_EVERY_MS: Millis = 50;
 /** A year of a card that makes one picture in five seconds is 6 million pictures: they may cost 600 MB, not more. */
 const MOST_KB_PER_1000 = 100;
 /** A connection may be on its way up or down at either end. */
 const MOST_MORE = 2;
-/** Of 1,000 jobs: one that kills its worker each time, and these that fail plainly. */
+/** Of a wave: one that kills its worker each time, and these that fail plainly. */
 const FAILING = 5;
 
 /** A long night in little time: mixed runs one after the other, and what is left behind of them. */
@@ -54,7 +53,8 @@ export async function soak({ jobs, provider, say }: SoakAsk): Promise<SoakResult
     let failed = 0;
     let start = openThings();
     for (let made = 0; made < jobs; made += WAVE) {
-      failed += await wave(house, provider, made, (done) => samples.push(sampleOf(house, made + done)));
+      failed += await wave(house, provider, made);
+      samples.push(sampleOf(house, made + WAVE));
       if (made + WAVE <= warmUp) start = openThings();
       say(`${made + WAVE} of ${jobs} jobs; ${Math.round((samples.at(-1)?.orchestrator ?? 0) / 1_000)} MB`);
     }
@@ -66,16 +66,11 @@ export async function soak({ jobs, provider, say }: SoakAsk): Promise<SoakResult
 }
 
 /** One run of {@link WAVE} jobs, whose pictures are thrown away afterwards. @returns how many failed */
-async function wave(house: SoakHouse, provider: SoakProvider, first: number, onProgress: (done: number) => void) {
+async function wave(house: SoakHouse, provider: SoakProvider, first: number): Promise<number> {
   const name = `wave-${first}`;
   const run = await house.submit(name, provider === 'fake' ? mixedDrafts(first) : drafts(first));
-  let sampled = 0;
   for (;;) {
     const { done, failed } = await house.settled(run);
-    if (done + failed >= sampled + SAMPLE_EVERY) {
-      sampled = done + failed;
-      onProgress(sampled);
-    }
     if (done + failed === WAVE) {
       rmSync(join(house.outputs, name), { recursive: true });
       return failed;
@@ -101,8 +96,10 @@ function mixedDrafts(first: number): readonly Draft[] {
   });
 }
 
+/** After a collection where the process was started with --expose-gc: what the next one would free has not leaked. */
 function sampleOf(house: SoakHouse, jobs: number): Sample {
   const worker = workerOf(process.pid);
+  globalThis.gc?.();
   return {
     jobs,
     orchestrator: residentKb(process.pid),
