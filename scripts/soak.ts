@@ -4,7 +4,7 @@ import { type SoakResult, soak } from '../test/chaos/soak.ts';
 const { values } = parseArgs({
   options: {
     jobs: { type: 'string', default: '50000' },
-    'worker-jobs': { type: 'string', default: '10000' },
+    'worker-jobs': { type: 'string', default: '20000' },
     json: { type: 'boolean', default: false },
   },
 });

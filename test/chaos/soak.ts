@@ -34,7 +34,7 @@ interface Ends {
 const WAVE = 500;
 /** Caches fill and compiled code settles; over fewer jobs single steps of the heap weigh more than any growth. */
 const WARM_SHARE = 0.2;
-const WARM_LEAST = 5_000;
+const WARM_LEAST = 10_000;
 const LOOK_EVERY_MS: Millis = 50;
 /** A year of a card that makes one picture in five seconds is 6 million pictures: they may cost 600 MB, not more. */
 const MOST_KB_PER_1000 = 100;
