@@ -61,7 +61,7 @@ describe('a job that is cancelled', () => {
     const runId = await begun(4);
     const began = shop.clock.monotonic();
     shop.working.withdraw(await shop.store.cancel((await shop.store.jobsOf(runId)).map((row) => row.id)));
-    while (shop.working.busy) await shop.pass();
+    await shop.idle(0);
     expect(shop.clock.monotonic() - began).toBeLessThanOrEqual(10_040);
     expect(await statesOf(runId)).toEqual(Array(4).fill('cancelled'));
   });
@@ -72,7 +72,7 @@ describe('a pause', () => {
     open({ stepMillis: 500 });
     const runId = await begun(12);
     shop.working.pause({ now: false });
-    for (let pass = 0; pass < 500; pass += 1) await shop.pass();
+    await shop.idle(10_000);
     expect(await statesOf(runId)).toEqual([...Array(4).fill('done'), ...Array(8).fill('queued')]);
     expect(shop.provider.resident('cpu')).toBeNull();
     expect(shop.working.busy).toBe(false);
@@ -85,7 +85,7 @@ describe('a pause', () => {
     open({ stepMillis: 5_000 });
     const runId = await begun(4);
     shop.working.pause({ now: true });
-    while (shop.working.busy) await shop.pass();
+    await shop.idle(0);
     expect(await statesOf(runId)).toEqual(Array(4).fill('queued'));
     shop.working.resume();
     const rows = await shop.until(runId, settled);
@@ -98,16 +98,16 @@ describe('hours', () => {
     open({ stepMillis: 500 });
     const planned = await shop.plan(prompts(8));
     await shop.submit(planned);
-    const [from, to] = [1_000, 3_600_000];
+    const [from, to] = [1_000, 100_000];
     const now = () => shop.clock.monotonic();
     shop.work({ restsFor: () => (now() >= from && now() < to ? to - now() : 0) });
     await shop.until(planned.run.id, (rows) => rows.filter((row) => row.state === 'done').length === 4);
-    for (let pass = 0; pass < 200; pass += 1) await shop.pass();
+    await shop.idle(4_000);
     expect(shop.provider.resident('cpu')).toBeNull();
     const rows = await shop.until(planned.run.id, settled);
     expect(rows.map((row) => row.state)).toEqual(Array(8).fill('done'));
     expect(now()).toBeGreaterThanOrEqual(to);
-  }, 60_000);
+  });
 });
 
 describe('priorities', () => {
@@ -133,7 +133,7 @@ describe('a queue server that is away for long', () => {
     };
     const runId = await begun(12);
     tell?.(true);
-    for (let pass = 0; pass < 500; pass += 1) await shop.pass();
+    await shop.idle(10_000);
     expect((await statesOf(runId)).filter((state) => state === 'done')).toHaveLength(4);
     tell?.(false);
     const rows = await shop.until(runId, settled);

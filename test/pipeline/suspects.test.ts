@@ -76,12 +76,12 @@ describe('a job that kills its worker', () => {
 
   it('comes after the clean jobs of its priority, also those that were not in the window yet', async () => {
     const provider = watched({ dieOn: 'killer' });
-    const prompts = ['killer', ...Array.from({ length: 40 }, (_, at) => `clean ${at}`)];
+    const prompts = ['killer', ...Array.from({ length: 43 }, (_, at) => `clean ${at}`)];
     const rows = await shop.run(prompts, settled);
-    expect(statesOf(rows)).toEqual(['failed', ...Array(40).fill('done')]);
+    expect(statesOf(rows)).toEqual(['failed', ...Array(43).fill('done')]);
     const first = provider.batches.findIndex((batch) => batch.length === 1);
     // The suspects are the killer and its three neighbours of the first batch.
-    expect(provider.batches.slice(0, first).flat()).toHaveLength(4 + 37);
+    expect(provider.batches.slice(0, first).flat()).toHaveLength(4 + 40);
   });
 
   it('does not count a death that was our own doing', async () => {

@@ -148,6 +148,12 @@ export class Workshop {
     throw new Error(`after ${MOST_PASSES} passes the jobs are ${states.join(', ')}`);
   }
 
+  /** Lets time go by until no batch is under way, and then some more. */
+  async idle(millis: number): Promise<void> {
+    while (this.working.busy) await this.pass();
+    for (let passed = 0; passed < millis; passed += 20) await this.pass();
+  }
+
   /** Stops what works here, and lets time go by until it has. */
   async stop(): Promise<void> {
     let ended = false;
