@@ -102,7 +102,11 @@ describe('a disk that is full', () => {
     const planned = await shop.plan(['a', 'b', 'c']);
     await shop.submit(planned);
     const began = shop.clock.monotonic();
-    shop.work({ onProgress: ({ phase }) => (phase === 'denoise' ? (met += 1) : 0) });
+    shop.work({
+      onProgress: ({ phase }) => {
+        if (phase === 'denoise') met += 1;
+      },
+    });
     await shop.until(planned.run.id, () => shop.clock.monotonic() - began > 60_000);
     await shop.stop();
     const rows = await shop.store.jobsOf(planned.run.id);
