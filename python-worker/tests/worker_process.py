@@ -71,6 +71,7 @@ class WorkerProcess:
         preset = {
             "name": "plain",
             "dtype": "auto",
+            "vae_dtype": "auto",
             "attention": "sdpa",
             "vae_slicing": False,
             "vae_tiling": False,

@@ -130,6 +130,8 @@ export interface Load {
   readonly preset: {
     readonly name: string;
     readonly dtype: 'auto' | 'float32' | 'float16' | 'bfloat16';
+    /** `auto` is the denoiser's own, but for a VAE that is known to overflow in it. */
+    readonly vae_dtype: 'auto' | 'float32';
     readonly attention: 'sdpa';
     readonly vae_slicing: boolean;
     readonly vae_tiling: boolean;
