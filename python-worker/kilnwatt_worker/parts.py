@@ -11,7 +11,7 @@ from kilnwatt_worker.strict import Between
 
 MAX_SEED = 2**53 - 1
 
-Phase: TypeAlias = Literal["idle", "load", "encode", "denoise", "decode", "save"]
+Phase: TypeAlias = Literal["idle", "import", "load", "compile", "encode", "denoise", "decode", "save"]
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 Dtype: TypeAlias = Literal["auto", "float32", "float16", "bfloat16"]
 VaeDtype: TypeAlias = Literal["auto", "float32"]
