@@ -47,5 +47,7 @@ export function sizeOf({ width, height }: Pick<Request, 'width' | 'height'>): st
 }
 
 function triesOf(name: string, tried: Fit['tried']): string {
-  return tried === 'load' ? `${name}, which ran out of memory while it loaded` : `${name} in batches of ${tried.join(', ')}`;
+  return tried === 'load'
+    ? `${name}, which ran out of memory while it loaded`
+    : `${name} in batches of ${tried.join(', ')}`;
 }

@@ -1,6 +1,17 @@
 import { writeFile } from 'node:fs/promises';
 import { AppError, UnavailableError } from '../errors.ts';
-import type { Batch, BatchResult, Check, Clock, Device, EnergyReading, Failure, Job, Made, Provider } from '../ports.ts';
+import type {
+  Batch,
+  BatchResult,
+  Check,
+  Clock,
+  Device,
+  EnergyReading,
+  Failure,
+  Job,
+  Made,
+  Provider,
+} from '../ports.ts';
 import type { Preset } from '../preset/catalogue.ts';
 import { pause } from '../process/clock.ts';
 import type { Millis } from '../units.ts';
@@ -65,7 +76,6 @@ export class FakeProvider implements Provider {
   readonly #script: FakeScript;
   readonly #rungs: Rungs;
   readonly #loaded = new Map<string, { readonly modelHash: string; readonly preset: string }>();
-  readonly #busy = new Set<string>();
   readonly #calls = new Calls('fake');
 
   constructor(options: FakeProviderOptions) {
@@ -89,23 +99,18 @@ export class FakeProvider implements Provider {
   }
 
   make(batch: Batch, options: MakeOptions): Promise<BatchResult> {
-    return this.#calls.run(options.signal, async (signal) => {
+    return this.#calls.run(batch.device, options.signal, async (signal) => {
       this.#refuseQuarantined(batch.device);
-      this.#busy.add(batch.device);
       const { givenUp = NOBODY } = options;
       const onProgress: Call['onProgress'] = (progress) => options.onProgress?.(progress);
-      try {
-        return await this.#rungs.make(batch, this.#deviceOf(batch.device), (preset) =>
-          this.#attempt({ batch, preset, signal, givenUp, onProgress }),
-        );
-      } finally {
-        this.#busy.delete(batch.device);
-      }
+      return await this.#rungs.make(batch, this.#deviceOf(batch.device), (preset) =>
+        this.#attempt({ batch, preset, signal, givenUp, onProgress }),
+      );
     });
   }
 
   async rest(device: string): Promise<void> {
-    if (this.#busy.has(device)) throw new Error(`${device} has a batch under way and cannot rest`);
+    this.#calls.requireIdle(device);
     this.#loaded.delete(device);
   }
 
@@ -122,7 +127,7 @@ export class FakeProvider implements Provider {
     const { batch, preset } = call;
     const wanted = batch.jobs.filter((job) => !isGivenUp(call, job));
     const refused = wanted.length === 0 ? batch.jobs.map((job) => abandoned(call, job)) : formatFailures(batch);
-    if (refused !== null) return { result: refusal(batch, refused, { preset: preset.name }), ranOut: null };
+    if (refused !== null) return { result: refusal(refused, { preset: preset.name }), ranOut: null };
     const overhead = await this.#load(call);
     const begun = this.#clock.monotonic();
     const end = this.#endOf(batch, preset, wanted);

@@ -10,11 +10,14 @@ const DEATHS = 3;
  */
 export class LoadDeaths {
   readonly #device: string;
+  readonly #sound: Set<string>;
   readonly #deaths = new Map<string, { readonly count: number; readonly last: string }>();
   #loading = false;
 
-  constructor(device: string) {
+  /** @param sound models with their presets that some device has loaded; what dies over one of them is a sick device */
+  constructor(device: string, sound: Set<string>) {
     this.#device = device;
+    this.#sound = sound;
   }
 
   /** To be called when a worker is up and begins to load: a death before that says nothing about the engine. */
@@ -28,22 +31,28 @@ export class LoadDeaths {
     this.#loading = false;
     try {
       const value = await load();
-      this.#deaths.delete(spec.id);
+      this.#sound.add(nameOf(spec));
       return value;
     } catch (error) {
-      if (error instanceof WorkerDied && this.#loading) this.#count(spec.id, error.message);
+      if (error instanceof WorkerDied && this.#loading) this.#count(nameOf(spec), error.message);
       throw error;
     }
   }
 
-  #refuseDeadly({ id, modelPath, preset }: EngineSpec): void {
-    const { count, last } = this.#deaths.get(id) ?? { count: 0, last: '' };
-    if (count < DEATHS) return;
-    const what = `the worker on ${this.#device} died ${count} times in a row while it loaded ${modelPath} with ${preset.name}`;
-    throw new AppError(`${what}, and it is not tried again: ${last}`, { code: 'model_kills_worker' });
+  #refuseDeadly(spec: EngineSpec): void {
+    const { count, last } = this.#deaths.get(nameOf(spec)) ?? { count: 0, last: '' };
+    if (count < DEATHS || this.#sound.has(nameOf(spec))) return;
+    const what = `it died ${count} times in a row while it loaded ${spec.modelPath} with ${spec.preset.name}`;
+    throw new AppError(`the worker on ${this.#device} is not started for this model again: ${what}; ${last}`, {
+      code: 'model_kills_worker',
+    });
   }
 
   #count(engine: string, last: string): void {
     this.#deaths.set(engine, { count: (this.#deaths.get(engine)?.count ?? 0) + 1, last });
   }
+}
+
+function nameOf({ modelHash, preset }: EngineSpec): string {
+  return `${modelHash} ${preset.name}`;
 }

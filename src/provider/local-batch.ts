@@ -17,7 +17,7 @@ export interface Place {
   readonly loadDeaths: LoadDeaths;
 }
 
-export interface MakeOptions {
+interface MakeOptions {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   /** By job id. */
@@ -62,7 +62,7 @@ async function makeOrRefuse(
     return { result: { answers: report.answers, shared: sharedOf(report, place.device, facts), overhead }, loaded };
   } catch (error) {
     if (options.signal.aborted || !isAboutTheBatch(error)) throw error;
-    return { result: refusal(batch, failuresOf(batch, error), { preset: preset.name, overhead }), loaded };
+    return { result: refusal(failuresOf(batch, error), { preset: preset.name, overhead }), loaded };
   }
 }
 
@@ -135,5 +135,5 @@ function isAboutTheBatch(error: unknown): boolean {
 /** Nobody waits for it any more: nothing needs to be loaded. */
 function abandoned(batch: Batch, { name }: Preset, givenUp: MakeOptions['givenUp']): BatchResult {
   const answers = batch.jobs.map(({ id }) => givenUpFailure(id, givenUp.get(id)?.reason));
-  return refusal(batch, answers, { preset: name });
+  return refusal(answers, { preset: name });
 }

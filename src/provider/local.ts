@@ -44,13 +44,12 @@ export class LocalProvider implements Provider {
   readonly #places: ReadonlyMap<string, Place>;
   readonly #calls = new Calls('local');
   readonly #rungs: Rungs;
-  /** Devices with a batch under way. */
-  readonly #busy = new Set<string>();
 
   constructor(options: LocalProviderOptions) {
     this.devices = options.devices;
     this.#options = options;
-    this.#places = new Map(options.devices.map((device) => [device.id, placeFor(device, options)]));
+    const sound = new Set<string>();
+    this.#places = new Map(options.devices.map((device) => [device.id, placeFor(device, options, sound)]));
     const { limit: most, memory = FORGETFUL } = options;
     this.#rungs = new Rungs({ most, memory, log: (line) => options.log(line) });
   }
@@ -68,27 +67,22 @@ export class LocalProvider implements Provider {
   }
 
   make(batch: Batch, { signal, givenUp, onProgress }: Parameters<Provider['make']>[1]): Promise<BatchResult> {
-    return this.#calls.run(signal, async (either) => {
+    return this.#calls.run(batch.device, signal, async (either) => {
       const place = this.#placeOf(batch.device);
-      this.#busy.add(batch.device);
-      try {
-        return await this.#rungs.make(batch, place.device, (preset) =>
-          makeBatch(place, batch, preset, {
-            clock: this.#options.clock,
-            signal: either,
-            givenUp: givenUp ?? new Map(),
-            onProgress: (progress) => onProgress?.(progress),
-          }),
-        );
-      } finally {
-        this.#busy.delete(batch.device);
-      }
+      return await this.#rungs.make(batch, place.device, (preset) =>
+        makeBatch(place, batch, preset, {
+          clock: this.#options.clock,
+          signal: either,
+          givenUp: givenUp ?? new Map(),
+          onProgress: (progress) => onProgress?.(progress),
+        }),
+      );
     });
   }
 
   async rest(device: string): Promise<void> {
     const { supervisor } = this.#placeOf(device);
-    if (this.#busy.has(device)) throw new Error(`${device} has a batch under way and cannot rest`);
+    this.#calls.requireIdle(device);
     await supervisor.stop();
   }
 
@@ -109,9 +103,9 @@ export class LocalProvider implements Provider {
   }
 }
 
-function placeFor(device: Device, options: LocalProviderOptions): Place {
+function placeFor(device: Device, options: LocalProviderOptions, sound: Set<string>): Place {
   const { python, workerDir, engine, env, clock, launch, limits, rng, log } = options;
-  const loadDeaths = new LoadDeaths(device.id);
+  const loadDeaths = new LoadDeaths(device.id, sound);
   const supervisor = new Supervisor({
     device: device.id,
     address: device.kind === 'cuda' ? 'cuda:0' : 'cpu',

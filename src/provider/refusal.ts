@@ -3,7 +3,6 @@ import type { Batch, BatchResult, EnergyReading, Failure } from '../ports.ts';
 
 /** The answers of a batch for which no pass was made: it took nothing but its overhead. */
 export function refusal(
-  batch: Batch,
   answers: readonly Failure[],
   { preset, overhead = [] }: { readonly preset: string; readonly overhead?: BatchResult['overhead'] },
 ): BatchResult {

@@ -51,7 +51,7 @@ export class Rungs {
       preset = this.#presetFor(batch, device);
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
-      return refusal(batch, failuresOf(batch, error), { preset: first.preset });
+      return refusal(failuresOf(batch, error), { preset: first.preset });
     }
     const { result, ranOut } = await attempt(preset);
     if (ranOut === null) {
