@@ -146,8 +146,11 @@ class FakeEngine:
         os.system("echo a grandchild prints too")
 
     def _finish(self, item: Item, generate: Generate, report: Report) -> None:
-        if self._is_black(item.prompt):
+        if self._script.fail_on and self._script.fail_on in item.prompt:
             report.failure(item, WorkerError("black_image", "the fake engine was told to fail this picture"))
+            return
+        if self._is_black(item.prompt):
+            report.failure(item, WorkerError("black_image", "the fake engine was told to make this picture black"))
             return
         report.phase("decode")
         picture = gradient(item.seed, generate.params.width, generate.params.height)
@@ -162,7 +165,7 @@ class FakeEngine:
     def _is_black(self, prompt: str) -> bool:
         script = self._script
         safe = self._preset is not None and self._preset.vae_dtype == "float32"
-        texts = [script.fail_on, script.black_always_on, *([] if safe else [script.black_on])]
+        texts = [script.black_always_on, *([] if safe else [script.black_on])]
         return any(text and text in prompt for text in texts)
 
 
