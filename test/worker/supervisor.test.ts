@@ -3,9 +3,10 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { InputError, UnavailableError, WorkerDied } from '../../src/errors.ts';
 import { presetNamed } from '../../src/preset/catalogue.ts';
 import type { EngineSpec } from '../../src/worker/engine.ts';
+import type { SupervisorState } from '../../src/worker/lifecycle.ts';
 import { type WorkerLimits, workerLimits } from '../../src/worker/limits.ts';
 import type { Generate } from '../../src/worker/messages.ts';
-import { Supervisor, type SupervisorState } from '../../src/worker/supervisor.ts';
+import { Supervisor } from '../../src/worker/supervisor.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { PYTHON, WORKERS } from '../support/python.ts';
 
@@ -276,11 +277,11 @@ describe('an abort', () => {
   });
 });
 
-it('a stop over a batch ends it, and the items that are open fail as with a death', async () => {
+it('a stop over a batch ends it, and the items that are open are unharmed', async () => {
   const { supervisor } = supervise('cancels');
   await supervisor.ensureLoaded(ENGINE);
   const report = supervisor.generate(batch('b', ['p', 'q']), { onProgress: () => void supervisor.stop() });
-  expect((await report).answers).toMatchObject([{ kind: 'made' }, { code: 'worker_died', retryable: true }]);
+  expect((await report).answers).toMatchObject([{ kind: 'made' }, { code: 'worker_stopped', retryable: true }]);
 });
 
 it('a death over a load rejects with the last lines', async () => {
