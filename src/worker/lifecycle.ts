@@ -116,12 +116,14 @@ export class Lifecycle {
     phase: WatchedPhase,
     listener: Listener<Value>,
   ): Promise<Outcome<Value>> {
-    if (this.#incarnation === null) throw this.unable('is gone');
+    const incarnation = this.#incarnation;
+    if (incarnation === null) throw this.unable('is gone');
     this.#become(state);
     try {
-      return await this.#conversation.ask(this.#incarnation, order, phase, listener);
+      return await this.#conversation.ask(incarnation, order, phase, listener);
     } finally {
-      if (this.#state === state) this.#become('ready');
+      // After a death whoever waited for it may have started another one already.
+      if (this.#incarnation === incarnation && this.#state === state) this.#become('ready');
     }
   }
 
@@ -191,13 +193,13 @@ export class Lifecycle {
   /** A state that time ends. */
   #arm(): () => void {
     const { clock, idleUnload = null } = this.#options;
-    if (this.#state === 'ready' && idleUnload !== null) return clock.after(idleUnload, () => this.#unload(idleUnload));
+    if (this.#state === 'ready' && idleUnload !== null) return clock.after(idleUnload, () => this.#endIdle(idleUnload));
     const { quarantine } = this;
     if (this.#state !== 'quarantined' || quarantine === null) return () => {};
     return clock.after(quarantine.until - clock.now(), () => this.#release());
   }
 
-  #unload(idle: Millis): void {
+  #endIdle(idle: Millis): void {
     this.#options.onLog(`debug: the worker is ended after ${Math.round(idle / 1_000)} s without an order`);
     void this.stop();
   }
