@@ -1,4 +1,4 @@
-import { UnavailableError } from '../errors.ts';
+import { AppError, UnavailableError } from '../errors.ts';
 import type { Clock } from '../ports.ts';
 import { type Child, type ChildSpec, startChild } from '../process/child.ts';
 import { pause } from '../process/clock.ts';
@@ -81,7 +81,10 @@ export class Lifecycle {
     return this.#standing.quarantine;
   }
 
-  /** @throws Error for a call while another is under way, and UnavailableError `device_quarantined` */
+  /**
+   * @throws UnavailableError `device_quarantined`
+   * @throws Error for a call while another is under way: a mistake of the caller's, which no user can mend
+   */
   requireFree(): void {
     const { quarantine } = this;
     if (quarantine !== null) {
@@ -90,7 +93,9 @@ export class Lifecycle {
       throw new UnavailableError(message, { code: 'device_quarantined', retryable: true });
     }
     if (this.#state === 'quarantined') this.#become('down');
-    if (this.#state !== 'down' && this.#state !== 'ready') throw this.misuse(`is ${this.#state}`);
+    if (this.#state !== 'down' && this.#state !== 'ready') {
+      throw new Error(`the worker on ${this.#options.device} is ${this.#state}`);
+    }
   }
 
   /** Waits for the back-off, starts a process and waits for its hello. */
@@ -111,12 +116,14 @@ export class Lifecycle {
     phase: WatchedPhase,
     listener: Listener<Value>,
   ): Promise<Outcome<Value>> {
-    if (this.#incarnation === null) throw this.misuse('has no process to give an order to');
+    const incarnation = this.#incarnation;
+    if (incarnation === null) throw this.unable('is gone');
     this.#become(state);
     try {
-      return await this.#conversation.ask(this.#incarnation, order, phase, listener);
+      return await this.#conversation.ask(incarnation, order, phase, listener);
     } finally {
-      if (this.#state === state) this.#become('ready');
+      // After a death whoever waited for it may have started another one already.
+      if (this.#incarnation === incarnation && this.#state === state) this.#become('ready');
     }
   }
 
@@ -132,9 +139,9 @@ export class Lifecycle {
     this.#standing.finishedBatch();
   }
 
-  /** A mistake of the caller's, which no user can mend. */
-  misuse(why: string): Error {
-    return new Error(`the worker on ${this.#options.device} ${why}`);
+  /** For an order that it could not be given: nothing was begun, so nothing was harmed. */
+  unable(why: string): AppError {
+    return new AppError(`the worker on ${this.#options.device} ${why}`, { code: 'worker_stopped', retryable: true });
   }
 
   #launch(): Incarnation {
@@ -186,13 +193,13 @@ export class Lifecycle {
   /** A state that time ends. */
   #arm(): () => void {
     const { clock, idleUnload = null } = this.#options;
-    if (this.#state === 'ready' && idleUnload !== null) return clock.after(idleUnload, () => this.#unload(idleUnload));
+    if (this.#state === 'ready' && idleUnload !== null) return clock.after(idleUnload, () => this.#endIdle(idleUnload));
     const { quarantine } = this;
     if (this.#state !== 'quarantined' || quarantine === null) return () => {};
     return clock.after(quarantine.until - clock.now(), () => this.#release());
   }
 
-  #unload(idle: Millis): void {
+  #endIdle(idle: Millis): void {
     this.#options.onLog(`debug: the worker is ended after ${Math.round(idle / 1_000)} s without an order`);
     void this.stop();
   }

@@ -65,7 +65,7 @@ export class Supervisor {
    * @throws InputError for a model or preset that cannot be loaded
    * @throws UnavailableError `device_quarantined`, or `worker_unavailable` where no worker has ever come up
    * @throws WorkerDied
-   * @throws AppError `worker_stopped` if it was stopped meanwhile
+   * @throws AppError `worker_stopped` if it was stopped meanwhile, or went between two orders
    */
   async ensureLoaded(spec: EngineSpec, { signal }: { readonly signal?: AbortSignal } = {}): Promise<LoadReport | null> {
     if (this.#lifecycle.incarnation?.doomed) await this.#lifecycle.incarnation.ended;
@@ -90,6 +90,7 @@ export class Supervisor {
    * answers and the others fail with `worker_died`, or with `worker_stopped` where that was not the worker's doing.
    * An abort of `signal` cancels all items that are open; one of `givenUp` cancels its job, which fails with the reason.
    * @throws the signal's reason if it left an item without an answer
+   * @throws AppError `worker_stopped` if nothing is loaded, or is not any more
    * @throws RangeError for an order that does not fit into a message
    */
   async generate(
@@ -104,7 +105,7 @@ export class Supervisor {
     const items = batch.items.filter(({ job }) => !leftOut(answers, job, givenUp?.get(job)));
     if (items.length === 0) return answers.reportOfNothing();
     const { incarnation } = this.#lifecycle;
-    if (incarnation === null || this.#engine === null) throw this.#lifecycle.misuse('has nothing loaded');
+    if (incarnation === null || this.#engine === null) throw this.#lifecycle.unable('has nothing loaded');
     const order: Order = { type: 'generate', engine: this.#engine.spec.id, ...batch, items };
     const asked = this.#lifecycle.ask<InboundOf<'done'>>('generating', order, 'encode', (message, settle) => {
       if (!isAboutBatch(message)) return `${message.type} came while batch ${batch.batch} was made`;

@@ -57,7 +57,8 @@ export class FakeChild implements Child {
     if (this.gone) return 'gone';
     ask?.();
     this.stopping = true;
-    if (this.#heedsStop) this.exit({ signal: 'SIGTERM' });
+    // As with a process, its end is heard of in another turn of the event loop.
+    if (this.#heedsStop) setImmediate(() => this.exit({ signal: 'SIGTERM' }));
     await this.exited;
     return ask === undefined ? 'terminated' : 'asked';
   }

@@ -13,6 +13,8 @@ export class FakeWorker {
   readonly child: FakeChild;
   readonly orders: Heard[] = [];
   readonly launch: string;
+  /** How it writes a message; as a line of JSON where this says nothing of it. */
+  writes: (message: Fields) => Buffer | undefined = () => undefined;
   #seq = 0;
 
   /** @param onOrder what it does with an order, beside keeping it */
@@ -40,13 +42,9 @@ export class FakeWorker {
   }
 
   say(type: string, fields: Fields = {}): void {
-    this.child.write(Buffer.from(`${JSON.stringify(this.message(type, fields))}\n`));
-  }
-
-  /** What it would say, in its turn. */
-  message(type: string, fields: Fields = {}): Fields {
     this.#seq += 1;
-    return { v: 1, type, launch: this.launch, seq: this.#seq, ...fields };
+    const message = { v: 1, type, launch: this.launch, seq: this.#seq, ...fields };
+    this.child.write(this.writes(message) ?? Buffer.from(`${JSON.stringify(message)}\n`));
   }
 
   hello(): void {

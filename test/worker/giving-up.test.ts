@@ -1,7 +1,13 @@
 import { getEventListeners } from 'node:events';
-import { describe, expect, it } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
 import { AppError } from '../../src/errors.ts';
+import { systemClock } from '../../src/process/clock.ts';
 import { workerLimits } from '../../src/worker/limits.ts';
+import { Supervisor } from '../../src/worker/supervisor.ts';
+import { PYTHON, WORKER_DIR } from '../support/python.ts';
 import { obliging } from './fake-worker.ts';
 import { batchOf, ENGINE, made, superviseFakes } from './supervised.ts';
 
@@ -96,6 +102,28 @@ describe('a job that is given up', () => {
   });
 });
 
+it('the real worker leaves a job out at its next step, long before its neighbour is made', async () => {
+  const { supervisor, folder } = realWorker({ step_seconds: 0.02 });
+  await supervisor.ensureLoaded(ENGINE);
+  const order = batchOf('batch', ['a', 'b']);
+  const items = order.items.map((item) => ({ ...item, out: join(folder, item.job) }));
+  const tooLong = new AbortController();
+  const late: string[] = [];
+  const report = await supervisor.generate(
+    { ...order, params: { ...order.params, width: 64, height: 64, steps: 60 }, items },
+    {
+      givenUp: new Map([['a', tooLong.signal]]),
+      onProgress: ({ phase }) => {
+        if (tooLong.signal.aborted) late.push(phase);
+        tooLong.abort(TOO_LONG);
+      },
+    },
+  );
+  expect(report.answers).toMatchObject([{ code: 'time_limit' }, { kind: 'made', temporary: join(folder, 'b') }]);
+  expect(late).toContain('denoise');
+  expect(supervisor.state).toBe('ready');
+});
+
 describe('a batch that is given up', () => {
   it('after some of its jobs rejects with its reason for the others', async () => {
     const { report, latest, giveUp, giveUpAll } = await underWay(['a', 'b']);
@@ -132,6 +160,36 @@ it('a batch leaves no listener and no timer behind, however it ends', async () =
     expect(clock.waiting).toBe(0);
   }
 });
+
+const supervisors: Supervisor[] = [];
+const folders: string[] = [];
+
+afterEach(async () => {
+  await Promise.all(supervisors.splice(0).map((supervisor) => supervisor.stop()));
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
+});
+
+/** The package itself, with the engine that draws gradients. */
+function realWorker(script: object) {
+  const supervisor = new Supervisor({
+    device: 'cpu',
+    address: 'cpu',
+    worker: {
+      command: PYTHON,
+      args: ['-P', '-u', '-m', 'kilnwatt_worker', '--engine', 'fake'],
+      env: { PYTHONPATH: WORKER_DIR, KW_FAKE: JSON.stringify(script) },
+    },
+    launch: 'launch',
+    clock: systemClock,
+    limits: workerLimits('cpu'),
+    rng: () => 0,
+    onLog: () => {},
+  });
+  const folder = mkdtempSync(join(tmpdir(), 'kilnwatt-giving-up-'));
+  supervisors.push(supervisor);
+  folders.push(folder);
+  return { supervisor, folder };
+}
 
 /** A batch that its worker has begun, and the means to give up all of it or one of its jobs. */
 async function underWay(jobs: readonly string[]) {
