@@ -1,17 +1,21 @@
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Queue as BullQueue } from 'bullmq';
+import type { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { HandedBack } from '../../src/errors.ts';
-import type { QueueWorker } from '../../src/ports.ts';
 import { systemClock } from '../../src/process/clock.ts';
 import { BullmqQueue, type BullmqQueueOptions } from '../../src/queue/bullmq.ts';
 import { ManualClock } from '../support/manual-clock.ts';
+import { PYTHON } from '../support/python.ts';
 import { FaultyProxy } from './faulty-proxy.ts';
 import { Hands, idsOf, interactive, jobOf, jobsOf } from './samples.ts';
-import { hurried, TestServer } from './server.ts';
+import { hurried, limitedServer, TestServer } from './server.ts';
 
 const PATIENCE = { timeout: 10_000, interval: 10 };
-/** What every fetch tells the server, alone or with a completion. */
-const FETCH = /lockDuration/;
+/** An answer that hands a job over. */
+const A_JOB = /modelPath/;
 
 let server: TestServer;
 let proxy: FaultyProxy;
@@ -45,17 +49,6 @@ function open(options: Partial<BullmqQueueOptions> = {}): BullmqQueue {
 const calls = (count: number): Promise<void> =>
   vi.waitFor(() => expect(hands.calls.length).toBeGreaterThanOrEqual(count), PATIENCE);
 
-/** A worker on hold that has worked already, so that the server knows all scripts. */
-async function warm(window: number): Promise<QueueWorker> {
-  await queue.add([jobOf(0)]);
-  const worker = queue.work(hands.handler, { window });
-  await calls(1);
-  hands.call(0).resolve();
-  await vi.waitFor(async () => expect(await queue.ids()).toEqual([]), PATIENCE);
-  worker.hold(true);
-  return worker;
-}
-
 /** Settles whatever comes until nothing is left. */
 async function workOff(): Promise<void> {
   await vi.waitFor(async () => {
@@ -72,29 +65,27 @@ async function workOff(): Promise<void> {
 describe('a job that was handed over and never arrived', () => {
   it('comes again within seconds, though its lock has half a minute', async () => {
     open({ clock: hurried(4) });
-    const worker = await warm(1);
     await queue.add(jobsOf(1, 3));
-    const lost = proxy.loseAnswerOf(FETCH);
-    worker.hold(false);
+    const lost = proxy.loseAnswer(A_JOB);
+    queue.work(hands.handler, { window: 1 });
     await lost;
     const began = performance.now();
     await workOff();
     expect(performance.now() - began).toBeLessThan(3_000);
-    expect([...hands.seen].sort()).toEqual(idsOf(jobsOf(0, 3)));
+    expect([...hands.seen].sort()).toEqual(idsOf(jobsOf(1, 3)));
     expect(log.join('\n')).toMatch(/1 jobs had been handed over and never arrived; they wait again/);
   });
 
   it('comes again also where it was handed over with the completion of the one before, which counts once', async () => {
     open({ clock: hurried(4) });
-    const worker = await warm(1);
     await queue.add(jobsOf(1, 3));
-    worker.hold(false);
-    await calls(2);
-    const lost = proxy.loseAnswerOf(FETCH);
-    hands.call(1).resolve();
+    queue.work(hands.handler, { window: 1 });
+    await calls(1);
+    const lost = proxy.loseAnswer(A_JOB);
+    hands.call(0).resolve();
     await lost;
     await workOff();
-    expect([...hands.seen].sort()).toEqual(idsOf(jobsOf(0, 3)));
+    expect([...hands.seen].sort()).toEqual(idsOf(jobsOf(1, 3)));
     expect(log.join('\n')).not.toMatch(/Missing/);
   });
 
@@ -259,29 +250,72 @@ describe('a server that is away', () => {
 });
 
 describe('a server that takes no writes', () => {
-  it.each([
-    ['for want of memory', ['maxmemory', '1'], ['maxmemory', '0'], /OOM/],
-    ['because it has too few replicas', ['min-replicas-to-write', '1'], ['min-replicas-to-write', '0'], /NOREPLICAS/],
-  ] as const)('%s is told of once and left alone until it does', async (_which, refuse, accept, said) => {
-    open({ clock: hurried(10) });
+  type Switch = (redis: Redis) => Promise<unknown>;
+  it.each<[string, RegExp, Switch, Switch]>([
+    [
+      'for want of memory',
+      /OOM/,
+      (to) => to.config('SET', 'maxmemory', '1'),
+      (to) => to.config('SET', 'maxmemory', '0'),
+    ],
+    ['since it became a replica', /READONLY/, (to) => to.replicaof('127.0.0.1', 1), (to) => to.replicaof('NO', 'ONE')],
+  ])('%s is told of once and left alone until it does', async (_which, said, refuse, accept) => {
+    await ridesOut(
+      said,
+      () => server.raw(refuse),
+      () => server.raw(accept),
+    );
+  });
+
+  it('since it cannot save them is told of once and left alone until it does', async () => {
+    const limit = join(server.root, 'limit');
+    writeFileSync(limit, 'unlimited');
+    await server.kill();
+    const { pid } = await server.start(systemClock, await limitedServer(server.root, limit));
+    // As many a Redis of somebody else is set; our own one would rather end.
+    await server.raw((redis) => redis.config('SET', 'appendfsync', 'everysec'));
+    await ridesOut(
+      /MISCONF/,
+      async () => {
+        allowFiles(pid, 1);
+        await vi.waitFor(
+          () => expect(server.raw((redis) => redis.set('more', 'x'))).rejects.toThrow(/MISCONF/),
+          PATIENCE,
+        );
+      },
+      async () => {
+        allowFiles(pid, -1);
+        await vi.waitFor(() => server.raw((redis) => redis.set('more', 'x')), PATIENCE);
+      },
+    );
+  });
+
+  async function ridesOut(said: RegExp, refuse: () => Promise<unknown>, accept: () => Promise<unknown>): Promise<void> {
+    open({ clock: hurried(10), patienceMs: 100_000 });
     await queue.add(jobsOf(1, 4));
     const worker = queue.work(hands.handler, { window: 1 });
     await calls(1);
     worker.hold(true);
     hands.call(0).resolve();
     await vi.waitFor(async () => expect(await queue.ids()).toHaveLength(3), PATIENCE);
-    await server.raw((redis) => redis.config('SET', ...refuse));
+    await refuse();
     worker.hold(false);
     const adding = queue.add([jobOf(5)]);
     await vi.waitFor(() => expect(log.join('\n')).toMatch(said), PATIENCE);
     const asked = await commandsIn(500);
-    await server.raw((redis) => redis.config('SET', ...accept));
+    await accept();
     await adding;
     await workOff();
     expect([...new Set(hands.seen)].sort()).toEqual(idsOf(jobsOf(1, 5)));
     expect(log.filter((line) => said.test(line)).length).toBeLessThan(4);
     expect(asked).toBeLessThan(200);
-  });
+  }
+
+  /** The size of any file of a running process, in bytes; -1 for no limit. */
+  function allowFiles(pid: number, bytes: number): void {
+    const script = `import resource; resource.prlimit(${pid}, resource.RLIMIT_FSIZE, (${bytes}, -1))`;
+    execFileSync(PYTHON, ['-c', script]);
+  }
 
   /** How many commands the server got, to see that nothing spins. */
   async function commandsIn(ms: number): Promise<number> {

@@ -6,8 +6,6 @@ interface Line {
   readonly server: Socket;
   /** Nothing gets through any more, and nobody is told. */
   deaf: boolean;
-  /** Ends with the next answer, which does not get through. */
-  doomed: boolean;
 }
 
 /** Stands between a client and a server, and fails as networks and killed servers do. */
@@ -32,8 +30,8 @@ export class FaultyProxy {
     await once(this.#server, 'listening');
   }
 
-  /** The next command that matches is carried out, and its connection is lost before the answer is there. */
-  loseAnswerOf(pattern: RegExp): Promise<void> {
+  /** The next answer that matches does not get through, and its connection is lost: what was asked has been done. */
+  loseAnswer(pattern: RegExp): Promise<void> {
     return new Promise((done) => {
       this.#doom = { pattern, done };
     });
@@ -50,18 +48,16 @@ export class FaultyProxy {
   }
 
   #join(client: Socket): void {
-    const line: Line = { client, server: connect(this.#target), deaf: false, doomed: false };
+    const line: Line = { client, server: connect(this.#target), deaf: false };
     this.#lines.add(line);
     client.on('data', (bytes) => {
-      if (line.deaf) return;
-      if (this.#doom?.pattern.test(bytes.toString('latin1'))) line.doomed = true;
-      line.server.write(bytes);
+      if (!line.deaf) line.server.write(bytes);
     });
     line.server.on('data', (bytes) => {
       if (line.deaf) return;
-      if (!line.doomed) return void client.write(bytes);
+      if (!this.#doom?.pattern.test(bytes.toString('latin1'))) return void client.write(bytes);
       end(line);
-      this.#doom?.done();
+      this.#doom.done();
       this.#doom = undefined;
     });
     for (const socket of [client, line.server]) {
