@@ -164,6 +164,7 @@ export class FakeProvider implements Provider {
   async #denoise(call: Call): Promise<void> {
     const { batch, signal, onProgress } = call;
     const { steps } = firstOf(batch).request;
+    onProgress({ batch: batch.id, phase: 'encode', step: 0, steps: 1 });
     for (let step = 1; step <= steps && !batch.jobs.every((job) => isGivenUp(call, job)); step += 1) {
       await pause(this.#clock, this.#script.stepMillis ?? 0, signal);
       onProgress({ batch: batch.id, phase: 'denoise', step, steps });

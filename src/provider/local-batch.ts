@@ -99,6 +99,7 @@ async function load(
 function generate(supervisor: Supervisor, batch: Batch, options: MakeOptions): Promise<BatchReport> {
   const { signal, givenUp, onProgress } = options;
   const order = { batch: batch.id, params: paramsOf(batch), items: batch.jobs.map(itemOf) };
+  onProgress({ batch: batch.id, phase: 'encode', step: 0, steps: 1 });
   return supervisor.generate(order, {
     signal,
     givenUp,
