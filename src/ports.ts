@@ -104,6 +104,7 @@ export interface Batch {
   readonly jobs: readonly (Job & { readonly temporary: string })[];
 }
 
+/** The first one of `encode` comes when the model is there and the pictures are begun. */
 export interface Progress {
   readonly batch: string;
   readonly phase: 'import' | 'load' | 'compile' | 'encode' | 'denoise' | 'decode' | 'save';

@@ -33,6 +33,8 @@ export async function serve(app: App, { json, interrupts }: ServeOptions): Promi
     onResumed: () => runs.resumed(),
   });
   interrupts.take();
+  // Also keeps this process alive while it waits: its timers do not.
+  await app.store();
   if (!(await becomeOwner(session, app, interrupts))) return EXIT.done;
   await session.ready();
   await runs.begin();

@@ -8,6 +8,9 @@ export interface Producer {
   readonly queue: BullQueue;
 }
 
+/** Sends one command to the server, or a few. */
+export type Ask = <T>(command: (producer: Producer) => Promise<T>) => Promise<T>;
+
 /** A lock may be taken again between its removal and the job's: then the job is removed once more. */
 const REMOVE_ROUNDS = 5;
 const CHUNK = 200;
@@ -61,7 +64,7 @@ async function giveBack({ redis, queue }: Producer, id: string): Promise<void> {
   else await queue.getBackend().moveJobFromActiveToWait(id, NO_LOCK);
 }
 
-function lockOf(queue: BullQueue, id: string): string {
+export function lockOf(queue: BullQueue, id: string): string {
   return `${queue.toKey(id)}:lock`;
 }
 

@@ -1,9 +1,14 @@
-import { type Job as BullJob, UnrecoverableError, WaitingError, Worker } from 'bullmq';
+import { type Job as BullJob, UnrecoverableError, WaitingError } from 'bullmq';
 import { AppError, HandedBack, sentenceOf } from '../errors.ts';
-import type { Clock, Job, JobHandler, QueueWorker, WorkOptions } from '../ports.ts';
-import { settlesWithin } from '../process/clock.ts';
+import type { Clock, JobHandler, QueueWorker, WorkOptions } from '../ports.ts';
+import { pause } from '../process/clock.ts';
 import type { Millis } from '../units.ts';
-import { type RedisServer, reconnectDelay } from './redis-server.ts';
+import type { Ask } from './bullmq-commands.ts';
+import { Fetcher } from './bullmq-fetcher.ts';
+import { isOvertaken } from './bullmq-locks.ts';
+import { Watch, type WatchLimits } from './bullmq-watch.ts';
+import { isBehind, numberOf } from './levels.ts';
+import { isReply, type RedisServer } from './redis-server.ts';
 import { travellingJob } from './travelling-job.ts';
 
 export interface BullmqWorkerOptions {
@@ -11,165 +16,239 @@ export interface BullmqWorkerOptions {
   readonly name: string;
   readonly clock: Clock;
   readonly log: (line: string) => void;
-  readonly lockDuration: Millis;
+  readonly limits: WatchLimits & { readonly answer: Millis };
   readonly work: WorkOptions;
   readonly handler: JobHandler;
-  /** How many jobs wait, or undefined when the server does not answer. */
-  waiting(): Promise<number | undefined>;
+  /** One command over the connection of the queue; rejects while the server is away. */
+  readonly ask: Ask;
 }
 
-const STALLED_INTERVAL_MS = 5_000;
-/** Deaths are counted by us; BullMQ's own count would fail the whole window of a killed process. */
-const MAX_STALLED = 1_000_000;
-const BLOCK_SECONDS = 1;
-const RETRY_DELAY_MS = 1_000;
-/** After the last handler: a server that is gone must not hold up the stop for ever. */
-const CLOSE_LIMIT_MS = 10_000;
-const WATCH_MS = 15_000;
-const IDLE_LIMIT_MS = 60_000;
+/** Between two tries to tell of a job that cannot be read. */
+const TELL_AGAIN_MS = 1_000;
 
-/** One BullMQ Worker whose concurrency is the look-ahead window, and what guards it. */
+interface Delivered {
+  readonly id: string;
+  readonly token: string;
+  readonly abort: AbortController;
+}
+
+/** Takes jobs as many as its window holds and passes them to the handler, over one Fetcher that a {@link Watch} guards. */
 export class BullmqWorker implements QueueWorker {
   readonly #options: BullmqWorkerOptions;
-  /** Handlers that run. */
-  readonly #inHand = new Set<Promise<void>>();
+  readonly #watch: Watch;
+  #fetcher: Fetcher;
+  /** Those that were replaced and still finish their last jobs. */
+  readonly #retired = new Set<Fetcher>();
+  /** Jobs that have arrived and are not finished, each with the token of its lock. */
+  readonly #held = new Map<string, string>();
+  readonly #deliveries = new Set<Delivered>();
+  /** The last call of the handler for a job. */
+  readonly #handling = new Map<string, Promise<void>>();
+  /** Jobs that are being taken out of the queue. */
+  readonly #leaving = new Set<string>();
+  readonly #stopSignal = new AbortController();
   #window: number;
-  #worker: Worker<unknown, void>;
-  /** Workers that were replaced and still finish their last jobs. */
-  readonly #retired = new Set<Worker<unknown, void>>();
-  #fetchedAt: Millis;
-  #trouble = '';
+  #onHold = false;
+  /** The server refused a command; until it answers the watch again, it is left alone. */
+  #refused = false;
+  #troubles = new Set<string>();
   #stopping: Promise<void> | undefined;
-  #cancelWatch = () => {};
-  #givenUp = false;
 
   constructor(options: BullmqWorkerOptions) {
+    const { clock, log, ask, limits, work } = options;
     this.#options = options;
-    this.#window = atLeastOne(options.work.window);
-    this.#fetchedAt = options.clock.monotonic();
-    this.#worker = this.#open();
-    this.#watch();
+    this.#window = atLeastOne(work.window);
+    this.#fetcher = this.#open();
+    const onAway = (away: boolean) => work.onAway?.(away);
+    this.#watch = new Watch({ clock, log, ask, limits, onAway, report: this.#report, watched: this.#watched() });
   }
 
   setWindow(window: number): void {
     const before = this.#window;
     this.#window = atLeastOne(window);
-    this.#worker.concurrency = this.#window;
-    if (this.#stopping !== undefined || this.#window <= before) return;
-    // BullMQ looks at a raised concurrency only when a job ends. Resuming wakes its loop now; both calls
-    // act before they first wait, so that no stop can come between.
-    this.#worker.pause(true).catch(this.#report);
-    this.#worker.resume().catch(this.#report);
+    this.#fetcher.window = this.#window;
+    if (this.#window <= before) return;
+    // BullMQ looks at a raised concurrency only when a job ends, or when it is resumed.
+    this.#fetcher.fetch(false);
+    this.#steer();
   }
 
-  /** Tells the handler of a job that is taken out of the queue. */
-  abandon(jobId: string): void {
-    const removed = new AppError(`the job ${jobId} was taken out of the queue`, { code: 'job_removed' });
-    for (const worker of [this.#worker, ...this.#retired]) cancel(worker, jobId, removed);
+  hold(held: boolean): void {
+    this.#onHold = held;
+    this.#steer();
   }
 
-  stop(): Promise<void> {
-    // Paused before anything is awaited: whoever releases its jobs next must not get new ones for them.
-    this.#stopping ??= this.#stop(this.#worker.pause(true));
-    return this.#stopping;
+  /** From now on, whoever loses one of these jobs is told that it was taken out. */
+  leaving(jobIds: readonly string[]): void {
+    for (const id of jobIds) this.#leaving.add(id);
   }
 
-  async #stop(paused: Promise<void>): Promise<void> {
-    this.#cancelWatch();
-    await paused;
-    while (this.#inHand.size > 0) await Promise.allSettled(this.#inHand);
-    await Promise.all([this.#worker, ...this.#retired].map((worker) => this.#close(worker)));
-  }
-
-  async #close(worker: Worker<unknown, void>): Promise<void> {
-    const closed = worker.close();
-    if (await settlesWithin(this.#options.clock, CLOSE_LIMIT_MS, closed)) return;
-    this.#options.log(`queue: ${this.#options.server.name} did not answer; its connections are given up`);
-    this.#givenUp = true;
-    wakeConnections(worker).catch(this.#report);
-    await settlesWithin(this.#options.clock, CLOSE_LIMIT_MS, closed);
-  }
-
-  #open(): Worker<unknown, void> {
-    const { name, server, lockDuration, log } = this.#options;
-    // Without a delay ioredis ends the connection, which fails whatever still waits for an answer.
-    const retryStrategy = (times: number) => (this.#givenUp ? null : reconnectDelay(times));
-    const worker = new Worker<unknown, void>(name, (job, token, signal) => this.#process(job, token, signal), {
-      connection: { ...server.options, maxRetriesPerRequest: null, retryStrategy },
-      concurrency: this.#window,
-      lockDuration,
-      stalledInterval: STALLED_INTERVAL_MS,
-      maxStalledCount: MAX_STALLED,
-      drainDelay: BLOCK_SECONDS,
-      runRetryDelay: RETRY_DELAY_MS,
-    });
-    worker.on('error', this.#report);
-    worker.on('ready', () => {
-      this.#trouble = '';
-    });
-    worker.on('stalled', (jobId) => log(`queue: ${jobId} waits again, because its worker let the lock expire`));
-    worker.on('lockRenewalFailed', (jobIds: string[]) => {
-      const lost = new AppError('the queue gave the job to another worker', { code: 'lock_lost', retryable: true });
-      for (const jobId of jobIds) cancel(worker, jobId, lost);
-    });
-    return worker;
-  }
-
-  /** Named with all three parameters: BullMQ counts them, and passes no signal to a function with fewer. */
-  async #process(
-    job: BullJob<unknown, void>,
-    token: string | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    this.#fetchedAt = this.#options.clock.monotonic();
-    try {
-      if (this.#stopping !== undefined) throw new HandedBack();
-      await this.#counted(this.#handle(job, signal ?? new AbortController().signal));
-    } catch (error) {
-      throw await this.#verdict(job, token, signal, error);
+  /** The jobs are out of the queue, or that has failed. */
+  left(jobIds: readonly string[], gone: boolean): void {
+    for (const id of jobIds) {
+      if (gone) this.#withdraw((delivered) => delivered.id === id);
+      this.#leaving.delete(id);
     }
   }
 
-  async #counted(handled: Promise<void>): Promise<void> {
-    this.#inHand.add(handled);
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    // Before anything is awaited: whoever releases its jobs next must not get new ones for them.
+    this.#stopSignal.abort(new HandedBack());
+    this.#steer();
+    while (this.#handling.size > 0) await Promise.allSettled(this.#handling.values());
+    this.#watch.stop();
+    await Promise.all([this.#fetcher, ...this.#retired].map((fetcher) => this.#close(fetcher)));
+  }
+
+  async #close(fetcher: Fetcher): Promise<void> {
+    if (await fetcher.close()) return;
+    this.#options.log(`queue: ${this.#options.server.name} did not answer; its connections are given up`);
+  }
+
+  get #wantsMore(): boolean {
+    return !this.#stopSignal.signal.aborted && !this.#onHold;
+  }
+
+  #steer(): void {
+    this.#fetcher.fetch(this.#wantsMore && !this.#refused);
+  }
+
+  #open(): Fetcher {
+    const { server, name, clock, limits } = this.#options;
+    return new Fetcher({
+      ...{ server, name, clock, lockDuration: limits.lock, answerLimit: limits.answer, window: this.#window },
+      process: (job, token) => this.#process(job, token),
+      onArrived: (jobId, token) => {
+        this.#watch.fed();
+        this.#held.set(jobId, token);
+      },
+      onError: (error) => {
+        this.#report(error);
+        // BullMQ would ask again at once, and for ever.
+        if (!isReply(error)) return;
+        this.#refused = true;
+        this.#steer();
+      },
+    });
+  }
+
+  #watched() {
+    return {
+      held: () => this.#held,
+      isOurs: (token: string) => [this.#fetcher, ...this.#retired].some((fetcher) => fetcher.owns(token)),
+      roundTrip: async () => {
+        await Promise.all([this.#fetcher, ...this.#retired].map((fetcher) => fetcher.roundTrip()));
+        this.#troubles.clear();
+      },
+      isHungry: () => this.#wantsMore && this.#held.size < this.#window,
+      onLost: (jobs: ReadonlyMap<string, string>) => {
+        for (const [id, token] of jobs) {
+          this.#withdraw((delivered) => delivered.id === id && delivered.token === token);
+          if (this.#held.get(id) === token) this.#held.delete(id);
+        }
+      },
+      onAnswer: () => {
+        this.#refused = false;
+        this.#steer();
+      },
+      replace: () => this.#replace(),
+    };
+  }
+
+  #withdraw(which: (delivered: Delivered) => boolean): void {
+    for (const delivered of this.#deliveries) {
+      if (which(delivered)) delivered.abort.abort(this.#reasonFor(delivered.id));
+    }
+  }
+
+  #reasonFor(id: string): AppError {
+    return this.#leaving.has(id)
+      ? new AppError(`the job ${id} was taken out of the queue`, { code: 'job_removed' })
+      : new AppError('the queue gave the job to another worker', { code: 'lock_lost', retryable: true });
+  }
+
+  /** BullMQ has been seen to fetch nothing after a reconnect, for ever. */
+  #replace(): void {
+    this.#options.log('queue: jobs wait and none was fetched for a while; the worker is replaced');
+    const old = this.#fetcher;
+    this.#fetcher = this.#open();
+    this.#retired.add(old);
+    this.#close(old)
+      .catch(this.#report)
+      .finally(() => this.#retired.delete(old));
+  }
+
+  async #process(job: BullJob<unknown, void>, token: string): Promise<void> {
+    const delivered = { id: job.id ?? '', token, abort: new AbortController() };
+    const { id, abort } = delivered;
+    this.#deliveries.add(delivered);
     try {
-      await handled;
+      await this.#inTurn(id, () => this.#handle(job, abort.signal));
+    } catch (error) {
+      throw await this.#verdict(job, delivered, error);
     } finally {
-      this.#inHand.delete(handled);
+      this.#deliveries.delete(delivered);
+      if (this.#held.get(id) === token) this.#held.delete(id);
+    }
+  }
+
+  /** A job that comes again while it is worked on waits: nothing is worked twice at the same time here. */
+  async #inTurn(id: string, work: () => Promise<void>): Promise<void> {
+    const before = this.#handling.get(id);
+    const turn = before === undefined ? work() : Promise.allSettled([before]).then(work);
+    this.#handling.set(id, turn);
+    try {
+      await turn;
+    } finally {
+      if (this.#handling.get(id) === turn) this.#handling.delete(id);
     }
   }
 
   async #handle(job: BullJob<unknown, void>, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    // One that was on its way when it was said that none is wanted.
+    if (!this.#wantsMore) throw new HandedBack();
     const read = travellingJob.safeParse(job.data);
-    if (!read.success) {
-      const [issue] = read.error.issues;
-      const error = new AppError(`it was written by another version (${issue?.path.join('.')}: ${issue?.message})`, {
-        code: 'job_unreadable',
-      });
-      if (job.id !== undefined) await this.#options.work.onUnreadable?.(job.id, error);
-      throw error;
+    if (read.success) return this.#options.handler(read.data, { signal, behind: isBehind(job.priority) });
+    const [issue] = read.error.issues;
+    const error = new AppError(`it was written by another version (${issue?.path.join('.')}: ${issue?.message})`, {
+      code: 'job_unreadable',
+    });
+    if (job.id !== undefined) await this.#tellUnreadable(job.id, error);
+    throw error;
+  }
+
+  /** Until it is heard: the queue drops the job after that. */
+  async #tellUnreadable(jobId: string, error: AppError): Promise<void> {
+    for (;;) {
+      try {
+        return await this.#options.work.onUnreadable?.(jobId, error);
+      } catch (failure) {
+        this.#report(failure);
+        await pause(this.#options.clock, TELL_AGAIN_MS, this.#stopSignal.signal);
+      }
     }
-    const travelled: Job = { ...read.data, attempt: read.data.attempt + job.attemptsMade };
-    await this.#options.handler(travelled, signal);
   }
 
   /** What BullMQ has to be told, so that it does with the job what the handler meant. */
-  async #verdict(
-    job: BullJob<unknown, void>,
-    token: string | undefined,
-    signal: AbortSignal | undefined,
-    error: unknown,
-  ): Promise<Error> {
+  async #verdict(job: BullJob<unknown, void>, { token, abort }: Delivered, error: unknown): Promise<Error> {
     // The lock is another's, or the job is out of the queue: nothing may be written about it.
-    if (signal?.aborted) return new WaitingError();
-    if (error instanceof HandedBack) return this.#giveBack(job, token);
-    if (error instanceof AppError && error.retryable) return error;
+    if (abort.signal.aborted) return new WaitingError();
+    if (error instanceof HandedBack) return this.#giveBack(job, token, error.behind);
     this.#options.log(`queue: ${job.id} was taken out: ${sentenceOf(error)}`);
     return new UnrecoverableError(sentenceOf(error));
   }
 
-  async #giveBack(job: BullJob<unknown, void>, token: string | undefined): Promise<Error> {
+  async #giveBack(job: BullJob<unknown, void>, token: string, behind: boolean): Promise<Error> {
     try {
+      const { success, data } = travellingJob.safeParse(job.data);
+      // A job that dies in between is back behind the clean ones too: it returns to where its number says.
+      if (behind && success) await job.changePriority({ priority: numberOf({ priority: data.priority, behind }) });
       await job.moveToWait(token);
     } catch (error) {
       // It was removed, or its lock expired; in both cases it is no longer ours to give back.
@@ -178,57 +257,14 @@ export class BullmqWorker implements QueueWorker {
     return new WaitingError();
   }
 
-  /** A lost connection is told once and not at each try. */
+  /** A trouble is told once and not at each try, until all is well again. */
   readonly #report = (error: unknown): void => {
     const trouble = sentenceOf(error);
-    if (trouble === this.#trouble) return;
-    this.#trouble = trouble;
+    // What became of such a job is told by whoever finds it.
+    if (isOvertaken(error) || this.#troubles.has(trouble)) return;
+    this.#troubles.add(trouble);
     this.#options.log(`queue: ${trouble}`);
   };
-
-  /** BullMQ has been seen to fetch nothing after a reconnect, for ever; then its Worker is replaced. */
-  #watch(): void {
-    this.#cancelWatch = this.#options.clock.after(WATCH_MS, () => {
-      this.#replaceIfIdle().catch(this.#report);
-      if (this.#stopping === undefined) this.#watch();
-    });
-  }
-
-  async #replaceIfIdle(): Promise<void> {
-    if (!this.#looksIdle() || !(Number(await this.#options.waiting()) > 0)) return;
-    // Looked at again, because something may have come in during the question.
-    if (!this.#looksIdle() || this.#stopping !== undefined) return;
-    this.#options.log('queue: jobs wait and none was fetched for a minute; the worker is replaced');
-    const old = this.#worker;
-    this.#fetchedAt = this.#options.clock.monotonic();
-    this.#worker = this.#open();
-    this.#retired.add(old);
-    await old.close();
-    this.#retired.delete(old);
-  }
-
-  #looksIdle(): boolean {
-    const idleFor = this.#options.clock.monotonic() - this.#fetchedAt;
-    return idleFor >= IDLE_LIMIT_MS && this.#inHand.size < this.#window;
-  }
-}
-
-/** With an Error in spite of the type: BullMQ passes it on as it is, and would drop the text of a string. */
-function cancel(worker: Worker<unknown, void>, jobId: string, reason: Error): void {
-  worker.cancelJob(jobId, reason as unknown as string);
-}
-
-/**
- * BullMQ disconnects while it closes. A connection that was between two tries then makes no other and never
- * reports its end, for which BullMQ waits; one more try, which fails, makes it end.
- */
-async function wakeConnections(worker: Worker<unknown, void>): Promise<void> {
-  const { client, blockingClient } = worker.getBackend();
-  for (const connection of await Promise.all([client, blockingClient])) {
-    // The failure of the try is what is wanted, and BullMQ has stopped listening to errors.
-    connection?.on('error', () => {});
-    if (connection?.status === 'reconnecting') connection.connect().catch(() => {});
-  }
 }
 
 function atLeastOne(window: number): number {

@@ -3,9 +3,10 @@ import { AppError, sentenceOf } from '../errors.ts';
 import type { Check, Clock, Job, JobHandler, Queue, QueueWorker, WorkOptions } from '../ports.ts';
 import { pause } from '../process/clock.ts';
 import type { Millis } from '../units.ts';
-import { chunks, giveBackActive, idsOf, type Producer, removeAll } from './bullmq-commands.ts';
+import { type Ask, chunks, giveBackActive, idsOf, type Producer, removeAll } from './bullmq-commands.ts';
 import { BullmqWorker } from './bullmq-worker.ts';
 import { checksOf, factsOf, requireFit } from './fitness.ts';
+import { numberOf } from './levels.ts';
 import {
   connectTo,
   isConnectionTrouble,
@@ -27,20 +28,26 @@ export interface BullmqQueueOptions {
   readonly lockDurationMs?: Millis;
   /** How long a command is tried before the server counts as not to be had. */
   readonly patienceMs?: Millis;
+  /** A connection that has been asked something and hears nothing for this long is made anew. */
+  readonly answerLimitMs?: Millis;
+  /** How long the server may be silent before a worker is told that it is away. */
+  readonly awayAfterMs?: Millis;
+  /** Jobs wait, there is room for them, and none comes: how long until the worker's connections are made anew. */
+  readonly idleLimitMs?: Millis;
 }
 
 const LOCK_MS = 30_000;
 const PATIENCE_MS = 10_000;
+/** BullMQ asks for no longer than 10 s at a time. */
+const ANSWER_LIMIT_MS = 12_000;
+/** At the last answer a lock had 20 s left at least. */
+const AWAY_AFTER_MS = 15_000;
+const IDLE_LIMIT_MS = 30_000;
 const ADD_CHUNK = 100;
 const REMOVE_CHUNK = 200;
-/** Every job has one, because BullMQ runs jobs without a priority before all others. */
-const BULK_PRIORITY = 1_000;
 const EVENTS_KEPT = 2_000;
 
 const JOB_OPTIONS = {
-  priority: BULK_PRIORITY,
-  attempts: 3,
-  backoff: { type: 'exponential', delay: 1_000 },
   sizeLimit: JOB_BYTES,
   // The store is the truth; a finished job that is kept would block its id from being added again.
   removeOnComplete: true,
@@ -51,7 +58,7 @@ const JOB_OPTIONS = {
 export class BullmqQueue implements Queue {
   readonly #options: BullmqQueueOptions;
   readonly #server: RedisServer;
-  readonly #patience: Millis;
+  readonly #limits: { readonly clock: Clock; readonly patience: Millis; readonly answer: Millis };
   #producer: Promise<Producer> | undefined;
   #worker: BullmqWorker | undefined;
   #closing: Promise<void> | undefined;
@@ -60,14 +67,15 @@ export class BullmqQueue implements Queue {
   constructor(options: BullmqQueueOptions) {
     this.#options = options;
     this.#server = redisServer(options.connection);
-    this.#patience = options.patienceMs ?? PATIENCE_MS;
+    const { clock, patienceMs: patience = PATIENCE_MS, answerLimitMs: answer = ANSWER_LIMIT_MS } = options;
+    this.#limits = { clock, patience, answer };
   }
 
   async add(jobs: readonly Job[]): Promise<void> {
     // All of them first: a job that cannot travel must not leave half a run in the queue.
     for (const job of jobs) packed(job);
     for (const some of chunks(jobs, ADD_CHUNK)) {
-      const entries = some.map((job) => ({ name: 'image', data: packed(job), opts: { jobId: job.id } }));
+      const entries = some.map((job) => ({ name: 'image', data: packed(job), opts: optionsOf(job) }));
       await this.#retrying(({ queue }) => queue.addBulk(entries));
     }
   }
@@ -75,8 +83,14 @@ export class BullmqQueue implements Queue {
   /** The handler of a job that this process works on is told by its signal; another process notices by its lost lock. */
   async remove(jobIds: readonly string[]): Promise<void> {
     for (const some of chunks(jobIds, REMOVE_CHUNK)) {
-      await this.#retrying((producer) => removeAll(producer, some));
-      for (const id of some) this.#worker?.abandon(id);
+      this.#worker?.leaving(some);
+      let gone = false;
+      try {
+        await this.#retrying((producer) => removeAll(producer, some));
+        gone = true;
+      } finally {
+        this.#worker?.left(some, gone);
+      }
     }
   }
 
@@ -101,10 +115,16 @@ export class BullmqQueue implements Queue {
     if (this.#worker !== undefined || this.#closing !== undefined) {
       throw new AppError('this queue object has a worker already, or is closed', { code: 'queue_in_use' });
     }
-    const { name, clock, log, lockDurationMs } = this.#options;
-    const waiting = () => this.#waiting();
-    const lockDuration = lockDurationMs ?? LOCK_MS;
-    this.#worker = new BullmqWorker({ server: this.#server, name, clock, log, lockDuration, work, handler, waiting });
+    const { name, clock, log, lockDurationMs, awayAfterMs, idleLimitMs } = this.#options;
+    const lock = lockDurationMs ?? LOCK_MS;
+    const limits = {
+      lock,
+      answer: this.#limits.answer,
+      away: awayAfterMs ?? Math.min(AWAY_AFTER_MS, lock / 2),
+      idle: idleLimitMs ?? IDLE_LIMIT_MS,
+    };
+    const ask: Ask = async (command) => command(await this.#connected());
+    this.#worker = new BullmqWorker({ server: this.#server, name, clock, log, limits, work, handler, ask });
     return this.#worker;
   }
 
@@ -137,7 +157,7 @@ export class BullmqQueue implements Queue {
 
   /** A connection of its own: BullMQ writes settings when it opens a queue, and a look must change nothing. */
   async #facts(): Promise<ReturnType<typeof factsOf>> {
-    const redis = await connectTo(this.#server, { clock: this.#options.clock, patience: this.#patience });
+    const redis = await connectTo(this.#server, this.#limits);
     try {
       return await factsOf(redis);
     } catch (error) {
@@ -147,20 +167,11 @@ export class BullmqQueue implements Queue {
     }
   }
 
-  async #waiting(): Promise<number | undefined> {
-    try {
-      const { queue } = await this.#connected();
-      return await queue.getJobCountByTypes('waiting', 'prioritized');
-    } catch (error) {
-      if (isConnectionTrouble(error)) return undefined;
-      throw error;
-    }
-  }
-
   /** Every command may be sent twice, so each must be one that does nothing the second time. */
   async #retrying<T>(command: (producer: Producer) => Promise<T>): Promise<T> {
-    const { clock } = this.#options;
-    const deadline = clock.monotonic() + this.#patience;
+    const { clock, patience } = this.#limits;
+    const deadline = clock.monotonic() + patience;
+    if (this.#closing !== undefined) throw new AppError('the queue is closed', { code: 'queue_closed' });
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await command(await this.#connected());
@@ -173,8 +184,8 @@ export class BullmqQueue implements Queue {
     }
   }
 
+  /** Also while the queue closes: the worker still keeps the locks of what it finishes. */
   async #connected(): Promise<Producer> {
-    if (this.#closing !== undefined) throw new AppError('the queue is closed', { code: 'queue_closed' });
     this.#producer ??= this.#connect();
     try {
       return await this.#producer;
@@ -185,8 +196,8 @@ export class BullmqQueue implements Queue {
   }
 
   async #connect(): Promise<Producer> {
-    const { name, clock, log } = this.#options;
-    const redis = await connectTo(this.#server, { clock, patience: this.#patience });
+    const { name, log } = this.#options;
+    const redis = await connectTo(this.#server, this.#limits);
     const queue = new BullQueue(name, {
       connection: redis,
       streams: { events: { maxLen: EVENTS_KEPT } },
@@ -198,4 +209,8 @@ export class BullmqQueue implements Queue {
     });
     return { redis, queue };
   }
+}
+
+function optionsOf({ id, priority }: Job) {
+  return { jobId: id, priority: numberOf({ priority, behind: false }) };
 }

@@ -1,38 +1,33 @@
 import { AppError, HandedBack } from '../errors.ts';
-import type { Check, Clock, Job, JobHandler, Queue, QueueWorker, WorkOptions } from '../ports.ts';
-import type { Millis } from '../units.ts';
+import type { Check, Job, JobHandler, Queue, QueueWorker, WorkOptions } from '../ports.ts';
+import { numberOf } from './levels.ts';
 
 interface Entry {
   readonly job: Job;
-  /** Its place in the line; kept when it is handed back, new when it is tried again. */
-  place: number;
-  state: 'waiting' | 'active' | 'delayed';
-  attempts: number;
-  /** Ends the wait or the work when the job is taken out. */
+  /** Its place within its level; kept when it is handed back. */
+  readonly place: number;
+  behind: boolean;
+  active: boolean;
+  /** Ends the work when the job is taken out. */
   abandon(): void;
 }
 
-const ATTEMPTS = 3;
-const BACKOFF_MS: Millis = 1_000;
-
 /** The queue without a server, for tests: gone with the process. */
 export class MemoryQueue implements Queue {
-  readonly #clock: Clock;
   readonly #entries = new Map<string, Entry>();
   readonly #running = new Set<Promise<void>>();
+  /** The last call of the handler for a job, which its next one waits for. */
+  readonly #handling = new Map<string, Promise<void>>();
   #places = 0;
   #handler: JobHandler | undefined;
   #window = 0;
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
+  #onHold = false;
 
   async add(jobs: readonly Job[]): Promise<void> {
     for (const job of jobs) {
       if (this.#entries.has(job.id)) continue;
       this.#places += 1;
-      this.#entries.set(job.id, { job, place: this.#places, state: 'waiting', attempts: 0, abandon: () => {} });
+      this.#entries.set(job.id, { job, place: this.#places, behind: false, active: false, abandon: () => {} });
     }
     this.#fill();
   }
@@ -68,13 +63,17 @@ export class MemoryQueue implements Queue {
       this.#window = stopped ? 0 : Math.max(1, Math.floor(wanted));
       this.#fill();
     };
+    const hold = (held: boolean): void => {
+      this.#onHold = held;
+      this.#fill();
+    };
     const stop = async (): Promise<void> => {
       stopped = true;
       this.#window = 0;
       while (this.#running.size > 0) await Promise.all(this.#running);
     };
     setWindow(window);
-    return { setWindow, stop };
+    return { setWindow, hold, stop };
   }
 
   async check(): Promise<readonly Check[]> {
@@ -89,10 +88,10 @@ export class MemoryQueue implements Queue {
 
   /** Starts handlers until the window is full, the first in line first. */
   #fill(): void {
-    const waiting = [...this.#entries.values()].filter((entry) => entry.state === 'waiting');
-    waiting.sort((one, other) => one.place - other.place);
+    const waiting = [...this.#entries.values()].filter((entry) => !entry.active);
+    waiting.sort((one, other) => levelOf(one) - levelOf(other) || one.place - other.place);
     for (const entry of waiting) {
-      if (this.#running.size >= this.#window) return;
+      if (this.#onHold || this.#running.size >= this.#window) return;
       const running = this.#run(entry).finally(() => {
         this.#running.delete(running);
         this.#fill();
@@ -102,43 +101,38 @@ export class MemoryQueue implements Queue {
   }
 
   async #run(entry: Entry): Promise<void> {
-    const { job } = entry;
+    const { id } = entry.job;
     const abort = new AbortController();
-    entry.state = 'active';
+    entry.active = true;
     entry.abandon = () =>
-      abort.abort(new AppError(`the job ${job.id} was taken out of the queue`, { code: 'job_removed' }));
+      abort.abort(new AppError(`the job ${id} was taken out of the queue`, { code: 'job_removed' }));
+    const before = this.#handling.get(id);
+    const handled = this.#handle(entry, abort.signal, before);
+    this.#handling.set(id, handled);
+    await handled;
+    if (this.#handling.get(id) === handled) this.#handling.delete(id);
+  }
+
+  async #handle(entry: Entry, signal: AbortSignal, before: Promise<void> | undefined): Promise<void> {
     try {
-      await this.#handler?.({ ...job, attempt: job.attempt + entry.attempts }, abort.signal);
+      if (before !== undefined) await before;
+      signal.throwIfAborted();
+      await this.#handler?.(entry.job, { signal, behind: entry.behind });
       this.#forget(entry);
     } catch (error) {
       entry.abandon = () => {};
-      if (error instanceof HandedBack) entry.state = 'waiting';
-      else if (error instanceof AppError && error.retryable) this.#tryLater(entry);
-      else this.#forget(entry);
+      if (!(error instanceof HandedBack)) return this.#forget(entry);
+      entry.active = false;
+      entry.behind ||= error.behind;
     }
-  }
-
-  #tryLater(entry: Entry): void {
-    entry.attempts += 1;
-    if (entry.attempts >= ATTEMPTS || !this.#isCurrent(entry)) {
-      this.#forget(entry);
-      return;
-    }
-    entry.state = 'delayed';
-    entry.abandon = this.#clock.after(BACKOFF_MS * 2 ** (entry.attempts - 1), () => {
-      this.#places += 1;
-      entry.place = this.#places;
-      entry.state = 'waiting';
-      this.#fill();
-    });
   }
 
   /** Unless the id was taken out meanwhile and stands for another entry now. */
   #forget(entry: Entry): void {
-    if (this.#isCurrent(entry)) this.#entries.delete(entry.job.id);
+    if (this.#entries.get(entry.job.id) === entry) this.#entries.delete(entry.job.id);
   }
+}
 
-  #isCurrent(entry: Entry): boolean {
-    return this.#entries.get(entry.job.id) === entry;
-  }
+function levelOf({ job, behind }: Entry): number {
+  return numberOf({ priority: job.priority, behind });
 }

@@ -26,6 +26,14 @@ export function redisServer(connection: RedisConnection): RedisServer {
   return { name: path ?? `${host.includes(':') ? `[${host}]` : host}:${port}`, options };
 }
 
+export interface ConnectLimits {
+  readonly clock: Clock;
+  /** Until the server answers for the first time. */
+  readonly patience: Millis;
+  /** For each answer. */
+  readonly answer?: Millis;
+}
+
 /**
  * A connection that answers, or fails within `patience`, and at once where waiting cannot help. Its commands fail at
  * once while the server is away, and it reconnects for ever; whoever holds it decides about another try.
@@ -33,14 +41,16 @@ export function redisServer(connection: RedisConnection): RedisServer {
  */
 export async function connectTo(
   server: RedisServer,
-  { clock, patience }: { readonly clock: Clock; readonly patience: Millis },
+  { clock, patience, answer: limit = ANSWER_LIMIT_MS }: ConnectLimits,
 ): Promise<Redis> {
   let trouble: unknown = new Error(`no answer within ${Math.round(patience)} ms`);
   const redis = new Redis({
     ...server.options,
     enableOfflineQueue: false,
     maxRetriesPerRequest: 1,
-    commandTimeout: COMMAND_TIMEOUT_MS,
+    commandTimeout: limit,
+    // A connection may be dead without a word: the other end is gone, or a router has forgotten it.
+    socketTimeout: limit,
     retryStrategy: reconnectDelay,
   });
   const { promise: answer, resolve: answered } = Promise.withResolvers<void>();
@@ -101,13 +111,18 @@ function loginMend(name: string, { path, tls, username }: RedisAddress): string 
   return `write it into redis_url, as in ${tls === undefined ? 'redis' : 'rediss'}://${user}:PASSWORD@${name}`;
 }
 
-/** Whether an error speaks of the way to the server and not of what was asked of it. */
+/** Whether an error speaks of the server or the way to it and not of what was asked of it; another try may help. */
 export function isConnectionTrouble(error: unknown): boolean {
   if (error instanceof UnavailableError) return true;
   if (!(error instanceof Error)) return false;
   if (error.name === 'MaxRetriesPerRequestError') return true;
-  if (error.name === 'ReplyError') return /^(LOADING|MASTERDOWN|READONLY|TRYAGAIN|CLUSTERDOWN)/.test(error.message);
+  if (isReply(error)) return REFUSES.test(error.message);
   return CONNECTION_TROUBLE.test(error.message);
+}
+
+/** An answer of the server that says no. */
+export function isReply(error: unknown): boolean {
+  return error instanceof Error && error.name === 'ReplyError';
 }
 
 /** Soon again at first, since our own server is back within a second; never rarer than every second. */
@@ -115,6 +130,8 @@ export function reconnectDelay(times: number): Millis {
   return Math.min(20 * 2 ** Math.min(times, 6), 1_000);
 }
 
-const COMMAND_TIMEOUT_MS = 10_000;
+const ANSWER_LIMIT_MS = 10_000;
+/** The server is there and takes no writes for now: it cannot save, has no memory left, or became a replica. */
+const REFUSES = /^(LOADING|MASTERDOWN|READONLY|TRYAGAIN|CLUSTERDOWN|MISCONF|OOM|NOREPLICAS|BUSY)\b/;
 const CONNECTION_TROUBLE =
   /Connection is closed|enableOfflineQueue|Command timed out|ECONN|EPIPE|ENOENT|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH/;

@@ -4,17 +4,21 @@ import { requestSchema } from '../job/request.ts';
 import type { Job } from '../ports.ts';
 
 /** A job as Redis carries it, checked when it is read back: another version may have written it. */
-export const travellingJob = z.strictObject({
-  id: z.string().min(1),
-  runId: z.string().min(1),
-  request: requestSchema,
-  modelPath: z.string(),
-  preset: z.string(),
-  target: z.string(),
-  format: z.enum(['png', 'jpeg', 'webp']),
-  sidecar: z.enum(['txt', 'json']).nullable(),
-  attempt: z.int().min(0),
-}) satisfies z.ZodType<Job>;
+export const travellingJob = z
+  .strictObject({
+    id: z.string().min(1),
+    runId: z.string().min(1),
+    request: requestSchema,
+    modelPath: z.string(),
+    preset: z.string(),
+    target: z.string(),
+    format: z.enum(['png', 'jpeg', 'webp']),
+    sidecar: z.enum(['txt', 'json']).nullable(),
+    // The version before had no priorities, and counted attempts in the job.
+    priority: z.enum(['interactive', 'bulk']).default('bulk'),
+    attempt: z.unknown().optional(),
+  })
+  .transform(({ attempt: _attempt, ...job }): Job => job);
 
 /** Redis holds every waiting job in memory, so none may be large. */
 export const JOB_BYTES = 65_536;
@@ -24,8 +28,8 @@ export const JOB_BYTES = 65_536;
  * @throws InputError `job_too_large`
  */
 export function packed(job: Job): Job {
-  const { id, runId, request, modelPath, preset, target, format, sidecar, attempt } = job;
-  const travelling = { id, runId, request, modelPath, preset, target, format, sidecar, attempt };
+  const { id, runId, request, modelPath, preset, target, format, sidecar, priority } = job;
+  const travelling = { id, runId, request, modelPath, preset, target, format, sidecar, priority };
   const bytes = Buffer.byteLength(JSON.stringify(travelling));
   if (bytes > JOB_BYTES) {
     throw new InputError(

@@ -1,25 +1,17 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { AppError, HandedBack } from '../../src/errors.ts';
 import type { Job, Queue } from '../../src/ports.ts';
-import { Hands, idsOf, jobOf, jobsOf, OTHER_RUN, RUN } from '../queue/samples.ts';
-
-export interface QueueUnderTest {
-  readonly queue: Queue;
-  /** Lets the time of a back-off pass where the clock is the test's own. */
-  passTime(): void;
-}
+import { Hands, idsOf, interactive, jobOf, jobsOf, OTHER_RUN, RUN } from '../queue/samples.ts';
 
 const PATIENCE = { timeout: 8_000, interval: 10 };
 
 /** What every queue promises. `make` opens an empty one. */
-export function queueContract(make: () => Promise<QueueUnderTest>): void {
+export function queueContract(make: () => Promise<Queue>): void {
   describe('a queue', () => {
-    let it: QueueUnderTest;
     let queue: Queue;
     let hands: Hands;
     beforeEach(async () => {
-      it = await make();
-      queue = it.queue;
+      queue = await make();
       hands = new Hands();
     });
     afterEach(async () => {
@@ -30,10 +22,7 @@ export function queueContract(make: () => Promise<QueueUnderTest>): void {
     });
 
     const calls = (count: number): Promise<void> =>
-      vi.waitFor(() => {
-        it.passTime();
-        expect(hands.calls.length).toBeGreaterThanOrEqual(count);
-      }, PATIENCE);
+      vi.waitFor(() => expect(hands.calls.length).toBeGreaterThanOrEqual(count), PATIENCE);
     const ids = async (): Promise<string[]> => [...(await queue.ids())].sort();
     const left = (jobs: readonly Job[]): Promise<void> =>
       vi.waitFor(async () => expect(await ids()).toEqual(idsOf(jobs)), PATIENCE);
@@ -96,6 +85,19 @@ export function queueContract(make: () => Promise<QueueUnderTest>): void {
       await left([]);
     });
 
+    test('never works on one job twice at the same time', async () => {
+      await queue.add([jobOf(1)]);
+      queue.work(hands.handler, { window: 3 });
+      await calls(1);
+      await queue.remove([jobOf(1).id]);
+      await queue.add(jobsOf(1, 2));
+      await calls(2);
+      expect(hands.seen).toEqual(idsOf(jobsOf(1, 2)));
+      hands.call(0).reject(hands.call(0).signal.reason);
+      await calls(3);
+      expect(hands.call(2).job.id).toBe(jobOf(1).id);
+    });
+
     test('has a job that was removed while it works again when it is added again', async () => {
       await queue.add([jobOf(1)]);
       queue.work(hands.handler, { window: 1 });
@@ -108,7 +110,7 @@ export function queueContract(make: () => Promise<QueueUnderTest>): void {
       await left([]);
     });
 
-    test('puts jobs that are handed back to their old place, whatever their order, with no attempt counted', async () => {
+    test('puts jobs that are handed back to their old place, whatever their order', async () => {
       await queue.add(jobsOf(1, 5));
       const worker = queue.work(hands.handler, { window: 3 });
       await calls(3);
@@ -119,37 +121,69 @@ export function queueContract(make: () => Promise<QueueUnderTest>): void {
         hands.call(at).resolve();
       }
       expect(hands.seen.slice(3)).toEqual(idsOf(jobsOf(1, 5)));
-      expect(hands.calls.map(({ job }) => job.attempt)).toEqual(Array(8).fill(0));
+      expect(hands.calls.map(({ behind }) => behind)).toEqual(Array(8).fill(false));
     });
 
-    test('tries a job with a retryable error again, later and counted, three times in all', async () => {
-      await queue.add([{ ...jobOf(1), attempt: 4 }, jobOf(2)]);
+    test('hands interactive jobs over before bulk ones, whatever came first', async () => {
+      await queue.add(jobsOf(1, 200));
+      await queue.add(jobsOf(1, 3, OTHER_RUN).map(interactive));
       queue.work(hands.handler, { window: 1 });
-      const failure = () => new AppError('out of memory', { code: 'out_of_memory', retryable: true });
-      await calls(1);
-      hands.call(0).reject(failure());
-      await calls(2);
-      expect(hands.call(1).job.id).toBe(jobOf(2).id);
-      expect(await ids()).toEqual(idsOf(jobsOf(1, 2)));
-      hands.call(1).resolve();
-      await calls(3);
-      hands.call(2).reject(failure());
-      await calls(4);
-      hands.call(3).reject(failure());
-      await left([]);
-      expect([0, 2, 3].map((at) => hands.call(at).job.attempt)).toEqual([4, 5, 6]);
+      expect(await order(5)).toEqual(idsOf([...jobsOf(1, 3, OTHER_RUN), ...jobsOf(1, 2)]));
+      expect(hands.call(0).job).toEqual(interactive(jobOf(1, OTHER_RUN)));
     });
 
-    test('takes a job with any other error out, so that its id is free', async () => {
-      await queue.add(jobsOf(1, 2));
+    test('fetches interactive jobs next that come while it works on bulk ones', async () => {
+      await queue.add(jobsOf(1, 200));
       queue.work(hands.handler, { window: 2 });
       await calls(2);
+      await queue.add(jobsOf(1, 3, OTHER_RUN).map(interactive));
+      for (let at = 0; at < 4; at += 1) {
+        hands.call(at).resolve();
+        await calls(at + 3);
+      }
+      expect(hands.seen.slice(2)).toEqual(idsOf([...jobsOf(1, 3, OTHER_RUN), jobOf(3)]));
+    });
+
+    test('puts a job that is handed back as a suspect behind the clean ones of its priority, and says so', async () => {
+      const urgent = jobsOf(1, 2, OTHER_RUN).map(interactive);
+      await queue.add([...jobsOf(1, 3), ...urgent]);
+      queue.work(hands.handler, { window: 1 });
+      for (let at = 0; at < 7; at += 1) {
+        await calls(at + 1);
+        if (at === 0 || at === 3) hands.call(at).reject(new HandedBack({ behind: true }));
+        else hands.call(at).resolve();
+      }
+      const [first = jobOf(0), second = jobOf(0)] = urgent;
+      expect(hands.seen).toEqual(idsOf([first, second, first, jobOf(1), jobOf(2), jobOf(3), jobOf(1)]));
+      expect(hands.calls.map(({ behind }) => behind)).toEqual([false, false, true, false, false, false, true]);
+    });
+
+    test('leaves a suspect behind the clean ones when it is handed back again, and when it is reclaimed', async () => {
+      await queue.add([jobOf(1)]);
+      queue.work(hands.handler, { window: 1 });
+      for (const error of [new HandedBack({ behind: true }), new HandedBack()]) {
+        await calls(error.behind ? 1 : 2);
+        hands.call(error.behind ? 0 : 1).reject(error);
+      }
+      await calls(3);
+      expect(hands.calls.map(({ behind }) => behind)).toEqual([false, true, true]);
+      await queue.add([jobOf(2)]);
+      hands.call(2).reject(new HandedBack());
+      await calls(4);
+      expect(hands.call(3).job.id).toBe(jobOf(2).id);
+    });
+
+    test('takes a job with any error but that out, so that its id is free', async () => {
+      await queue.add(jobsOf(1, 3));
+      queue.work(hands.handler, { window: 3 });
+      await calls(3);
       hands.call(0).reject(new AppError('no such model', { code: 'model_missing' }));
       hands.call(1).reject(new TypeError('a bug'));
+      hands.call(2).reject(new AppError('out of memory', { code: 'out_of_memory', retryable: true }));
       await left([]);
       await queue.add([jobOf(1)]);
-      await calls(3);
-      expect(hands.call(2).job.attempt).toBe(0);
+      await calls(4);
+      expect(hands.call(3).behind).toBe(false);
     });
 
     test('never works on more jobs than its window', async () => {
@@ -170,6 +204,37 @@ export function queueContract(make: () => Promise<QueueUnderTest>): void {
       worker.setWindow(4);
       await calls(4);
       expect(hands.seen).toEqual(idsOf(jobsOf(1, 4)));
+    });
+
+    test('takes no further jobs while it is held, and goes on at once after that', async () => {
+      await queue.add(jobsOf(1, 6));
+      const worker = queue.work(hands.handler, { window: 2 });
+      await calls(2);
+      worker.hold(true);
+      worker.hold(true);
+      worker.setWindow(4);
+      hands.call(0).resolve();
+      await left(jobsOf(2, 6));
+      await queue.add([interactive(jobOf(7))]);
+      expect(hands.calls).toHaveLength(2);
+      expect(hands.call(1).signal.aborted).toBe(false);
+      worker.hold(false);
+      worker.hold(false);
+      await calls(5);
+      expect(hands.seen.slice(2)).toEqual(idsOf([jobOf(7), jobOf(3), jobOf(4)]));
+    });
+
+    test('may be held before it fetches anything, and stopped while it is held', async () => {
+      const worker = queue.work(hands.handler, { window: 1 });
+      worker.hold(true);
+      worker.hold(false);
+      worker.hold(true);
+      worker.setWindow(2);
+      await queue.add(jobsOf(1, 2));
+      await worker.stop();
+      worker.hold(false);
+      expect(await ids()).toEqual(idsOf(jobsOf(1, 2)));
+      expect(hands.calls).toEqual([]);
     });
 
     test('stops after every handler has settled, takes nothing more, and may be stopped twice', async () => {

@@ -12,11 +12,10 @@ afterAll(() => server.close());
 
 queueContract(async () => {
   queues += 1;
-  const queue = new BullmqQueue({
+  return new BullmqQueue({
     connection: { socketPath: server.socketPath },
     name: `contract-${queues}`,
     clock: systemClock,
     log: () => {},
   });
-  return { queue, passTime: () => {} };
 });

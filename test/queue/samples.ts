@@ -1,4 +1,4 @@
-import type { Job, JobHandler } from '../../src/ports.ts';
+import type { Delivery, Job, JobHandler } from '../../src/ports.ts';
 import { request } from '../job/samples.ts';
 
 export const RUN = '01993f2e-7c1a-7000-8000-000000000001';
@@ -14,8 +14,12 @@ export function jobOf(index: number, runId = RUN): Job {
     target: `/out/${runId}/${index}.png`,
     format: 'png',
     sidecar: null,
-    attempt: 0,
+    priority: 'bulk',
   };
+}
+
+export function interactive(job: Job): Job {
+  return { ...job, priority: 'interactive' };
 }
 
 /** Jobs `first` to `last`. */
@@ -27,9 +31,8 @@ export function idsOf(jobs: readonly Job[]): string[] {
   return jobs.map((job) => job.id);
 }
 
-interface Call {
+interface Call extends Delivery {
   readonly job: Job;
-  readonly signal: AbortSignal;
   resolve(): void;
   reject(error: unknown): void;
 }
@@ -38,9 +41,9 @@ interface Call {
 export class Hands {
   readonly calls: Call[] = [];
 
-  readonly handler: JobHandler = (job, signal) =>
+  readonly handler: JobHandler = (job, delivery) =>
     new Promise((resolve, reject) => {
-      this.calls.push({ job, signal, resolve, reject });
+      this.calls.push({ job, ...delivery, resolve, reject });
     });
 
   /** Ids in the order in which their jobs came. */

@@ -1,0 +1,139 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { CLEAN } from '../../src/batch/marks.ts';
+import { StorageError } from '../../src/errors.ts';
+import type { MemoryImages } from '../../src/images/memory.ts';
+import type { Settlement } from '../../src/ports.ts';
+import type { FakeScript } from '../../src/provider/fake.ts';
+import { MemoryStore } from '../../src/store/memory.ts';
+import { Pictures, settled, Workshop, type WorkshopOptions } from './workshop.ts';
+
+let folder: string;
+let shop: Workshop;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'disk-'));
+});
+afterEach(async () => {
+  await shop.stop();
+  rmSync(folder, { recursive: true });
+});
+
+function open(options: Partial<WorkshopOptions>, script: FakeScript = {}): Workshop {
+  shop = new Workshop({ folder, script, ...options });
+  return shop;
+}
+
+const full = () => new StorageError('the disk has no room', { code: 'disk_full' });
+
+/** Room for so many pictures, and for more when a test makes it. */
+class SmallDisk extends Pictures {
+  room: number;
+
+  constructor(room: number) {
+    super();
+    this.room = room;
+  }
+
+  override async requireRoom(): Promise<void> {
+    if (this.room <= 0) throw full();
+  }
+
+  override async finish(...made: Parameters<MemoryImages['finish']>): Promise<string> {
+    if (this.room <= 0) throw full();
+    this.room -= 1;
+    return super.finish(...made);
+  }
+}
+
+/** A database whose disk refuses while a test says so. */
+class Refusing extends MemoryStore {
+  refuses = false;
+
+  override async settle(settlement: Settlement): Promise<void> {
+    if (this.refuses) throw new StorageError('the database cannot grow', { code: 'not_writable' });
+    return super.settle(settlement);
+  }
+}
+
+const WAITING = 'Waiting: the disk has no room. It goes on by itself once that is mended.';
+
+describe('a disk that is full', () => {
+  it('holds the work up, says so once, and lets it go on when there is room: nothing is lost or made twice', async () => {
+    const images = new SmallDisk(2);
+    open({ images });
+    const planned = await shop.plan(['a', 'b', 'c', 'd', 'e', 'f']);
+    await shop.submit(planned);
+    shop.work();
+    await shop.until(planned.run.id, () => shop.notes.length > 0);
+    for (let seconds = 0; seconds < 60; seconds += 1) for (let pass = 0; pass < 50; pass += 1) await shop.pass();
+    expect(shop.notes).toEqual([WAITING]);
+    expect(shop.fatal).toEqual([]);
+    expect(images.pictures.size).toBe(2);
+    images.room = 100;
+    const rows = await shop.until(planned.run.id, settled);
+    expect(rows.map((row) => row.state)).toEqual(Array(6).fill('done'));
+    expect(rows.map((row) => row.marks)).toEqual(Array(6).fill(CLEAN));
+    expect(images.pictures.size).toBe(6);
+    expect(shop.notes).toEqual([WAITING, 'The disk takes pictures again.']);
+    expect((await shop.store.totals(planned.run.id, 0)).images).toBe(6);
+  });
+
+  it('is not waited for by a stop: what has not begun is handed back, and the reason is told', async () => {
+    open({ images: new SmallDisk(0) });
+    const planned = await shop.plan(['a', 'b']);
+    await shop.submit(planned);
+    shop.work();
+    await shop.until(planned.run.id, () => shop.notes.length > 0);
+    await shop.stop();
+    expect(shop.fatal.map((error) => error.code)).toEqual(['disk_full']);
+    expect((await shop.store.jobsOf(planned.run.id)).map((row) => row.state)).toEqual(['queued', 'queued']);
+    expect(await shop.queue.ids()).toHaveLength(2);
+  });
+
+  it('that the worker met is waited for, longer each time, and the pictures are made again', async () => {
+    const images = new Pictures();
+    let met = 0;
+    class Meeting extends SmallDisk {
+      override async requireRoom(): Promise<void> {}
+    }
+    open({ images: new Meeting(100) }, { failOn: 'b', failCode: 'disk_full' });
+    const planned = await shop.plan(['a', 'b', 'c']);
+    await shop.submit(planned);
+    const began = shop.clock.monotonic();
+    shop.work({
+      onProgress: ({ phase }) => {
+        if (phase === 'denoise') met += 1;
+      },
+    });
+    await shop.until(planned.run.id, () => shop.clock.monotonic() - began > 60_000);
+    await shop.stop();
+    const rows = await shop.store.jobsOf(planned.run.id);
+    expect(rows.map((row) => row.state)).toEqual(['done', 'queued', 'done']);
+    expect(rows[1]?.marks).toEqual(CLEAN);
+    // Two steps a batch; with 1, 2, 4, 8, 10, 10 … s between them no more than nine fit into a minute.
+    expect(met / 2).toBeLessThan(10);
+    expect(images.pictures.size).toBe(0);
+  });
+});
+
+describe('a database that cannot be written', () => {
+  it('is waited for with the pictures on the disk, and nothing is called done before it is written', async () => {
+    const store = new Refusing();
+    open({ store });
+    const planned = await shop.plan(['a', 'b']);
+    await shop.submit(planned);
+    store.refuses = true;
+    shop.work();
+    await shop.until(planned.run.id, () => shop.notes.length > 0);
+    for (let pass = 0; pass < 500; pass += 1) await shop.pass();
+    expect(shop.images.pictures.size).toBe(2);
+    expect((await store.jobsOf(planned.run.id)).map((row) => row.state)).toEqual(['running', 'running']);
+    store.refuses = false;
+    const rows = await shop.until(planned.run.id, settled);
+    expect(rows.map((row) => row.state)).toEqual(['done', 'done']);
+    expect(shop.images.pictures.size).toBe(2);
+    expect((await store.totals(planned.run.id, 0)).images).toBe(2);
+  });
+});

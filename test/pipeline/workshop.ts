@@ -1,0 +1,201 @@
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { flatTariff } from '../../src/cost/tariff.ts';
+import type { AppError } from '../../src/errors.ts';
+import { MemoryImages } from '../../src/images/memory.ts';
+import { MemoryRegistry } from '../../src/model/memory.ts';
+import { submit, type Working, type WorkParts, work } from '../../src/pipeline.ts';
+import type { Device, JobHandler, JobRow, Model, Provider } from '../../src/ports.ts';
+import { FakeProvider, type FakeScript } from '../../src/provider/fake.ts';
+import { MemoryQueue } from '../../src/queue/memory.ts';
+import { MemoryStore } from '../../src/store/memory.ts';
+import { type Ask, type PlannedRun, planSubmission } from '../../src/submission.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+
+const MODEL: Model = {
+  name: 'tiny',
+  path: '/models/tiny',
+  hash: `sha256:${'0'.repeat(64)}`,
+  family: 'sd',
+  nativeSize: { width: 64, height: 64 },
+  sizeMultiple: 8,
+  defaults: { steps: 2, guidance: 7, distilledGuidance: null, scheduler: 'dpmpp_2m', schedule: 'karras' },
+  schedulers: ['dpmpp_2m'],
+  clipLayers: 12,
+};
+
+/** The provider writes real temporary files, so that their folder has to be there. */
+export class Pictures extends MemoryImages {
+  override async prepare(target: string, jobId: string): Promise<string> {
+    mkdirSync(dirname(target), { recursive: true });
+    return super.prepare(target, jobId);
+  }
+}
+
+export interface WorkshopOptions {
+  /** An existing folder for the files of the provider. */
+  readonly folder: string;
+  readonly script?: FakeScript;
+  readonly images?: MemoryImages;
+  readonly store?: MemoryStore;
+  readonly devices?: readonly Device[];
+  /** In place of the fake provider. */
+  readonly provider?: (clock: ManualClock) => Provider;
+}
+
+/** The whole way of a picture with nothing outside this process but the fake provider's files. */
+export class Workshop {
+  readonly clock = new ManualClock();
+  readonly store: MemoryStore;
+  readonly queue = new MemoryQueue();
+  readonly provider: Provider;
+  readonly fatal: AppError[] = [];
+  readonly troubles: string[] = [];
+  readonly notes: string[] = [];
+  readonly held: string[] = [];
+  readonly images: MemoryImages;
+  readonly #folder: string;
+  #working: Working | undefined;
+
+  constructor({ folder, script = {}, images = new Pictures(), store, devices, provider }: WorkshopOptions) {
+    this.#folder = folder;
+    this.images = images;
+    this.store = store ?? new MemoryStore();
+    const fake = { clock: this.clock, script, ...(devices === undefined ? {} : { devices }) };
+    this.provider = provider?.(this.clock) ?? new FakeProvider(fake);
+  }
+
+  get working(): Working {
+    if (this.#working === undefined) throw new Error('nothing works here yet');
+    return this.#working;
+  }
+
+  async plan(prompts: readonly string[], change: Partial<Ask> = {}): Promise<PlannedRun> {
+    const { store, images } = this;
+    let seed = 0;
+    const door = {
+      clock: this.clock,
+      models: new MemoryRegistry([MODEL]),
+      launch: 'launch',
+      isAlive: () => false,
+      randomSeed: () => {
+        seed += 1;
+        return seed;
+      },
+    };
+    return planSubmission({ ...door, store, images }, { ...askFor(prompts, this.#folder), ...change });
+  }
+
+  async submit(planned: PlannedRun): Promise<void> {
+    const { store, queue } = this;
+    const parts = { store, launch: 'launch', served: false };
+    await submit({ ...parts, enqueue: (jobs) => queue.add(jobs), fault: () => {} }, planned);
+  }
+
+  /** With `onHandler` the queue itself hands nothing out. */
+  work({
+    onHandler,
+    ...change
+  }: { readonly onHandler?: (handler: JobHandler) => void } & Partial<WorkParts> = {}): Working {
+    if (onHandler !== undefined) {
+      this.queue.work = (handler) => {
+        onHandler(handler);
+        return { setWindow: () => {}, hold: () => {}, stop: async () => {} };
+      };
+    }
+    this.#working = work({
+      clock: this.clock,
+      store: this.store,
+      queue: this.queue,
+      images: this.images,
+      provider: this.provider,
+      launch: 'launch',
+      prices: {
+        tariff: flatTariff({ pricePerKwh: 0.3, currency: 'EUR', assumed: true }),
+        watts: { cpu: 65, gpu: 300 },
+      },
+      software: 'kilnwatt test',
+      texts: { prompt: true, cost: true },
+      jobLimit: null,
+      stopLimit: 60_000,
+      requireRoom: async () => {},
+      restsFor: () => 0,
+      fault: () => {},
+      onFatal: (error) => this.fatal.push(error),
+      onHeld: (runId) => this.held.push(runId),
+      onTrouble: (sentence) => this.troubles.push(sentence),
+      onNote: (sentence) => this.notes.push(sentence),
+      ...change,
+    });
+    return this.#working;
+  }
+
+  /** Submits, works, and waits until `until` holds of the run's jobs. */
+  async run(prompts: readonly string[], until: (rows: readonly JobRow[]) => boolean): Promise<readonly JobRow[]> {
+    const planned = await this.plan(prompts);
+    await this.submit(planned);
+    this.work();
+    return this.until(planned.run.id, until);
+  }
+
+  /** Lets time go by until `until` holds of the run's jobs. */
+  async until(runId: string, until: (rows: readonly JobRow[]) => boolean): Promise<readonly JobRow[]> {
+    for (let passes = 0; passes < MOST_PASSES; passes += 1) {
+      const rows = await this.store.jobsOf(runId);
+      if (until(rows)) return rows;
+      await this.pass();
+    }
+    const states = (await this.store.jobsOf(runId)).map((row) => row.state);
+    throw new Error(`after ${MOST_PASSES} passes the jobs are ${states.join(', ')}`);
+  }
+
+  /** Lets time go by until no batch is under way, and then some more. */
+  async idle(millis: number): Promise<void> {
+    while (this.working.busy) await this.pass();
+    for (let passed = 0; passed < millis; passed += 20) await this.pass();
+  }
+
+  /** Stops what works here, and lets time go by until it has. */
+  async stop(): Promise<void> {
+    let ended = false;
+    const stopped = this.#working?.stop().finally(() => {
+      ended = true;
+    });
+    while (stopped !== undefined && !ended) await this.pass();
+  }
+
+  /** Lets time go by, and everything that is due happen. */
+  async pass(): Promise<void> {
+    await new Promise<void>((next) => setImmediate(next));
+    this.clock.advance(20);
+  }
+}
+
+function askFor(prompts: readonly string[], folder: string): Ask {
+  return {
+    drafts: prompts.map((prompt, at) => ({ prompt, place: `p.txt:${at + 1}` })),
+    flags: {},
+    defaultModel: 'tiny',
+    n: 1,
+    order: 'breadth',
+    name: 'run',
+    hint: 'p',
+    fresh: false,
+    retryFailed: false,
+    remakeMissing: false,
+    out: null,
+    defaultOut: folder,
+    pattern: '{run}/{index:05}-{seed}',
+    format: 'png',
+    sidecar: null,
+    preset: 'auto',
+    priority: 'bulk',
+    tags: {},
+  };
+}
+
+/** Every pass is 20 ms of the clock. */
+const MOST_PASSES = 20_000;
+
+export const settled = (rows: readonly JobRow[]) =>
+  rows.every((row) => row.state === 'done' || row.state === 'failed' || row.state === 'cancelled');
