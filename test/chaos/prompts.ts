@@ -15,7 +15,7 @@ export interface PlantAsk {
 
 const POISON = 'poison';
 
-/** Field of the fake engine's script → the text that brings it about, once a prompt. */
+/** Field of the fake engine's script, and the text that brings it about once a prompt. */
 const ONCE = {
   hang_on: 'hangs once',
   freeze_on: 'freezes once',
@@ -23,6 +23,7 @@ const ONCE = {
   lose_on: 'loses its device once',
   truncate_on: 'is cut off once',
   garbage_on: 'babbles once',
+  /** Until it is made with the safe settings. */
   black_on: 'is black once',
 } as const;
 

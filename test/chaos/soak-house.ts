@@ -88,6 +88,7 @@ export class SoakHouse {
       },
       software: 'kilnwatt soak',
       texts: { prompt: true, cost: true },
+      requireRoom: async () => {},
       jobLimit: null,
       stopLimit: 10_000,
       restsFor: () => 0,
