@@ -26,8 +26,6 @@ export class Kiln {
   readonly #options: KilnOptions;
   readonly #batcher: Batcher<Passenger>;
   readonly #blacks = new BlackStreak();
-  /** Of each job in hand, the last of its trips: resolves when that one has ended, however it did. */
-  readonly #trips = new Map<string, Promise<void>>();
   readonly #inHand = new Map<string, Passenger>();
   /** By device, what its batch holds. */
   readonly #underWay = new Map<string, readonly Passenger[]>();
@@ -63,21 +61,10 @@ export class Kiln {
 
   /** Resolves when the job is settled in the store; rejects as {@link JobHandler} promises. */
   async take(job: Job, { signal, behind }: Delivery): Promise<void> {
-    // A queue whose lock ran out while this host slept hands a job out again although it is in hand. The second trip
-    // waits for the first one, and then finds in the store whether anything is left to do.
-    const before = this.#trips.get(job.id);
-    const { promise: ended, resolve: end } = Promise.withResolvers<void>();
-    this.#trips.set(job.id, ended);
-    try {
-      await before;
-      if (this.#closed) throw new HandedBack();
-      const marks = await this.#options.disk.untilTaken(() => this.#options.store.marks(job.id));
-      if (isSuspect(marks) && !behind) throw new HandedBack({ behind: true });
-      await this.#ride({ job, marks, giveUp: new AbortController() }, signal);
-    } finally {
-      end();
-      if (this.#trips.get(job.id) === ended) this.#trips.delete(job.id);
-    }
+    if (this.#closed) throw new HandedBack();
+    const marks = await this.#options.disk.untilTaken(() => this.#options.store.marks(job.id));
+    if (isSuspect(marks) && !behind) throw new HandedBack({ behind: true });
+    await this.#ride({ job, marks, giveUp: new AbortController() }, signal);
   }
 
   /** Gives everything back that has not begun. */

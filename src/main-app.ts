@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, statfs } from 'node:fs/promises';
+import { mkdir, rm, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { v7 as uuidv7 } from 'uuid';
 import { hoursOf } from './batch/hours.ts';
@@ -208,9 +208,20 @@ export class LocalApp implements App {
     return { socketPath };
   }
 
+  /** Free space says nothing of a quota, so something is written too. */
   async #hasRoom(): Promise<boolean> {
-    const { bavail, bsize } = await statfs(this.#config.dataDir);
-    return bavail * bsize >= this.#config.diskReserveMb * 1_000_000;
+    const { dataDir, diskReserveMb } = this.#config;
+    const { bavail, bsize } = await statfs(dataDir);
+    if (bavail * bsize < diskReserveMb * 1_000_000) return false;
+    const probe = join(dataDir, `.room-${process.pid}`);
+    try {
+      await writeFile(probe, Buffer.alloc(PROBE_BYTES), { flush: true });
+      return true;
+    } catch {
+      return false;
+    } finally {
+      await rm(probe, { force: true });
+    }
   }
 
   #log(line: string): void {
@@ -218,6 +229,8 @@ export class LocalApp implements App {
       this.io.err(line);
   }
 }
+
+const PROBE_BYTES = 65_536;
 
 /** What a worker warns of, and what happens to the queue's server; the rest is for `log.level: debug`. */
 const NOTEWORTHY = /^queue: |^store: |^\S+: (warning|error): /;

@@ -226,7 +226,7 @@ export interface Queue extends Checked {
 }
 
 /**
- * Resolves when the job is settled in the store. Throws HandedBack to return it to its place unharmed, or behind the
+ * Called for one delivery of a job at a time. Resolves when the job is settled in the store. Throws HandedBack to return it to its place unharmed, or behind the
  * clean jobs of its priority; any other error has it removed.
  */
 export type JobHandler = (job: Job, delivery: Delivery) => Promise<void>;

@@ -5,7 +5,7 @@ import type { AppError } from '../../src/errors.ts';
 import { MemoryImages } from '../../src/images/memory.ts';
 import { MemoryRegistry } from '../../src/model/memory.ts';
 import { submit, type Working, type WorkParts, work } from '../../src/pipeline.ts';
-import type { Device, JobHandler, JobRow, Model, Provider } from '../../src/ports.ts';
+import type { Device, JobRow, Model, Provider } from '../../src/ports.ts';
 import { FakeProvider, type FakeScript } from '../../src/provider/fake.ts';
 import { MemoryQueue } from '../../src/queue/memory.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
@@ -92,17 +92,7 @@ export class Workshop {
     await submit({ ...parts, enqueue: (jobs) => queue.add(jobs), fault: () => {} }, planned);
   }
 
-  /** With `onHandler` the queue itself hands nothing out. */
-  work({
-    onHandler,
-    ...change
-  }: { readonly onHandler?: (handler: JobHandler) => void } & Partial<WorkParts> = {}): Working {
-    if (onHandler !== undefined) {
-      this.queue.work = (handler) => {
-        onHandler(handler);
-        return { setWindow: () => {}, hold: () => {}, stop: async () => {} };
-      };
-    }
+  work(change: Partial<WorkParts> = {}): Working {
     this.#working = work({
       clock: this.clock,
       store: this.store,
