@@ -15,6 +15,7 @@ describe('a recovery', () => {
     recovery.hear(1_010, 'begun');
     recovery.look(1_020, HELD);
     recovery.look(1_040, AGAIN);
+    recovery.hear(1_500, 'loaded');
     recovery.hear(1_900, 'loaded');
     expect(recovery.isOver).toBe(false);
     recovery.hear(1_950, 'begun');

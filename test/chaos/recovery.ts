@@ -62,7 +62,8 @@ export class Recovery {
   }
 
   hear(at: Millis, word: Word): void {
-    if (word === 'loaded') this.#loaded ??= at;
+    // The last one counts: a worker may load and die again before it begins.
+    if (word === 'loaded') this.#loaded = at;
     else if (this.#loaded !== null) this.#see('worker_loaded_to_running', at - this.#loaded);
   }
 
