@@ -130,7 +130,9 @@ export class Kiln {
       return answers;
     } catch (error) {
       await this.#handBack(passengers);
-      if (!(error instanceof HandedBack)) this.#options.onFatal(fatalOf(error));
+      // A device may have been put into quarantine between the look at it and the batch.
+      const harmless = error instanceof HandedBack || fatalOf(error).code === 'device_quarantined';
+      if (!harmless) this.#options.onFatal(fatalOf(error));
       throw new HandedBack();
     } finally {
       this.#underWay.delete(device);

@@ -10,7 +10,7 @@ import type { Part } from './cli/doctor.ts';
 import { hostParts } from './cli/doctor-checks.ts';
 import type { Io } from './cli/io.ts';
 import type { Config, LoadedConfig } from './config.ts';
-import { type AppError, sentenceOf, UnavailableError } from './errors.ts';
+import { type AppError, StorageError, sentenceOf, UnavailableError } from './errors.ts';
 import { pillowContactSheets } from './images/contact-sheet.ts';
 import { DiskImages } from './images/disk.ts';
 import { hubFetcher } from './model/fetch.ts';
@@ -135,6 +135,13 @@ export class LocalApp implements App {
     return provider;
   });
 
+  async requireRoom(): Promise<void> {
+    if (await this.#hasRoom()) return;
+    const { dataDir, diskReserveMb } = this.#config;
+    const sentence = `less than ${diskReserveMb} MB (disk_reserve_mb) are free for ${dataDir}: free some space`;
+    throw new StorageError(sentence, { code: 'disk_full' });
+  }
+
   notifier(command: string | null): Notifier {
     const log = (line: string) => this.#log(line);
     return configuredNotifier({ notify: this.#config.notify, onDone: command, clock: this.clock, log });
@@ -206,12 +213,12 @@ export class LocalApp implements App {
     const onLost = (error: AppError) => {
       this.#broken = error;
     };
-    const server = await keepRunning({ start, log, onLost, clock: this.clock, room: () => this.#hasRoom() });
+    const room = () => this.#hasRoom();
+    const server = await keepRunning({ start, log, onLost, room, onFull: () => {}, clock: this.clock });
     this.#stops.push(() => server.stop());
     return { socketPath };
   }
 
-  /** Whether the queue's server can write: it ends when it cannot. */
   async #hasRoom(): Promise<boolean> {
     const { bavail, bsize } = await statfs(this.#config.dataDir);
     return bavail * bsize >= this.#config.diskReserveMb * 1_000_000;

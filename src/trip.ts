@@ -16,6 +16,8 @@ export interface TripParts extends OutcomeParts {
   readonly store: Store;
   readonly provider: Provider;
   readonly prices: Prices;
+  /** @throws StorageError where the disk of database and queue has no room */
+  requireRoom(): Promise<void>;
   /** Longest time that one picture may be in the making, its model loaded; null: as long as it makes progress. */
   readonly jobLimit: Millis | null;
   fault(point: TripFault): void;
@@ -56,7 +58,8 @@ export async function workOff(parts: TripParts, hand: PassengersInHand): Promise
 }
 
 /** Before the jobs are marked, so that a job that only waits for its disk is not taken for one that was being made. */
-async function roomFor({ images }: TripParts, passengers: readonly Passenger[]): Promise<void> {
+async function roomFor({ images, requireRoom }: TripParts, passengers: readonly Passenger[]): Promise<void> {
+  await requireRoom();
   for (const { job } of passengers) await images.requireRoom(job.target);
 }
 

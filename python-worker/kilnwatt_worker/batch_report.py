@@ -65,16 +65,13 @@ class BatchReport:
         self._channel.send(Log(level, message))
 
     def wanted(self) -> frozenset[str]:
-        return frozenset(self._unanswered) - self._cancellations.of(self._batch)
+        self._leave_out_cancelled()
+        return frozenset(self._unanswered)
 
     def settle(self, error: WorkerError | None) -> PhaseSeconds:
         """Answers whatever is left: the cancelled jobs as such, the others with the error."""
         self.phase("idle")
-        cancelled = tuple(job for job in self._unanswered if job in self._cancellations.of(self._batch))
-        if cancelled:
-            for job in cancelled:
-                del self._unanswered[job]
-            self._channel.send(Cancelled(self._batch, cancelled))
+        self._leave_out_cancelled()
         left = error or WorkerError("internal", "the engine ended the batch without an answer for this job")
         for item in tuple(self._unanswered.values()):
             self.failure(item, left)
@@ -84,6 +81,15 @@ class BatchReport:
             decode=self._seconds.get("decode", 0.0),
             save=self._seconds.get("save", 0.0),
         )
+
+    def _leave_out_cancelled(self) -> None:
+        """Told at once: whoever cancelled one job of many would wait for the others else."""
+        given_up = self._cancellations.of(self._batch)
+        cancelled = tuple(job for job in self._unanswered if job in given_up)
+        if cancelled:
+            for job in cancelled:
+                del self._unanswered[job]
+            self._channel.send(Cancelled(self._batch, cancelled))
 
     def _answered(self, item: Item) -> None:
         if self._unanswered.pop(item.job, None) is None:

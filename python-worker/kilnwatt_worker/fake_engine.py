@@ -18,7 +18,7 @@ from kilnwatt_worker import pictures, resident
 from kilnwatt_worker.engine import EngineFacts, LogTo, Report, Usage
 from kilnwatt_worker.errors import BadRequest, DeviceLost, OutOfMemory, Stopped, WorkerError
 from kilnwatt_worker.messages import Generate, Load
-from kilnwatt_worker.parts import Item, Memory
+from kilnwatt_worker.parts import Item, Memory, Preset
 from kilnwatt_worker.strict import build, read_json
 
 
@@ -33,6 +33,10 @@ class Script:
     """Of one denoise step of a batch, whatever its size."""
     fail_on: str = ""
     """Fails the item with this prompt, code `black_image`."""
+    black_on: str = ""
+    """The picture of this prompt is black unless the VAE is loaded in float32."""
+    black_always_on: str = ""
+    """The picture of this prompt is black whatever is loaded."""
     crash_on: str = ""
     """Dies of SIGSEGV at the first denoise step."""
     exit_on: str = ""
@@ -45,6 +49,8 @@ class Script:
     """Loses its device at the first denoise step."""
     memory_batch: int = 0
     """Batches larger than this run out of memory; 0 means none does."""
+    memory_pixels: dict[str, int] = dataclasses.field(default_factory=dict)
+    """By the name of a preset: batches with more pixels than this in all run out of memory. 0 means none does."""
     chatter: bool = False
     """Prints noise to standard output and standard error at every step."""
 
@@ -73,6 +79,7 @@ class FakeEngine:
 
     def __init__(self, script: Script) -> None:
         self._script = script
+        self._preset: Preset | None = None
 
     def window(self, device: str) -> FakeWindow:
         return FakeWindow()
@@ -83,11 +90,12 @@ class FakeEngine:
             raise WorkerError(code, f"the fake engine was told to fail the load with {code}")
         time.sleep(self._script.load_seconds)
         log("info", f"the fake engine stands in for {load.model.path}")
+        self._preset = load.preset
         settings = {"device": load.device, "dtype": "none", "attention": "none", "scheduler": "none"}
-        return EngineFacts({**settings, "offload": "none"}, {"fake": "1"})
+        return EngineFacts({**settings, "vae_dtype": load.preset.vae_dtype, "offload": "none"}, {"fake": "1"})
 
     def unload(self) -> None:
-        return
+        self._preset = None
 
     def generate(self, generate: Generate, report: Report) -> None:
         report.phase("encode")
@@ -100,8 +108,7 @@ class FakeEngine:
                 self._finish(item, generate, report)
 
     def _denoise(self, generate: Generate, report: Report) -> None:
-        if 0 < self._script.memory_batch < len(generate.items):
-            raise OutOfMemory(f"the fake device, with {len(generate.items)} items,")
+        self._need_memory(generate)
         for step in range(generate.params.steps):
             if not report.wanted():
                 raise Stopped
@@ -111,6 +118,13 @@ class FakeEngine:
                 self._chatter(step)
             time.sleep(self._script.step_seconds)
             report.progress(step + 1, generate.params.steps)
+
+    def _need_memory(self, generate: Generate) -> None:
+        count = len(generate.items)
+        pixels = count * generate.params.width * generate.params.height
+        most = self._script.memory_pixels.get(self._preset.name, 0) if self._preset is not None else 0
+        if 0 < self._script.memory_batch < count or 0 < most < pixels:
+            raise OutOfMemory(f"the fake device, with {count} items,")
 
     def _misbehave(self, prompt: str) -> None:
         script = self._script
@@ -135,6 +149,9 @@ class FakeEngine:
         if self._script.fail_on and self._script.fail_on in item.prompt:
             report.failure(item, WorkerError("black_image", "the fake engine was told to fail this picture"))
             return
+        if self._is_black(item.prompt):
+            report.failure(item, WorkerError("black_image", "the fake engine was told to make this picture black"))
+            return
         report.phase("decode")
         picture = gradient(item.seed, generate.params.width, generate.params.height)
         report.phase("save")
@@ -144,6 +161,12 @@ class FakeEngine:
             report.failure(item, error)
         else:
             report.image(item, picture.width, picture.height)
+
+    def _is_black(self, prompt: str) -> bool:
+        script = self._script
+        safe = self._preset is not None and self._preset.vae_dtype == "float32"
+        texts = [script.black_always_on, *([] if safe else [script.black_on])]
+        return any(text and text in prompt for text in texts)
 
 
 def gradient(seed: int, width: int, height: int) -> Image.Image:

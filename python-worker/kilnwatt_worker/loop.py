@@ -70,6 +70,7 @@ class Loop:
         self._cancellations = Cancellations()
         self._asked_to_leave = False
         self._phase: Phase = "idle"
+        self._beating = threading.Lock()
         self._engine: Engine | None = None
         self._loaded: Load | None = None
 
@@ -91,24 +92,24 @@ class Loop:
             self._unload()
 
     def _load(self, load: Load) -> None:
-        self._enter("load")
         started = self._clock()
         self._loaded = None
         try:
             engine = self._engine_now()
+            self._enter("load")
             window = engine.window(load.device)
             facts = engine.load(load, self.log)
             usage = window.close()
         except Exception as error:
             known = internal(error)
+            self._enter("idle")
             self._channel.send(Failure(None, None, known.code, known.message, known.retryable))
             leave_if_lost(known)
         else:
             self._loaded = load
+            self._enter("idle")
             seconds = self._clock() - started
             self._channel.send(Loaded(load.engine, facts.settings, facts.versions, seconds, usage.memory, usage.energy))
-        finally:
-            self._enter("idle")
 
     def _generate(self, generate: Generate) -> None:
         started = self._clock()
@@ -144,11 +145,16 @@ class Loop:
 
     def _engine_now(self) -> Engine:
         if self._engine is None:
+            self._enter("import")
             self._engine = self._make_engine()
         return self._engine
 
     def _enter(self, phase: Phase) -> None:
-        self._phase = phase
+        """Told at once, because no heartbeat can tell it while the phase holds the interpreter."""
+        with self._beating:
+            if phase != self._phase:
+                self._phase = phase
+                self._send_heartbeat()
 
     def log(self, level: Level, message: str) -> None:
         self._channel.send(Log(level, message))
@@ -157,9 +163,13 @@ class Loop:
         while True:
             time.sleep(HEARTBEAT_SECONDS)
             try:
-                self._channel.send(Heartbeat(self._phase, resident.rss_bytes()))
+                with self._beating:
+                    self._send_heartbeat()
             except OSError:  # nobody reads the channel any more
                 os._exit(EXIT_ORPHANED)
+
+    def _send_heartbeat(self) -> None:
+        self._channel.send(Heartbeat(self._phase, resident.rss_bytes()))
 
     def _read(self) -> None:
         """Whatever ends this thread ends the process: without it nothing is worked off and nothing is cancelled."""

@@ -162,7 +162,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """The answer of the jobs that were given up; `done` still follows."""
+    """The answer of jobs that were given up, as soon as the engine leaves them out; `done` still follows."""
 
     type: ClassVar[str] = "cancelled"
     batch: str
@@ -177,7 +177,11 @@ class Unloaded:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """The interpreter is alive. It says nothing about progress."""
+    """
+    The interpreter is alive. It says nothing about progress.
+
+    One comes every half second, and one at the beginning of each phase, which may hold the interpreter from then on.
+    """
 
     type: ClassVar[str] = "heartbeat"
     phase: Phase

@@ -11,9 +11,10 @@ from kilnwatt_worker.strict import Between
 
 MAX_SEED = 2**53 - 1
 
-Phase: TypeAlias = Literal["idle", "load", "encode", "denoise", "decode", "save"]
+Phase: TypeAlias = Literal["idle", "import", "load", "compile", "encode", "denoise", "decode", "save"]
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 Dtype: TypeAlias = Literal["auto", "float32", "float16", "bfloat16"]
+VaeDtype: TypeAlias = Literal["auto", "float32"]
 Attention: TypeAlias = Literal["sdpa", "sliced", "xformers"]
 Offload: TypeAlias = Literal["none", "model"]
 Format: TypeAlias = Literal["png", "jpeg", "webp"]
@@ -34,10 +35,15 @@ class ModelRef:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """Load-time settings as asked for; `loaded` answers with those in effect."""
+    """
+    Load-time settings as asked for; `loaded` answers with those in effect.
+
+    `vae_dtype` is that of the denoiser where it is `auto`, but for a VAE that is known to overflow in it.
+    """
 
     name: str
     dtype: Dtype
+    vae_dtype: VaeDtype
     attention: Attention
     vae_slicing: bool
     vae_tiling: bool

@@ -19,6 +19,11 @@ def peak_rss_bytes() -> int:
     return _status_bytes("VmHWM")
 
 
+def private_bytes() -> int:
+    """Writable memory that is this process's own, touched or not: what the kernel holds against RLIMIT_DATA."""
+    return _status_bytes("VmData")
+
+
 def reset_peak() -> bool:
     """False in a sandbox that forbids it; then peaks only grow, which is the safe side."""
     try:

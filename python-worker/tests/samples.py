@@ -6,7 +6,7 @@ from kilnwatt_worker.errors import WorkerError
 from kilnwatt_worker.messages import Generate, Load
 from kilnwatt_worker.parts import Item, Level, ModelRef, Params, Phase, Preset
 
-PRESET = Preset("plain", "float32", "sdpa", vae_slicing=False, vae_tiling=False, offload="none")
+PRESET = Preset("plain", "float32", "auto", "sdpa", vae_slicing=False, vae_tiling=False, offload="none")
 PARAMS = Params(64, 64, 4, 5.0, None, "dpmpp_2m", "karras", 0, "png")
 FLUX_PARAMS = Params(64, 64, 3, 1.0, 3.5, "flow_match_euler", "normal", 0, "png")
 

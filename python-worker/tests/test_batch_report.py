@@ -68,6 +68,29 @@ def test_what_the_batch_failed_with_goes_to_the_jobs_that_are_left(tmp_path: Pat
     assert (failure["job"], failure["code"], failure["message"]) == ("job-1", "bad_request", "no such thing")
 
 
+def test_a_job_that_is_given_up_is_answered_when_the_engine_looks_and_the_others_go_on(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, jobs=3)
+    bench.cancellations.cancel("batch-1", ("job-1",))
+    assert bench.sent() == []
+    assert bench.report.wanted() == bench.report.wanted() == {"job-0", "job-2"}
+    assert [(message["type"], message["jobs"]) for message in bench.sent()] == [("cancelled", ["job-1"])]
+    bench.report.image(bench.items[2], 8, 8)
+    bench.cancellations.cancel("batch-1", ("job-0", "job-1", "job-2"))
+    bench.report.settle(None)
+    assert [message["type"] for message in bench.sent()] == ["cancelled", "image", "cancelled"]
+    assert bench.sent()[2]["jobs"] == ["job-0"]
+
+
+def test_an_engine_may_say_that_it_compiles_and_that_is_no_time_of_the_pictures(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    for phase, seconds in (("encode", 1.0), ("compile", 60.0), ("denoise", 4.0)):
+        bench.report.phase(phase)  # type: ignore[arg-type]
+        bench.now += seconds
+    phases = bench.report.settle(BadRequest("no"))
+    assert bench.phases == ["encode", "compile", "denoise", "idle"]
+    assert (phases.encode, phases.denoise, phases.decode, phases.save) == (1.0, 4.0, 0.0, 0.0)
+
+
 def test_time_is_booked_on_the_phase_that_it_was_spent_in(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     for phase, seconds in (("encode", 1.0), ("denoise", 4.0), ("decode", 0.5), ("save", 0.25), ("decode", 0.5)):

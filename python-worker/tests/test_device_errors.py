@@ -14,6 +14,7 @@ OF_MEMORY: list[Exception] = [
     RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
     RuntimeError("GET was unable to find an engine to execute this computation: Unable to find an engine to execute"),
     RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
+    RuntimeError("could not create a primitive"),
     MemoryError(),
 ]
 OF_DEVICE: list[Exception] = [
@@ -23,7 +24,11 @@ OF_DEVICE: list[Exception] = [
     RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
     RuntimeError("CUDNN_STATUS_INTERNAL_ERROR"),
 ]
-OF_OTHERS: list[Exception] = [RuntimeError("mat1 and mat2 shapes cannot be multiplied"), ValueError("CUDA error")]
+OF_OTHERS: list[Exception] = [
+    RuntimeError("mat1 and mat2 shapes cannot be multiplied"),
+    RuntimeError("could not create a primitive descriptor for a convolution"),
+    ValueError("CUDA error"),
+]
 TABLE = [
     *((error, "out_of_memory", True) for error in OF_MEMORY),
     *((error, "device_lost", True) for error in OF_DEVICE),

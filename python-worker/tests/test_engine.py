@@ -302,6 +302,46 @@ def test_a_model_that_makes_no_numbers_fails_each_picture_as_black(
     assert not (tmp_path / "0").exists()
 
 
+def test_a_vae_that_overflows_in_half_precision_makes_black_pictures_until_it_is_loaded_in_float32(
+    engine: DiffusersEngine, model: Callable[[str], Path], tmp_path: Path
+) -> None:
+    loud = Path(shutil.copytree(model("sd"), tmp_path / "loud"))
+    weights = loud / "vae" / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(weights)
+    tensors["decoder.conv_in.weight"].mul_(10_000)  # the norm at the decoder's end takes it back again
+    save_file(tensors, weights, {"format": "pt"})
+
+    def made_with(vae_dtype: str) -> tuple[object, Recorder]:
+        facts, logs = load(engine, loud, dtype="float16", vae_dtype=vae_dtype)
+        assert (facts.settings["dtype"], logs) == ("float16", [])
+        generate = generate_of([item(number, tmp_path / f"{vae_dtype}-{number}") for number in range(2)])
+        recorder = Recorder(generate)
+        engine.generate(generate, recorder)
+        return facts.settings["vae_dtype"], recorder
+
+    in_effect, recorder = made_with("auto")
+    assert in_effect == "float16"
+    assert [error.code for error in recorder.failures.values()] == ["black_image", "black_image"]
+    in_effect, recorder = made_with("float32")
+    assert in_effect == "float32"
+    assert (list(recorder.images), recorder.failures) == (["job-0", "job-1"], {})
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_told_by_its_code_and_a_tiled_vae_needs_less(
+    engine: DiffusersEngine, model: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KW_MEMORY_LIMIT_BYTES", str(140 * 1024 * 1024))
+    generate = generate_of([item(0, tmp_path / "0")], replace(PARAMS, width=768, height=768, steps=1))
+    load(engine, model("sd"))
+    with pytest.raises(WorkerError, match="the host, while decoding a picture, ran out of memory") as lacking:
+        engine.generate(generate, Recorder(generate))
+    assert (lacking.value.code, lacking.value.retryable) == ("out_of_memory", True)
+    load(engine, model("sd"), vae_tiling=True)
+    recorder = Recorder(generate)
+    engine.generate(generate, recorder)
+    assert recorder.images == {"job-0": (768, 768)}
+
+
 @pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
 def test_one_channel_that_overflowed_in_the_vae_is_black_and_not_white(
     model: Callable[[str], Path], value: float
@@ -333,10 +373,19 @@ def test_latents_with_a_mean_and_a_deviation_a_channel_are_brought_back_by_both(
     assert torch.allclose(decode(loaded, latents, PARAMS), expected, atol=1e-4)
 
 
-def test_a_picture_of_one_value_is_black_whatever_its_colour() -> None:
-    with pytest.raises(WorkerError, match="the same value, 128") as black:
-        to_picture(torch.full((3, 8, 8), 0.5))
-    assert black.value.code == "black_image"
+@pytest.mark.parametrize(
+    ("levels", "named"),
+    [((0.0, 0.0, 0.0), "0, 0, 0"), ((0.5, 0.5, 0.5), "128, 128, 128"), ((1.0, 0.2, 0), "255, 51, 0")],
+)
+def test_a_picture_without_any_variance_is_black_whatever_its_colour(
+    levels: tuple[float, float, float], named: str
+) -> None:
+    flat = torch.tensor(levels).view(3, 1, 1).expand(3, 8, 8).clone()
+    with pytest.raises(WorkerError) as black:
+        to_picture(flat)
+    assert (black.value.code, black.value.message.endswith(f"rgb({named})")) == ("black_image", True)
+    flat[2, 7, 7] += 0.01
+    assert to_picture(flat).size == (8, 8)
 
 
 def test_a_load_over_another_replaces_it_and_unload_frees_it(

@@ -1,5 +1,6 @@
 """The process as its supervisor sees it, with the fake engine and real pipes."""
 
+import itertools
 import json
 import os
 import signal
@@ -189,9 +190,10 @@ def test_a_cancel_of_one_leaves_the_others_their_pictures(tmp_path: Path) -> Non
         child.load()
         child.generate(tmp_path, ["a fox", "an owl"], steps=20)
         child.send("cancel", batch="b1", jobs=["b1-0"])
+        assert child.answers("cancelled")[-1]["jobs"] == ["b1-0"]
         messages = child.answers("done")
+        assert "progress" in types_of(messages), "the answer waited for the end of the batch"
         assert jobs_of(messages, "image") == ["b1-1"]
-        assert [message["jobs"] for message in messages if message["type"] == "cancelled"] == [["b1-0"]]
 
 
 def test_a_cancel_overtakes_a_batch_that_still_waits(tmp_path: Path) -> None:
@@ -208,10 +210,23 @@ def test_the_heart_beats_while_a_batch_hangs(tmp_path: Path) -> None:
     with worker(tmp_path, script={"hang_on": "forever"}) as child:
         child.load()
         child.generate(tmp_path, ["a fox, forever"])
-        beat = child.answers("heartbeat")[-1]
-        assert beat["phase"] == "denoise"
-        assert isinstance(beat["rss_bytes"], int)
-        assert beat["rss_bytes"] > 0
+        beats = [child.answers("heartbeat")[-1] for _ in range(4)]
+        assert [beat["phase"] for beat in beats] == ["encode", "denoise", "denoise", "denoise"]
+        assert all(isinstance(beat["rss_bytes"], int) and beat["rss_bytes"] > 0 for beat in beats)
+
+
+def test_each_phase_is_told_when_it_begins_and_before_its_answer_it_is_over(tmp_path: Path) -> None:
+    """A heartbeat could not tell it later: an import or a native call may hold the interpreter until its end."""
+    with worker(tmp_path) as child:
+        child.load(until="hello")
+        heard = child.answers("loaded", beats=True)
+        child.generate(tmp_path, ["a fox", "an owl"])
+        heard += child.answers("done", beats=True)
+    told = [message.get("phase") or message["type"] for message in heard if message["type"] not in ("log", "progress")]
+    once = [kind for kind, _ in itertools.groupby(told)]
+    making = ["decode", "save", "image"]
+    batch = ["encode", "denoise", *making, *making, "idle", "done"]
+    assert once[once.index("import") :] == ["import", "load", "idle", "loaded", *batch]
 
 
 @pytest.mark.parametrize(

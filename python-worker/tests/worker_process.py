@@ -56,12 +56,12 @@ class WorkerProcess:
         assert self.process.stdin is not None
         self.process.stdin.close()
 
-    def answers(self, until: str) -> list[dict[str, object]]:
-        """Everything up to and with the first message of that type, heartbeats left out."""
+    def answers(self, until: str, *, beats: bool = False) -> list[dict[str, object]]:
+        """Everything up to and with the first message of that type, heartbeats left out unless they are asked for."""
         heard = []
         for line in self._answers:
             message = json.loads(line)
-            if message["type"] != "heartbeat" or until == "heartbeat":
+            if message["type"] != "heartbeat" or beats or until == "heartbeat":
                 heard.append(message)
             if message["type"] == until:
                 return heard
@@ -71,6 +71,7 @@ class WorkerProcess:
         preset = {
             "name": "plain",
             "dtype": "auto",
+            "vae_dtype": "auto",
             "attention": "sdpa",
             "vae_slicing": False,
             "vae_tiling": False,

@@ -29,7 +29,7 @@ from training.scenes import lone, pair, scene_for_examination
 SINGLES, PAIRS = 300, 100
 BATCH = 8
 ROUNDS = 9
-PRESET = Preset("fp32", "float32", "sdpa", vae_slicing=False, vae_tiling=False, offload="none")
+PRESET = Preset("fp32", "float32", "auto", "sdpa", vae_slicing=False, vae_tiling=False, offload="none")
 UNKNOWN = "unknown"
 
 

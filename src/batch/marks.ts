@@ -47,7 +47,9 @@ export function judge(
 ): Verdict {
   if (code === 'cancelled') return { state: 'withdrawn' };
   if (UNHARMED.has(code)) return { state: 'queued', marks };
-  if (code === 'worker_died') return counted(marks, 'deaths', MOST_DEATHS, deathSentence(message));
+  // Who breaks the context of a card takes the worker with it as surely as by a crash.
+  if (code === 'worker_died' || code === 'device_lost')
+    return counted(marks, 'deaths', MOST_DEATHS, { code, message: deathSentence(message) });
   if (code === 'black_image') return counted(marks, 'blacks', MOST_BLACKS, { code, message });
   if (code === 'timed_out') return counted(marks, 'failures', MOST_TIME_OUTS, { code, message });
   if (!retryable) return { state: 'failed', error: { code, message } };
@@ -72,6 +74,6 @@ function counted(
   return times < most ? { state: 'queued', marks: { ...marks, [kind]: times } } : { state: 'failed', error };
 }
 
-function deathSentence(message: string): { readonly code: string; readonly message: string } {
-  return { code: 'worker_died', message: `${message} (${MOST_DEATHS} workers died of it, two of them alone with it)` };
+function deathSentence(message: string): string {
+  return `${message} (${MOST_DEATHS} workers died of it, two of them alone with it)`;
 }

@@ -55,6 +55,11 @@ export interface App {
   provider(): Promise<Provider>;
   /** As the configuration says; with a command of the user's that is told too. */
   notifier(command: string | null): Notifier;
+  /**
+   * Whether the disk of the data folder keeps its reserve: database and queue live there.
+   * @throws StorageError `disk_full`
+   */
+  requireRoom(): Promise<void>;
   /** How long a device is not to be used now, by its hours in the configuration; 0 while it may be. */
   restsFor(device: string): Millis;
   /** Everything that `doctor` asks. */

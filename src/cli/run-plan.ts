@@ -112,8 +112,9 @@ export async function reportEarlier(app: App, planned: PlannedRun, reporter: Rep
     );
 }
 
-/** Looks before anything is queued: a disk that is full, or a folder that may not be written to. */
+/** Looks before anything is queued: disks that are full, or a folder that may not be written to. */
 export async function requireRoom(app: App, [first]: readonly Job[]): Promise<void> {
   if (first === undefined) return;
+  await app.requireRoom();
   await app.images.requireRoom(first.target);
 }

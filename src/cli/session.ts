@@ -264,6 +264,7 @@ export class Session {
       },
       jobLimit: limits.jobSeconds === null ? null : limits.jobSeconds * 1000,
       stopLimit: limits.stopSeconds * 1000,
+      requireRoom: () => app.requireRoom(),
       restsFor: (device) => app.restsFor(device),
       onHeld: (_run, reason) => onNote(`The run is held: ${reason}.`),
       onProgress,

@@ -6,7 +6,8 @@ import { UnavailableError } from '../errors.ts';
  */
 export class Calls {
   readonly #provider: string;
-  readonly #running = new Set<AbortController>();
+  /** With its device. */
+  readonly #running = new Map<AbortController, string>();
   #closed = false;
 
   constructor(provider: string) {
@@ -14,13 +15,17 @@ export class Calls {
   }
 
   /** @throws UnavailableError `provider_closed` after `close` */
-  async run<Value>(signal: AbortSignal | undefined, call: (signal: AbortSignal) => Promise<Value>): Promise<Value> {
+  async run<Value>(
+    device: string,
+    signal: AbortSignal | undefined,
+    call: (signal: AbortSignal) => Promise<Value>,
+  ): Promise<Value> {
     if (this.#closed) throw this.#closedError();
     signal?.throwIfAborted();
     const running = new AbortController();
     const onAbort = () => running.abort(signal?.reason);
     signal?.addEventListener('abort', onAbort, { once: true });
-    this.#running.add(running);
+    this.#running.set(running, device);
     try {
       return await call(running.signal);
     } finally {
@@ -29,9 +34,14 @@ export class Calls {
     }
   }
 
+  /** @throws Error while a call is under way on the device: a mistake of the caller's, which no user can mend */
+  requireIdle(device: string): void {
+    if ([...this.#running.values()].includes(device)) throw new Error(`${device} has a batch under way`);
+  }
+
   close(): void {
     this.#closed = true;
-    for (const running of this.#running) running.abort(this.#closedError());
+    for (const running of this.#running.keys()) running.abort(this.#closedError());
   }
 
   #closedError(): UnavailableError {

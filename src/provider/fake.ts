@@ -1,11 +1,25 @@
 import { writeFile } from 'node:fs/promises';
-import { AppError, sentenceOf } from '../errors.ts';
-import type { Batch, BatchResult, Check, Clock, Device, EnergyReading, Failure, Made, Provider } from '../ports.ts';
-import { presetNamed } from '../preset/catalogue.ts';
+import { AppError, UnavailableError } from '../errors.ts';
+import type {
+  Batch,
+  BatchResult,
+  Check,
+  Clock,
+  Device,
+  EnergyReading,
+  Failure,
+  Job,
+  Made,
+  Provider,
+} from '../ports.ts';
+import type { Preset } from '../preset/catalogue.ts';
 import { pause } from '../process/clock.ts';
 import type { Millis } from '../units.ts';
 import { Calls } from './calls.ts';
 import { gradientPng } from './gradient-png.ts';
+import { FORGETFUL, type LimitKeeper } from './learned-limits.ts';
+import { failureOf, failuresOf, firstOf, givenUpFailure, refusal } from './refusal.ts';
+import { type Attempt, Rungs } from './rungs.ts';
 
 /** Texts are looked for in prompts. */
 export interface FakeScript {
@@ -13,29 +27,46 @@ export interface FakeScript {
   readonly failOn?: string;
   /** With this code; `black_image` if nothing else is said. */
   readonly failCode?: string;
+  /** The pictures of this prompt are black without the safe settings. */
+  readonly blackOn?: string;
   /** The worker dies at the first step of a batch that holds this prompt. */
   readonly dieOn?: string;
+  /** By the name of a preset: batches with more pixels than this in all run out of memory. */
+  readonly memoryPixels?: Readonly<Record<string, number>>;
   readonly loadMillis?: Millis;
   /** Of one step of a batch, whatever its size. */
   readonly stepMillis?: Millis;
   /** What the meter says of every batch; by default there is no meter. */
   readonly energy?: EnergyReading;
+  /** Which devices are in quarantine now; by default none is. */
+  quarantine?(device: string): ReturnType<Provider['quarantine']>;
 }
 
 export interface FakeProviderOptions {
   readonly clock: Clock;
   readonly script?: FakeScript;
   readonly devices?: readonly Device[];
-  /** How many jobs one batch may hold. */
+  /** How many jobs one batch may hold, instead of what its preset says. */
   readonly limit?: number;
+  readonly memory?: LimitKeeper;
+  log?(line: string): void;
 }
 
 const CPU: Device = { id: 'cpu', kind: 'cpu', uuid: null, name: 'a fake device' };
 const UNKNOWN_ENERGY: EnergyReading = { millijoules: null, method: 'unknown', meter: 'none' };
+const NOBODY: ReadonlyMap<string, AbortSignal> = new Map();
 
-type Answer = Made | Failure;
 type Item = Batch['jobs'][number];
-type OnProgress = NonNullable<Parameters<Provider['make']>[1]['onProgress']>;
+type MakeOptions = Parameters<Provider['make']>[1];
+
+/** A batch on its way, and who gives it up. */
+interface Call {
+  readonly batch: Batch;
+  readonly preset: Preset;
+  readonly signal: AbortSignal;
+  readonly givenUp: ReadonlyMap<string, AbortSignal>;
+  readonly onProgress: NonNullable<MakeOptions['onProgress']>;
+}
 
 /** Makes pictures in this process, without Python: gradients keyed by the seed. Misbehaves as its script says. */
 export class FakeProvider implements Provider {
@@ -43,27 +74,44 @@ export class FakeProvider implements Provider {
   readonly devices: readonly Device[];
   readonly #clock: Clock;
   readonly #script: FakeScript;
-  readonly #limit: number;
-  readonly #resident = new Map<string, string>();
+  readonly #rungs: Rungs;
+  readonly #loaded = new Map<string, { readonly modelHash: string; readonly preset: string }>();
   readonly #calls = new Calls('fake');
 
-  constructor({ clock, script = {}, devices = [CPU], limit = 4 }: FakeProviderOptions) {
+  constructor(options: FakeProviderOptions) {
+    const { clock, script = {}, devices = [CPU], limit: most, memory = FORGETFUL } = options;
     this.devices = devices;
     this.#clock = clock;
     this.#script = script;
-    this.#limit = limit;
+    this.#rungs = new Rungs({ most, memory, log: (line) => options.log?.(line) });
   }
 
-  limit(_key: string, _device: string): number {
-    return this.#limit;
+  limit(job: Job, device: string): number {
+    return this.#rungs.limit(job, this.#deviceOf(device));
   }
 
   resident(device: string): string | null {
-    return this.#resident.get(device) ?? null;
+    return this.#loaded.get(device)?.modelHash ?? null;
   }
 
-  make(batch: Batch, { signal, onProgress }: Parameters<Provider['make']>[1]): Promise<BatchResult> {
-    return this.#calls.run(signal, (either) => this.#make(batch, either, (progress) => onProgress?.(progress)));
+  quarantine(device: string): ReturnType<Provider['quarantine']> {
+    return this.#script.quarantine?.(device) ?? null;
+  }
+
+  make(batch: Batch, options: MakeOptions): Promise<BatchResult> {
+    return this.#calls.run(batch.device, options.signal, async (signal) => {
+      this.#refuseQuarantined(batch.device);
+      const { givenUp = NOBODY } = options;
+      const onProgress: Call['onProgress'] = (progress) => options.onProgress?.(progress);
+      return await this.#rungs.make(batch, this.#deviceOf(batch.device), (preset) =>
+        this.#attempt({ batch, preset, signal, givenUp, onProgress }),
+      );
+    });
+  }
+
+  async rest(device: string): Promise<void> {
+    this.#calls.requireIdle(device);
+    this.#loaded.delete(device);
   }
 
   async check(): Promise<readonly Check[]> {
@@ -72,83 +120,110 @@ export class FakeProvider implements Provider {
 
   async close(): Promise<void> {
     this.#calls.close();
-    this.#resident.clear();
+    this.#loaded.clear();
   }
 
-  async #make(batch: Batch, signal: AbortSignal, onProgress: OnProgress): Promise<BatchResult> {
-    const refusal = refusalOf(batch);
-    const overhead = refusal === null ? await this.#load(batch, signal, onProgress) : [];
+  async #attempt(call: Call): Promise<Attempt> {
+    const { batch, preset } = call;
+    const wanted = batch.jobs.filter((job) => !isGivenUp(call, job));
+    const refused = wanted.length === 0 ? batch.jobs.map((job) => abandoned(call, job)) : formatFailures(batch);
+    if (refused !== null) return { result: refusal(refused, { preset: preset.name }), ranOut: null };
+    const overhead = await this.#load(call);
     const begun = this.#clock.monotonic();
-    const dies = refusal === null && batch.jobs.some((job) => mentions(job, this.#script.dieOn));
-    if (refusal === null && !dies) await this.#denoise(batch, signal, onProgress);
+    const end = this.#endOf(batch, preset, wanted);
+    if (end === null) await this.#denoise(call);
+    else this.#loaded.delete(batch.device);
     const seconds = (this.#clock.monotonic() - begun) / 1_000;
-    if (dies) this.#resident.delete(batch.device);
-    const failure = dies
-      ? new AppError('the fake worker died, as it was told to', { code: 'worker_died', retryable: true })
-      : refusal;
-    const answers = await Promise.all(
-      batch.jobs.map((job) => (failure === null ? this.#save(job) : failed(job, failure))),
-    );
-    return { answers, shared: this.#shared(batch, seconds), overhead };
+    const answers = await Promise.all(batch.jobs.map((job) => this.#answer(call, job, end)));
+    const result = { answers, shared: this.#shared(batch, preset, seconds), overhead };
+    return { result, ranOut: end?.code === 'out_of_memory' ? wanted.length : null };
   }
 
-  async #load(batch: Batch, signal: AbortSignal, onProgress: OnProgress): Promise<BatchResult['overhead']> {
-    const hash = batch.jobs[0]?.request.modelHash ?? '';
-    if (this.#resident.get(batch.device) === hash) return [];
+  async #load({ batch, preset, signal, onProgress }: Call): Promise<BatchResult['overhead']> {
+    const { modelHash } = firstOf(batch).request;
+    const loaded = this.#loaded.get(batch.device);
+    if (loaded?.modelHash === modelHash && loaded.preset === preset.name) return [];
     const { loadMillis = 0 } = this.#script;
     onProgress({ batch: batch.id, phase: 'load', step: 0, steps: 1 });
     await pause(this.#clock, loadMillis, signal);
-    this.#resident.set(batch.device, hash);
+    this.#loaded.set(batch.device, { modelHash, preset: preset.name });
     onProgress({ batch: batch.id, phase: 'load', step: 1, steps: 1 });
     return [{ cause: 'load', seconds: loadMillis / 1_000, energy: UNKNOWN_ENERGY }];
   }
 
-  async #denoise(batch: Batch, signal: AbortSignal, onProgress: OnProgress): Promise<void> {
-    const steps = batch.jobs[0]?.request.steps ?? 0;
-    for (let step = 1; step <= steps; step += 1) {
+  /** What ends the process before the first step; null if nothing does. */
+  #endOf(batch: Batch, preset: Preset, wanted: readonly Item[]): AppError | null {
+    const { width, height } = firstOf(batch).request;
+    const pixels = wanted.length * width * height;
+    if (pixels > (this.#script.memoryPixels?.[preset.name] ?? pixels))
+      return new AppError('the fake device ran out of memory', { code: 'out_of_memory', retryable: true });
+    if (!wanted.some((job) => mentions(job, this.#script.dieOn))) return null;
+    return new AppError('the fake worker died, as it was told to', { code: 'worker_died', retryable: true });
+  }
+
+  async #denoise(call: Call): Promise<void> {
+    const { batch, signal, onProgress } = call;
+    const { steps } = firstOf(batch).request;
+    onProgress({ batch: batch.id, phase: 'encode', step: 0, steps: 1 });
+    for (let step = 1; step <= steps && !batch.jobs.every((job) => isGivenUp(call, job)); step += 1) {
       await pause(this.#clock, this.#script.stepMillis ?? 0, signal);
       onProgress({ batch: batch.id, phase: 'denoise', step, steps });
       signal.throwIfAborted();
     }
   }
 
-  async #save(job: Item): Promise<Answer> {
-    if (mentions(job, this.#script.failOn)) {
-      const { failCode: code = 'black_image' } = this.#script;
-      return failed(job, new AppError('the fake provider was told to fail this picture', { code }));
+  async #answer(call: Call, job: Item, end: AppError | null): Promise<Made | Failure> {
+    if (isGivenUp(call, job)) return abandoned(call, job);
+    if (end !== null) return failureOf(job.id, end);
+    const { failOn, failCode = 'black_image', blackOn } = this.#script;
+    const black = call.preset.vaeDtype !== 'float32' && mentions(job, blackOn);
+    if (black || mentions(job, failOn)) {
+      const code = black ? 'black_image' : failCode;
+      return failureOf(job.id, new AppError('the fake provider was told to fail this picture', { code }));
     }
     const { seed, width, height } = job.request;
     await writeFile(job.temporary, gradientPng(seed, width, height));
     return { kind: 'made', job: job.id, temporary: job.temporary, width, height };
   }
 
-  #shared(batch: Batch, seconds: number): BatchResult['shared'] {
+  #shared({ device }: Batch, { name, vaeDtype }: Preset, seconds: number): BatchResult['shared'] {
     return {
       seconds,
       phases: { encode: 0, denoise: seconds, decode: 0, save: 0 },
       peakMemory: null,
       energy: this.#script.energy ?? UNKNOWN_ENERGY,
-      engine: { id: 'fake', preset: batch.jobs[0]?.preset ?? 'auto', settings: { device: batch.device }, versions: {} },
+      engine: { id: `fake-${name}`, preset: name, settings: { device, vae_dtype: vaeDtype }, versions: {} },
     };
   }
-}
 
-/** Why no job of the batch can be made; null if they can. */
-function refusalOf(batch: Batch): AppError | null {
-  const formats = batch.jobs.map((job) => job.format).filter((format) => format !== 'png');
-  if (formats.length > 0)
-    return new AppError(`the fake provider writes PNG, not ${formats[0]}`, { code: 'bad_request' });
-  try {
-    for (const job of batch.jobs) presetNamed(job.preset);
-    return null;
-  } catch (error) {
-    if (error instanceof AppError) return error;
-    throw error;
+  #deviceOf(device: string): Device {
+    const found = this.devices.find(({ id }) => id === device);
+    if (found !== undefined) return found;
+    throw new UnavailableError(`the fake provider has no device ${device}`, { code: 'device_missing' });
+  }
+
+  #refuseQuarantined(device: string): void {
+    const quarantine = this.quarantine(device);
+    if (quarantine === null) return;
+    const message = `${device} is in quarantine: ${quarantine.reason}`;
+    throw new UnavailableError(message, { code: 'device_quarantined', retryable: true });
   }
 }
 
-function failed({ id }: Item, error: AppError): Failure {
-  return { kind: 'failure', job: id, code: error.code, message: sentenceOf(error), retryable: error.retryable };
+/** For a batch in a format that it cannot write; null for any other. */
+function formatFailures(batch: Batch): readonly Failure[] | null {
+  const other = batch.jobs.find(({ format }) => format !== 'png');
+  if (other === undefined) return null;
+  const message = `the fake provider writes PNG, not ${other.format}`;
+  return failuresOf(batch, new AppError(message, { code: 'bad_request' }));
+}
+
+function isGivenUp({ givenUp }: Call, { id }: Item): boolean {
+  return givenUp.get(id)?.aborted === true;
+}
+
+function abandoned({ givenUp }: Call, { id }: Item): Failure {
+  return givenUpFailure(id, givenUp.get(id)?.reason);
 }
 
 function mentions({ request }: Item, text: string | undefined): boolean {

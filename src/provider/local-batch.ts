@@ -1,21 +1,27 @@
 import { createHash } from 'node:crypto';
-import { AppError, sentenceOf, UnavailableError } from '../errors.ts';
-import type { Batch, BatchResult, Clock, Device, EnergyReading, EngineFacts, Failure, Progress } from '../ports.ts';
-import { presetNamed } from '../preset/catalogue.ts';
+import { AppError, UnavailableError } from '../errors.ts';
+import type { Batch, BatchResult, Clock, Device, EnergyReading, EngineFacts, Progress } from '../ports.ts';
+import type { Preset } from '../preset/catalogue.ts';
 import type { BatchReport } from '../worker/answers.ts';
 import type { EngineSpec } from '../worker/engine.ts';
 import type { Generate } from '../worker/messages.ts';
 import type { Supervisor } from '../worker/supervisor.ts';
+import type { LoadDeaths } from './load-deaths.ts';
+import { failuresOf, firstOf, givenUpFailure, refusal } from './refusal.ts';
+import type { Attempt } from './rungs.ts';
 
 /** A device and who keeps its worker. */
 export interface Place {
   readonly device: Device;
   readonly supervisor: Supervisor;
+  readonly loadDeaths: LoadDeaths;
 }
 
 interface MakeOptions {
   readonly clock: Clock;
   readonly signal: AbortSignal;
+  /** By job id. */
+  readonly givenUp: ReadonlyMap<string, AbortSignal>;
   onProgress(progress: Progress): void;
 }
 
@@ -23,37 +29,45 @@ const UNKNOWN_ENERGY: EnergyReading = { millijoules: null, method: 'unknown', me
 
 /**
  * Has the batch's engine loaded and makes its pictures. What is wrong with the batch itself is the answer of
- * each of its jobs, and so is a death over its load; only a worker that is not to be had rejects. After out-of-memory, or a card that was lost, the
- * process is replaced.
+ * each of its jobs, and so is a death over its load; only a worker that is not to be had rejects. After out-of-memory,
+ * or a card that was lost, the process is replaced.
  */
-export async function makeBatch(place: Place, batch: Batch, options: MakeOptions): Promise<BatchResult> {
-  const result = await makeOrRefuse(place, batch, options);
+export async function makeBatch(place: Place, batch: Batch, preset: Preset, options: MakeOptions): Promise<Attempt> {
+  const wanted = batch.jobs.filter(({ id }) => !options.givenUp.get(id)?.aborted);
+  if (wanted.length === 0) return { result: abandoned(batch, preset, options.givenUp), ranOut: null };
+  const { result, loaded } = await makeOrRefuse(place, batch, preset, options);
+  const ranOut = failedBy(result, 'out_of_memory');
   // What such a process has left of its memory is in pieces, and a broken CUDA context stays broken.
-  if (failedBy(result, 'out_of_memory') || failedBy(result, 'device_lost')) await place.supervisor.stop();
-  return result;
+  if (ranOut || failedBy(result, 'device_lost')) await place.supervisor.stop();
+  return { result, ranOut: ranOut ? (loaded ? wanted.length : 'load') : null };
 }
 
-export function failedBy(result: BatchResult, code: string): boolean {
+function failedBy(result: BatchResult, code: string): boolean {
   return result.answers.some((answer) => answer.kind === 'failure' && answer.code === code);
 }
 
-async function makeOrRefuse(place: Place, batch: Batch, options: MakeOptions): Promise<BatchResult> {
+async function makeOrRefuse(
+  place: Place,
+  batch: Batch,
+  preset: Preset,
+  options: MakeOptions,
+): Promise<{ readonly result: BatchResult; readonly loaded: boolean }> {
   const overhead: BatchResult['overhead'][number][] = [];
+  let loaded = false;
   try {
-    const spec = engineFor(batch, place.device);
-    await load(place.supervisor, spec, batch.id, options, overhead);
-    const facts = place.supervisor.engine?.facts ?? factsOf(batch);
+    await load(place, engineFor(batch, place.device, preset), batch.id, options, overhead);
+    loaded = true;
+    const facts = place.supervisor.engine?.facts ?? { id: 'none', preset: preset.name, settings: {}, versions: {} };
     const report = await generate(place.supervisor, batch, options);
-    return { answers: report.answers, shared: sharedOf(report, place.device, facts), overhead };
+    return { result: { answers: report.answers, shared: sharedOf(report, place.device, facts), overhead }, loaded };
   } catch (error) {
     if (options.signal.aborted || !isAboutTheBatch(error)) throw error;
-    return refusal(batch, error, overhead);
+    return { result: refusal(failuresOf(batch, error), { preset: preset.name, overhead }), loaded };
   }
 }
 
-function engineFor(batch: Batch, { id: device }: Device): EngineSpec {
-  const { modelPath, preset: name, request } = firstOf(batch);
-  const preset = presetNamed(name);
+function engineFor(batch: Batch, { id: device }: Device, preset: Preset): EngineSpec {
+  const { modelPath, request } = firstOf(batch);
   const id = createHash('sha256')
     .update(JSON.stringify([request.modelHash, preset, device]))
     .digest('hex');
@@ -61,29 +75,34 @@ function engineFor(batch: Batch, { id: device }: Device): EngineSpec {
 }
 
 async function load(
-  supervisor: Supervisor,
+  { supervisor, loadDeaths }: Place,
   spec: EngineSpec,
   batch: string,
   { clock, signal, onProgress }: MakeOptions,
   overhead: BatchResult['overhead'][number][],
 ): Promise<void> {
-  const begun = clock.monotonic();
-  if (supervisor.engine?.spec.id !== spec.id) onProgress({ batch, phase: 'load', step: 0, steps: 1 });
-  try {
-    const report = await supervisor.ensureLoaded(spec, { signal });
-    if (report === null) return;
-    overhead.push({ cause: 'load', ...report });
-  } catch (error) {
-    overhead.push({ cause: 'load', seconds: (clock.monotonic() - begun) / 1_000, energy: UNKNOWN_ENERGY });
-    throw error;
-  }
-  onProgress({ batch, phase: 'load', step: 1, steps: 1 });
+  await loadDeaths.over(spec, async () => {
+    const begun = clock.monotonic();
+    if (supervisor.engine?.spec.id !== spec.id) onProgress({ batch, phase: 'load', step: 0, steps: 1 });
+    try {
+      const report = await supervisor.ensureLoaded(spec, { signal });
+      if (report === null) return;
+      overhead.push({ cause: 'load', ...report });
+    } catch (error) {
+      overhead.push({ cause: 'load', seconds: (clock.monotonic() - begun) / 1_000, energy: UNKNOWN_ENERGY });
+      throw error;
+    }
+    onProgress({ batch, phase: 'load', step: 1, steps: 1 });
+  });
 }
 
-function generate(supervisor: Supervisor, batch: Batch, { signal, onProgress }: MakeOptions): Promise<BatchReport> {
+function generate(supervisor: Supervisor, batch: Batch, options: MakeOptions): Promise<BatchReport> {
+  const { signal, givenUp, onProgress } = options;
   const order = { batch: batch.id, params: paramsOf(batch), items: batch.jobs.map(itemOf) };
+  onProgress({ batch: batch.id, phase: 'encode', step: 0, steps: 1 });
   return supervisor.generate(order, {
     signal,
+    givenUp,
     onProgress: ({ phase, step, steps }) => {
       if (phase !== 'idle') onProgress({ batch: batch.id, phase, step, steps });
     },
@@ -108,31 +127,14 @@ function sharedOf(report: BatchReport, device: Device, engine: EngineFacts): Bat
   return { seconds, phases, peakMemory: peakMemory ?? null, energy, engine };
 }
 
-type AboutTheBatch = AppError | RangeError;
-
 /** A RangeError is an order that does not fit into a message. A worker that died over the load took time that is booked. */
-function isAboutTheBatch(error: unknown): error is AboutTheBatch {
+function isAboutTheBatch(error: unknown): boolean {
   if (error instanceof UnavailableError) return false;
   return error instanceof AppError || error instanceof RangeError;
 }
 
-/** No pass was made: the batch took nothing but its overhead. */
-function refusal(batch: Batch, error: AboutTheBatch, overhead: BatchResult['overhead']): BatchResult {
-  const { code, retryable } = error instanceof AppError ? error : { code: 'bad_request', retryable: false };
-  const message = sentenceOf(error);
-  const answers = batch.jobs.map(({ id }): Failure => ({ kind: 'failure', job: id, code, message, retryable }));
-  const phases = { encode: 0, denoise: 0, decode: 0, save: 0 };
-  const energy: EnergyReading = { millijoules: 0, method: 'derived', meter: 'none' };
-  return { answers, shared: { seconds: 0, phases, peakMemory: null, energy, engine: factsOf(batch) }, overhead };
-}
-
-/** What is known of an engine that is not loaded. */
-function factsOf(batch: Batch): EngineFacts {
-  return { id: 'none', preset: firstOf(batch).preset, settings: {}, versions: {} };
-}
-
-function firstOf(batch: Batch): Batch['jobs'][number] {
-  const [first] = batch.jobs;
-  if (first === undefined) throw new RangeError(`batch ${batch.id} has no jobs`);
-  return first;
+/** Nobody waits for it any more: nothing needs to be loaded. */
+function abandoned(batch: Batch, { name }: Preset, givenUp: MakeOptions['givenUp']): BatchResult {
+  const answers = batch.jobs.map(({ id }) => givenUpFailure(id, givenUp.get(id)?.reason));
+  return refusal(answers, { preset: name });
 }

@@ -1,13 +1,18 @@
 import { UnavailableError } from '../errors.ts';
-import type { Batch, BatchResult, Check, Clock, Device, Provider } from '../ports.ts';
-import { PRESETS } from '../preset/catalogue.ts';
+import type { Batch, BatchResult, Check, Clock, Device, Job, Provider } from '../ports.ts';
 import { type LimitSettings, workerLimits } from '../worker/limits.ts';
-import { Supervisor } from '../worker/supervisor.ts';
+import { Supervisor, type SupervisorOptions } from '../worker/supervisor.ts';
 import { Calls } from './calls.ts';
-import { failedBy, makeBatch, type Place } from './local-batch.ts';
+import { FORGETFUL, type LimitKeeper } from './learned-limits.ts';
+import { LoadDeaths } from './load-deaths.ts';
+import { makeBatch, type Place } from './local-batch.ts';
 import { checkPython } from './python-check.ts';
+import { Rungs } from './rungs.ts';
 
-export interface LocalProviderOptions {
+/** When a device is left alone, and when its worker is replaced or ended without need: as the supervisor has it. */
+type Care = Pick<SupervisorOptions, 'breaker' | 'recycle' | 'idleUnload'>;
+
+export interface LocalProviderOptions extends Partial<Care> {
   readonly devices: readonly Device[];
   /** The interpreter of the environment that the worker's packages are in. */
   readonly python: string;
@@ -23,6 +28,8 @@ export interface LocalProviderOptions {
   readonly limits?: LimitSettings;
   /** Overrides how many jobs a batch may hold. */
   readonly limit?: number;
+  /** What did not fit into memory, in earlier processes too. By default it is forgotten with this one. */
+  readonly memory?: LimitKeeper;
   /** For the workers, besides our own. */
   readonly env?: Readonly<Record<string, string>>;
   /** 0 … 1, for the jitter of restarts. */
@@ -36,39 +43,47 @@ export class LocalProvider implements Provider {
   readonly #options: LocalProviderOptions;
   readonly #places: ReadonlyMap<string, Place>;
   readonly #calls = new Calls('local');
-  /** By device and batch key: what is left to try after batches that did not fit into memory. */
-  readonly #learned = new Map<string, number>();
+  readonly #rungs: Rungs;
 
   constructor(options: LocalProviderOptions) {
     this.devices = options.devices;
     this.#options = options;
-    this.#places = new Map(options.devices.map((device) => [device.id, placeFor(device, options)]));
+    const sound = new Set<string>();
+    this.#places = new Map(options.devices.map((device) => [device.id, placeFor(device, options, sound)]));
+    const { limit: most, memory = FORGETFUL } = options;
+    this.#rungs = new Rungs({ most, memory, log: (line) => options.log(line) });
   }
 
-  /**
-   * The preset decides, whose name the key begins with; a preset that nobody knows fails at `make`. A batch that ran
-   * out of memory is tried again at half its size on that device.
-   */
-  limit(key: string, device: string): number {
-    const preset = PRESETS.find((candidate) => key.startsWith(`${candidate.name}:`));
-    const limit = this.#options.limit ?? preset?.batchLimit ?? 1;
-    return Math.min(limit, this.#learned.get(learnedKey(key, device)) ?? limit);
+  limit(job: Job, device: string): number {
+    return this.#rungs.limit(job, this.#placeOf(device).device);
   }
 
   resident(device: string): string | null {
     return this.#placeOf(device).supervisor.engine?.spec.modelHash ?? null;
   }
 
-  async make(batch: Batch, { signal, onProgress }: Parameters<Provider['make']>[1]): Promise<BatchResult> {
-    const result = await this.#calls.run(signal, (either) =>
-      makeBatch(this.#placeOf(batch.device), batch, {
-        clock: this.#options.clock,
-        signal: either,
-        onProgress: (progress) => onProgress?.(progress),
-      }),
-    );
-    if (failedBy(result, 'out_of_memory')) this.#learn(batch);
-    return result;
+  quarantine(device: string): ReturnType<Provider['quarantine']> {
+    return this.#placeOf(device).supervisor.quarantine;
+  }
+
+  make(batch: Batch, { signal, givenUp, onProgress }: Parameters<Provider['make']>[1]): Promise<BatchResult> {
+    return this.#calls.run(batch.device, signal, async (either) => {
+      const place = this.#placeOf(batch.device);
+      return await this.#rungs.make(batch, place.device, (preset) =>
+        makeBatch(place, batch, preset, {
+          clock: this.#options.clock,
+          signal: either,
+          givenUp: givenUp ?? new Map(),
+          onProgress: (progress) => onProgress?.(progress),
+        }),
+      );
+    });
+  }
+
+  async rest(device: string): Promise<void> {
+    const { supervisor } = this.#placeOf(device);
+    this.#calls.requireIdle(device);
+    await supervisor.stop();
   }
 
   check(): Promise<readonly Check[]> {
@@ -80,12 +95,6 @@ export class LocalProvider implements Provider {
     await Promise.all([...this.#places.values()].map(({ supervisor }) => supervisor.stop()));
   }
 
-  /** Only ever less: half of a batch that was formed before a smaller one failed may be too large again. */
-  #learn({ key, device, jobs }: Batch): void {
-    const half = Math.max(1, Math.floor(jobs.length / 2));
-    this.#learned.set(learnedKey(key, device), Math.min(half, this.limit(key, device)));
-  }
-
   #placeOf(device: string): Place {
     const place = this.#places.get(device);
     if (place !== undefined) return place;
@@ -94,12 +103,9 @@ export class LocalProvider implements Provider {
   }
 }
 
-function learnedKey(key: string, device: string): string {
-  return `${device} ${key}`;
-}
-
-function placeFor(device: Device, options: LocalProviderOptions): Place {
+function placeFor(device: Device, options: LocalProviderOptions, sound: Set<string>): Place {
   const { python, workerDir, engine, env, clock, launch, limits, rng, log } = options;
+  const loadDeaths = new LoadDeaths(device.id, sound);
   const supervisor = new Supervisor({
     device: device.id,
     address: device.kind === 'cuda' ? 'cuda:0' : 'cpu',
@@ -115,6 +121,19 @@ function placeFor(device: Device, options: LocalProviderOptions): Place {
     limits: workerLimits(device.kind, limits),
     rng: rng ?? Math.random,
     onLog: (line) => log(`${device.id}: ${line}`),
+    onState: (state) => {
+      if (state === 'loading') loadDeaths.began();
+    },
+    ...careOf(options),
   });
-  return { device, supervisor };
+  return { device, supervisor, loadDeaths };
+}
+
+/** Without what was left out, so that the supervisor's own defaults hold. */
+function careOf({ breaker, recycle, idleUnload }: Partial<Care>): Partial<Care> {
+  return {
+    ...(breaker === undefined ? {} : { breaker }),
+    ...(recycle === undefined ? {} : { recycle }),
+    ...(idleUnload === undefined ? {} : { idleUnload }),
+  };
 }

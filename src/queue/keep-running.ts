@@ -8,6 +8,10 @@ export interface KeepRunningOptions {
   start(): Promise<Valkey>;
   readonly clock: Clock;
   log(line: string): void;
+  /** Whether the disk of its folder has room to go on. Asked before each start but the first. */
+  room(): Promise<boolean>;
+  /** True when the server ended and there is no room to start it again; false when there is. */
+  onFull(full: boolean): void;
   /** It does not come up any more; told once. */
   onLost(error: AppError): void;
 }
@@ -16,10 +20,12 @@ export interface KeepRunningOptions {
 const ATTEMPTS = 5;
 /** A server that ran this long had come up well. */
 const WELL_MS = 10_000;
+const ROOM_POLL_MS = 5_000;
 
 /**
  * Starts the server and, whenever it ends unasked, starts it again on the same socket, where its clients
- * find it by themselves. With its append-only file nothing that was acknowledged is lost.
+ * find it by themselves. With its append-only file nothing that was acknowledged is lost. The server ends
+ * when its disk is full; then it is not started before there is room, however long that takes.
  * @throws what the first start throws
  */
 export async function keepRunning(options: KeepRunningOptions): Promise<{ stop(): Promise<void> }> {
@@ -55,10 +61,12 @@ class Keeper {
       if (this.#stopping.signal.aborted) return;
       if (clock.monotonic() - began > WELL_MS) failures = 0;
       failures += 1;
-      log(`queue: the server ended (${reason}); it is started again`);
+      log(`queue: the server ended (${reason})`);
       restarts.failed();
       try {
         await pause(clock, failures === 1 ? 0 : restarts.remaining(), this.#stopping.signal);
+        if (await this.#waitForRoom()) failures = 0;
+        log('queue: the server is started again');
         this.#server = await this.#options.start();
         // A stop that came meanwhile stopped only the one before.
         if (this.#stopping.signal.aborted) return await this.#server.stop();
@@ -69,5 +77,18 @@ class Keeper {
     }
     const sentence = `the queue's own server does not stay up (${reason}); look at the disk of the data folder, then start again`;
     onLost(new UnavailableError(sentence, { code: 'redis_unavailable' }));
+  }
+
+  /** Whether it had to wait. */
+  async #waitForRoom(): Promise<boolean> {
+    const { clock, log, room, onFull } = this.#options;
+    if (await room()) return false;
+    log('queue: the disk of the data folder is full; the server waits for room');
+    onFull(true);
+    do {
+      await pause(clock, ROOM_POLL_MS, this.#stopping.signal);
+    } while (!(await room()));
+    onFull(false);
+    return true;
   }
 }

@@ -1,6 +1,7 @@
+import { AppError, sentenceOf } from '../errors.ts';
 import type { BatchResult, Clock, EnergyReading, Failure, Made } from '../ports.ts';
 import type { Seconds } from '../units.ts';
-import type { Inbound, InboundOf } from './messages.ts';
+import type { Inbound, InboundOf, Phase } from './messages.ts';
 
 /** What a batch came to. */
 export interface BatchReport {
@@ -17,6 +18,8 @@ export interface BatchReport {
 type Answer = Made | Failure;
 type TimedPhase = keyof BatchResult['shared']['phases'];
 
+const NO_TIME: BatchResult['shared']['phases'] = { encode: 0, denoise: 0, decode: 0, save: 0 };
+
 /** The answers to one batch: exactly one an item, then `done`. */
 export class Answers {
   readonly batch: string;
@@ -24,9 +27,10 @@ export class Answers {
   readonly #outOf: ReadonlyMap<string, string>;
   readonly #answers = new Map<string, Answer>();
   readonly #cancelled = new Set<string>();
-  readonly #phases = { encode: 0, denoise: 0, decode: 0, save: 0 };
+  readonly #givenUp = new Map<string, Failure>();
+  readonly #phases: Record<TimedPhase, number> = { ...NO_TIME };
   readonly #begun: number;
-  #phase: TimedPhase = 'encode';
+  #phase: Phase = 'encode';
   #since: number;
 
   constructor(batch: string, items: readonly { readonly job: string; readonly out: string }[], clock: Clock) {
@@ -39,6 +43,29 @@ export class Answers {
   /** Items without an answer, in the order of the batch. */
   get open(): readonly string[] {
     return [...this.#outOf.keys()].filter((job) => !this.#answers.has(job) && !this.#cancelled.has(job));
+  }
+
+  /** Given up before it was asked for: it is answered, and no order names it. */
+  leaveOut(job: string, reason: unknown): void {
+    this.#answers.set(job, givenUp(job, reason));
+  }
+
+  /** Its answer, unless the worker has another. */
+  giveUp(job: string, reason: unknown): void {
+    this.#givenUp.set(job, givenUp(job, reason));
+  }
+
+  /** Some item has no answer, although nobody gave it up by itself. */
+  get isIncomplete(): boolean {
+    return [...this.#outOf.keys()].some((job) => !this.#answers.has(job) && !this.#givenUp.has(job));
+  }
+
+  get pictures(): number {
+    return [...this.#answers.values()].filter(({ kind }) => kind === 'made').length;
+  }
+
+  failedWith(code: string): boolean {
+    return [...this.#answers.values()].some((answer) => answer.kind === 'failure' && answer.code === code);
   }
 
   /** Books an answer. Returns why it is against the protocol. */
@@ -59,19 +86,27 @@ export class Answers {
     return undefined;
   }
 
-  /** After `done`, if no item was cancelled. */
+  /** After `done`. */
   report(done: InboundOf<'done'>): BatchReport {
     const { seconds, phases, memory, energy } = done;
-    const missing = (job: string) =>
-      failure(job, 'cancelled', 'the worker left it out, although nobody had asked for that');
+    const missing = new AppError('the worker left it out, although nobody had asked for that', {
+      code: 'cancelled',
+      retryable: true,
+    });
     return { answers: this.#all(missing), seconds, phases, memory, energy };
   }
 
-  /** After a death: answers that had come are kept, the other items fail with `worker_died`. */
-  reportOfDeath(sentence: string): BatchReport {
+  /** Where every item was left out. */
+  reportOfNothing(): BatchReport {
+    const energy: EnergyReading = { millijoules: 0, method: 'derived', meter: 'none' };
+    return { answers: [...this.#answers.values()], seconds: 0, phases: NO_TIME, memory: null, energy };
+  }
+
+  /** After the end of the worker: answers that had come are kept, the other items fail with the error. */
+  reportOfEnd(error: AppError): BatchReport {
     this.#enter(this.#phase);
     return {
-      answers: this.#all((job) => failure(job, 'worker_died', sentence)),
+      answers: this.#all(error),
       seconds: (this.#clock.monotonic() - this.#begun) / 1_000,
       phases: { ...this.#phases },
       memory: null,
@@ -79,12 +114,10 @@ export class Answers {
     };
   }
 
-  get anyCancelled(): boolean {
-    return this.#cancelled.size > 0;
-  }
-
-  #all(missing: (job: string) => Failure): readonly Answer[] {
-    return [...this.#outOf.keys()].map((job) => this.#answers.get(job) ?? missing(job));
+  #all(missing: AppError): readonly Answer[] {
+    return [...this.#outOf.keys()].map(
+      (job) => this.#answers.get(job) ?? this.#givenUp.get(job) ?? failure(job, missing),
+    );
   }
 
   #answer(message: InboundOf<'image' | 'failure'>): string | undefined {
@@ -100,11 +133,11 @@ export class Answers {
     return undefined;
   }
 
-  #enter(phase: InboundOf<'progress'>['phase']): void {
+  #enter(phase: Phase): void {
     const now = this.#clock.monotonic();
-    this.#phases[this.#phase] += (now - this.#since) / 1_000;
+    if (isTimed(this.#phase)) this.#phases[this.#phase] += (now - this.#since) / 1_000;
     this.#since = now;
-    if (phase !== 'idle' && phase !== 'load') this.#phase = phase;
+    this.#phase = phase;
   }
 }
 
@@ -114,6 +147,15 @@ export function isAboutBatch(message: Inbound): message is Parameters<Answers['t
   return ['image', 'cancelled', 'progress', 'done'].includes(message.type);
 }
 
-function failure(job: string, code: string, message: string): Failure {
-  return { kind: 'failure', job, code, message, retryable: true };
+function isTimed(phase: Phase): phase is TimedPhase {
+  return phase in NO_TIME;
+}
+
+function failure(job: string, { code, message, retryable }: AppError): Failure {
+  return { kind: 'failure', job, code, message, retryable };
+}
+
+function givenUp(job: string, reason: unknown): Failure {
+  const code = reason instanceof AppError ? reason.code : 'cancelled';
+  return failure(job, new AppError(sentenceOf(reason), { code }));
 }

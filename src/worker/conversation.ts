@@ -9,11 +9,15 @@ export type Outcome<Value> = { readonly value: Value } | { readonly death: Death
 /** Hears the messages that follow an order: settles it, or returns why a message is against the protocol. */
 export type Listener<Value> = (message: Inbound, settle: (value: Value) => void) => string | undefined;
 
+interface Asked {
+  readonly take: (message: Inbound) => string | undefined;
+  readonly lost: (death: Death) => void;
+}
+
 /** One order at a time, and what comes back. */
 export class Conversation {
   readonly #onLog: (line: string) => void;
-  #current: { readonly take: (message: Inbound) => string | undefined; readonly lost: (death: Death) => void } | null =
-    null;
+  #current: Asked | null = null;
 
   constructor(onLog: (line: string) => void) {
     this.#onLog = onLog;
@@ -31,15 +35,17 @@ export class Conversation {
   ): Promise<Outcome<Value>> {
     if (order !== null) incarnation.send(order);
     incarnation.watch(phase);
-    try {
-      return await new Promise((resolve) => {
-        const take = (message: Inbound) => listener(message, (value) => resolve({ value }));
-        this.#current = { take, lost: (death) => resolve({ death }) };
-      });
-    } finally {
-      this.#current = null;
-      incarnation.watch('idle');
-    }
+    const { promise, resolve } = Promise.withResolvers<Outcome<Value>>();
+    const asked: Asked = {
+      take: (message) => listener(message, (value) => resolve({ value })),
+      lost: (death) => resolve({ death }),
+    };
+    this.#current = asked;
+    const outcome = await promise;
+    // Whoever heard of a death first may have begun to talk to the next process.
+    if (this.#current === asked) this.#current = null;
+    incarnation.watch('idle');
+    return outcome;
   }
 
   /** Returns why a message is against the protocol. */

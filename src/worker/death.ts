@@ -1,4 +1,4 @@
-import { UnavailableError, WorkerDied } from '../errors.ts';
+import { AppError, UnavailableError, WorkerDied } from '../errors.ts';
 import type { Exit, StopRung } from '../process/child.ts';
 
 /** How one launch of a worker ended. */
@@ -14,14 +14,14 @@ export interface Death {
   readonly lastLines: readonly string[];
 }
 
-/** For a worker that had been up. */
-export function workerDied(device: string, death: Death): WorkerDied {
-  return new WorkerDied(`the worker on ${device} ${sentence(death)}; ${logClause(death)}`, {
-    lastLines: death.lastLines,
-  });
+/** What went with it died of it, or was stopped unharmed (`worker_stopped`) if we ended it for reasons of our own. */
+export function endOfWorker(device: string, death: Death): AppError {
+  const message = `the worker on ${device} ${sentence(death)}; ${logClause(death)}`;
+  if (death.deliberate) return new AppError(message, { code: 'worker_stopped', retryable: true });
+  return new WorkerDied(message, { lastLines: death.lastLines });
 }
 
-/** For a worker that never came up. */
+/** For a device on which no worker ever came up. */
 export function workerUnavailable(device: string, command: string, death: Death): UnavailableError {
   const what = `the worker on ${device} (${command}) ${sentence(death)} before it was ready`;
   const mend = 'set up the Python environment anew and ask `kilnwatt doctor`';

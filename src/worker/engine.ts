@@ -32,6 +32,7 @@ export function loadOrder({ id, modelPath, preset }: EngineSpec, device: string)
     preset: {
       name: preset.name,
       dtype: preset.dtype,
+      vae_dtype: preset.vaeDtype,
       attention: preset.attention,
       vae_slicing: preset.vaeSlicing,
       vae_tiling: preset.vaeTiling,

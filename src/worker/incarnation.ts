@@ -1,8 +1,16 @@
 import type { Clock } from '../ports.ts';
-import { type Child, type Exit, type StopRung, startChild } from '../process/child.ts';
+import type { Child, ChildSpec, Exit, StopRung } from '../process/child.ts';
 import type { Death } from './death.ts';
 import type { WorkerLimits } from './limits.ts';
-import { formatMessage, type Inbound, LINE_LIMIT, type Order, PROTOCOL_VERSION, parseMessage } from './messages.ts';
+import {
+  excerpt,
+  formatMessage,
+  type Inbound,
+  LINE_LIMIT,
+  type Order,
+  PROTOCOL_VERSION,
+  parseMessage,
+} from './messages.ts';
 import { Watchdog, type WatchedPhase } from './watchdog.ts';
 
 /** How to start a worker. Its launch id is added to the arguments and our pid to the environment. */
@@ -17,12 +25,15 @@ export interface IncarnationOptions {
   readonly launch: string;
   readonly clock: Clock;
   readonly limits: WorkerLimits;
+  startChild(spec: ChildSpec): Child;
   /** Messages of this launch, in order, until it is condemned. Returns why one is against the protocol. */
   onMessage(message: Inbound): string | undefined;
   onLog(line: string): void;
 }
 
 const LAST_LINES = 8;
+/** Characters of one: it names what the worker wrote, and that may be long. */
+const COMPLAINT = 600;
 const NOT_GONE: Exit = { code: null, signal: null, error: null };
 
 /** One launch of a worker process, from its start to its end. It is never started again. */
@@ -44,7 +55,7 @@ export class Incarnation {
     this.launch = options.launch;
     const { worker, clock, limits } = options;
     this.#watchdog = new Watchdog({ clock, limits, onExpired: (reason) => this.condemn(reason) });
-    this.#child = startChild({
+    this.#child = options.startChild({
       command: worker.command,
       args: [...worker.args, '--launch', options.launch],
       env: { ...worker.env, KW_PARENT: String(process.pid) },
@@ -115,7 +126,7 @@ export class Incarnation {
   #read(line: string): void {
     if (this.#condemned !== null) return;
     const complaint = this.#take(line);
-    if (complaint !== undefined) this.condemn(`broke the protocol: ${complaint}`);
+    if (complaint !== undefined) this.condemn(`broke the protocol: ${excerpt(complaint, COMPLAINT)}`);
   }
 
   /** Returns why the line is against the protocol. */

@@ -20,6 +20,7 @@ const STEPS_ON_A_CPU = { encode: 15 * MINUTE, denoise: 30 * MINUTE, decode: 30 *
 export interface LimitSettings {
   /** Of encoding, one denoising step, decoding or saving. */
   readonly step: Millis | null;
+  /** Of importing the engine's packages, and of loading a model with them. */
   readonly load: Millis | null;
   readonly heartbeat: Millis | null;
 }
@@ -34,7 +35,13 @@ export function workerLimits(kind: 'cpu' | 'cuda', set: LimitSettings = UNSET): 
   return {
     heartbeat: set.heartbeat ?? 30 * SECOND,
     heartbeatLoading: 5 * MINUTE,
-    phases: { start: 2 * MINUTE, load: set.load ?? 20 * MINUTE, ...phases },
+    phases: {
+      start: 2 * MINUTE,
+      import: set.load ?? 10 * MINUTE,
+      load: set.load ?? 20 * MINUTE,
+      compile: 30 * MINUTE,
+      ...phases,
+    },
     cancel: 20 * SECOND,
     stop: { ask: 10 * SECOND, terminate: 5 * SECOND, kill: 10 * SECOND },
   };

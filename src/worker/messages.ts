@@ -9,6 +9,8 @@ import { METHODS } from '../units.ts';
 export const PROTOCOL_VERSION = 1;
 /** Bytes of one line, its line feed left out. */
 export const LINE_LIMIT = 1024 * 1024;
+/** Characters. */
+const EXCERPT = 200;
 
 const amount = z.number().min(0);
 const whole = z.number().int().min(0);
@@ -34,7 +36,7 @@ const energy = z
 const versions = z.record(text, text);
 
 /** What a worker is at. */
-const PHASES = ['idle', 'load', 'encode', 'denoise', 'decode', 'save'] as const;
+const PHASES = ['idle', 'import', 'load', 'compile', 'encode', 'denoise', 'decode', 'save'] as const;
 export type Phase = (typeof PHASES)[number];
 
 const inbound = z.discriminatedUnion('type', [
@@ -99,7 +101,7 @@ const inbound = z.discriminatedUnion('type', [
   /** The answer of items that will not be made. */
   z.strictObject({ ...head, type: z.literal('cancelled'), batch: text, jobs: z.array(text) }),
   z.strictObject({ ...head, type: z.literal('unloaded'), memory }),
-  /** The interpreter is alive; says nothing about progress. */
+  /** The interpreter is alive. Comes every half second, and at the beginning of every phase, since the phase may hold the interpreter. */
   z.strictObject({ ...head, type: z.literal('heartbeat'), phase: z.enum(PHASES), rss_bytes: whole }),
   z.strictObject({
     ...head,
@@ -130,6 +132,8 @@ export interface Load {
   readonly preset: {
     readonly name: string;
     readonly dtype: 'auto' | 'float32' | 'float16' | 'bfloat16';
+    /** `auto` is the denoiser's own, but for a VAE that is known to overflow in it. */
+    readonly vae_dtype: 'auto' | 'float32';
     readonly attention: 'sdpa';
     readonly vae_slicing: boolean;
     readonly vae_tiling: boolean;
@@ -185,7 +189,7 @@ export function parseMessage(line: string): Parsed {
   }
   const parsed = inbound.safeParse(value);
   if (parsed.success) return { ok: true, message: parsed.data };
-  return { ok: false, reason: `${z.prettifyError(parsed.error).replaceAll('\n', ' ')} in ${excerpt(line)}` };
+  return { ok: false, reason: `${excerpt(z.prettifyError(parsed.error).replaceAll('\n', ' '))} in ${excerpt(line)}` };
 }
 
 /**
@@ -204,6 +208,7 @@ export function formatMessage(message: Outbound): string {
   return line;
 }
 
-function excerpt(line: string): string {
-  return line.length > 200 ? `${line.slice(0, 200)}…` : line;
+/** The beginning of what a worker wrote, for a sentence. */
+export function excerpt(text: string, most = EXCERPT): string {
+  return text.length > most ? `${text.slice(0, most)}…` : text;
 }

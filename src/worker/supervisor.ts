@@ -1,10 +1,8 @@
-import type { Clock } from '../ports.ts';
-import { Restarts } from '../process/backoff.ts';
-import { pause } from '../process/clock.ts';
+import { type Aborts, heedAborts } from './aborts.ts';
 import { Answers, type BatchReport, isAboutBatch } from './answers.ts';
-import { cancelOnAbort } from './cancel-on-abort.ts';
-import { Conversation, type Listener, type Outcome, only } from './conversation.ts';
-import { type Death, workerDied, workerUnavailable } from './death.ts';
+import type { Quarantine } from './breaker.ts';
+import { type Outcome, only } from './conversation.ts';
+import { type Death, endOfWorker } from './death.ts';
 import {
   answersLoad,
   type EngineSpec,
@@ -14,77 +12,70 @@ import {
   loadedEngine,
   loadOrder,
 } from './engine.ts';
-import { Incarnation, type WorkerCommand } from './incarnation.ts';
-import type { WorkerLimits } from './limits.ts';
+import { Lifecycle, type LifecycleOptions, type SupervisorState } from './lifecycle.ts';
 import type { Generate, InboundOf, Order } from './messages.ts';
-import type { WatchedPhase } from './watchdog.ts';
+import { afterBatch, afterLoad, NEVER, type RecycleRule, reasonToReplace, UNWORN } from './recycle.ts';
 
-/**
- * `down` no process → (`waiting` for the end of the back-off →) `starting` until its hello → `ready` for an order ⇄
- * `loading` or `generating`. From each of them a death leads to `down`; a stop leads there by way of `stopping`.
- */
-export type SupervisorState = 'down' | 'waiting' | 'starting' | 'ready' | 'loading' | 'generating' | 'stopping';
-
-export interface SupervisorOptions {
-  /** As users and logs know it. */
-  readonly device: string;
-  /** As the worker knows it: it sees one card only, its own. */
+export interface SupervisorOptions extends LifecycleOptions {
+  /** As the worker knows its device: it sees one card only, its own. */
   readonly address: 'cpu' | 'cuda:0';
-  readonly worker: WorkerCommand;
-  /** Launch ids of the worker begin with this. */
-  readonly launch: string;
-  readonly clock: Clock;
-  readonly limits: WorkerLimits;
-  /** 0 … 1, for the jitter of restarts. */
-  rng(): number;
-  onLog(line: string): void;
-  onState?(state: SupervisorState): void;
+  readonly recycle?: RecycleRule;
 }
 
+type Batch = Omit<Generate, 'type' | 'engine'>;
+
+const DEVICE_LOST = 'device_lost';
+
 /**
- * Keeps the one worker of a device: starts it when it is needed, gives it one order at a time, and replaces it
- * when it dies, hangs or talks nonsense. After a death the next start waits, longer each time until a batch is finished.
+ * Keeps the one worker of a device: starts it when it is needed, gives it one order at a time, and replaces it when
+ * it dies, hangs, talks nonsense, loses its device or is worn. After a death the next start waits, longer each time
+ * until a batch is finished; after many of them in a row the device is in quarantine.
  */
 export class Supervisor {
   readonly #options: SupervisorOptions;
-  readonly #conversation: Conversation;
-  readonly #restarts: Restarts;
-  #state: SupervisorState = 'down';
-  #incarnation: Incarnation | null = null;
+  readonly #lifecycle: Lifecycle;
   #engine: LoadedEngine | null = null;
-  #launches = 0;
+  #wear = UNWORN;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
-    this.#restarts = new Restarts(options.clock, options.rng);
-    this.#conversation = new Conversation((line) => options.onLog(line));
+    this.#lifecycle = new Lifecycle(options, () => {
+      this.#engine = null;
+      this.#wear = UNWORN;
+    });
   }
 
   get state(): SupervisorState {
-    return this.#state;
+    return this.#lifecycle.state;
   }
 
-  /** What the worker has loaded now. */
+  /** What the worker has loaded now; null also for one that is on its way out. */
   get engine(): LoadedEngine | null {
-    return this.#engine;
+    return this.#lifecycle.incarnation?.doomed ? null : this.#engine;
+  }
+
+  /** Why nothing is started for now; null where a batch may be tried. */
+  get quarantine(): Quarantine | null {
+    return this.#lifecycle.quarantine;
   }
 
   /**
    * Has this engine loaded, whatever it takes. Returns what the load took, or null if it was there already.
-   * An abort ends the worker, because a load cannot be interrupted.
+   * Waits until a worker that is on its way out is gone. An abort ends the worker, because a load cannot be interrupted.
    * @throws InputError for a model or preset that cannot be loaded
-   * @throws UnavailableError `worker_unavailable` when no worker comes up
+   * @throws UnavailableError `device_quarantined`, or `worker_unavailable` where no worker has ever come up
    * @throws WorkerDied
+   * @throws AppError `worker_stopped` if it was stopped meanwhile, or went between two orders
    */
   async ensureLoaded(spec: EngineSpec, { signal }: { readonly signal?: AbortSignal } = {}): Promise<LoadReport | null> {
-    this.#refuseIfBusy();
+    if (this.#lifecycle.incarnation?.doomed) await this.#lifecycle.incarnation.ended;
+    this.#lifecycle.requireFree();
     signal?.throwIfAborted();
-    if (this.#incarnation?.doomed) await this.#incarnation.ended;
     if (this.#engine?.spec.id === spec.id) return null;
-    const onAbort = () => this.#incarnation?.condemn('was stopped while it loaded', true);
+    const onAbort = () => this.#lifecycle.incarnation?.condemn('was stopped while it loaded', true);
     signal?.addEventListener('abort', onAbort, { once: true });
     try {
-      if (this.#incarnation === null) await this.#start(signal);
+      if (this.#lifecycle.incarnation === null) await this.#lifecycle.start(signal);
       return await this.#load(spec);
     } catch (error) {
       signal?.throwIfAborted();
@@ -96,75 +87,51 @@ export class Supervisor {
 
   /**
    * Makes one batch with the engine that is loaded. If the worker dies, the items that it had answered keep their
-   * answers and the others fail with `worker_died`. An abort cancels the items that are open.
+   * answers and the others fail with `worker_died`, or with `worker_stopped` where that was not the worker's doing.
+   * An abort of `signal` cancels all items that are open; one of `givenUp` cancels its job, which fails with the reason.
    * @throws the signal's reason if it left an item without an answer
+   * @throws AppError `worker_stopped` if nothing is loaded, or is not any more
    * @throws RangeError for an order that does not fit into a message
    */
   async generate(
-    batch: Omit<Generate, 'type' | 'engine'>,
-    options: { readonly signal?: AbortSignal; onProgress?(progress: InboundOf<'progress'>): void } = {},
+    batch: Batch,
+    options: Aborts & { onProgress?(progress: InboundOf<'progress'>): void } = {},
   ): Promise<BatchReport> {
-    this.#refuseIfBusy();
-    const { signal, onProgress } = options;
-    signal?.throwIfAborted();
-    if (this.#incarnation === null || this.#engine === null) throw this.#misuse('has nothing loaded');
-    const answers = new Answers(batch.batch, batch.items, this.#options.clock);
-    const order: Order = { type: 'generate', engine: this.#engine.spec.id, ...batch };
+    this.#lifecycle.requireFree();
+    const { signal, givenUp, onProgress } = options;
     const { clock, limits } = this.#options;
-    const stopListening = cancelOnAbort(this.#incarnation, answers, { signal, clock, limit: limits.cancel });
-    const outcome = await this.#ask<InboundOf<'done'>>('generating', order, 'encode', (message, settle) => {
+    signal?.throwIfAborted();
+    const answers = new Answers(batch.batch, batch.items, clock);
+    const items = batch.items.filter(({ job }) => !leftOut(answers, job, givenUp?.get(job)));
+    if (items.length === 0) return answers.reportOfNothing();
+    const { incarnation } = this.#lifecycle;
+    if (incarnation === null || this.#engine === null) throw this.#lifecycle.unable('has nothing loaded');
+    const order: Order = { type: 'generate', engine: this.#engine.spec.id, ...batch, items };
+    const asked = this.#lifecycle.ask<InboundOf<'done'>>('generating', order, 'encode', (message, settle) => {
       if (!isAboutBatch(message)) return `${message.type} came while batch ${batch.batch} was made`;
       const complaint = answers.take(message);
       if (complaint === undefined && message.type === 'progress') onProgress?.(message);
       if (complaint === undefined && message.type === 'done') settle(message);
       return complaint;
-    }).finally(stopListening);
-    return this.#report(answers, outcome, signal);
+    });
+    const heedless = heedAborts(incarnation, answers, { signal, givenUp, clock, limit: limits.cancel });
+    return this.#report(answers, await asked.finally(heedless), signal);
   }
 
   /**
    * Ends the worker and waits until it is gone. It is started anew when it is needed again. Who stops for good
    * aborts the calls under way first, or one that waits for a restart goes on to it.
    */
-  async stop(): Promise<void> {
-    if (this.#incarnation === null) return;
-    this.#become('stopping');
-    await this.#incarnation.stop();
-  }
-
-  async #start(signal: AbortSignal | undefined): Promise<void> {
-    const { clock, worker, device, limits } = this.#options;
-    if (this.#restarts.remaining() > 0) await this.#backOff(signal);
-    this.#launches += 1;
-    const incarnation = new Incarnation({
-      worker,
-      clock,
-      limits,
-      launch: `${this.#options.launch}-${device}-${this.#launches}`,
-      onLog: (line) => this.#options.onLog(line),
-      onMessage: (message) => this.#conversation.receive(message),
-    });
-    this.#incarnation = incarnation;
-    void incarnation.ended.then((death) => this.#bury(death));
-    const outcome = await this.#ask('starting', null, 'start', only('hello'));
-    if ('death' in outcome) throw workerUnavailable(device, worker.command, outcome.death);
-  }
-
-  async #backOff(signal: AbortSignal | undefined): Promise<void> {
-    this.#become('waiting');
-    try {
-      await pause(this.#options.clock, this.#restarts.remaining(), signal);
-    } finally {
-      this.#become('down');
-    }
+  stop(): Promise<void> {
+    return this.#lifecycle.stop();
   }
 
   async #load(spec: EngineSpec): Promise<LoadReport> {
-    const { device, address } = this.#options;
     if (this.#engine !== null) await this.#unload();
-    const outcome = await this.#ask<InboundOf<'loaded' | 'failure'>>(
+    const order = loadOrder(spec, this.#options.address);
+    const outcome = await this.#lifecycle.ask<InboundOf<'loaded' | 'failure'>>(
       'loading',
-      loadOrder(spec, address),
+      order,
       'load',
       (message, settle) => {
         if (!answersLoad(message, spec.id)) return `${message.type} came while engine ${spec.id} was loaded`;
@@ -172,65 +139,57 @@ export class Supervisor {
         return undefined;
       },
     );
-    if ('death' in outcome) throw workerDied(device, outcome.death);
-    if (outcome.value.type === 'failure') throw loadError(outcome.value, device);
+    if ('death' in outcome) throw this.#endOf(outcome.death);
+    if (outcome.value.type === 'failure') throw await this.#failedLoad(outcome.value);
     this.#engine = loadedEngine(spec, outcome.value);
+    this.#wear = afterLoad(this.#wear);
     return { seconds: outcome.value.seconds, energy: outcome.value.energy };
   }
 
   /** Before another load, so that two models are never in memory together. */
   async #unload(): Promise<void> {
     this.#engine = null;
-    const outcome = await this.#ask('loading', { type: 'unload' }, 'load', only('unloaded'));
-    if ('death' in outcome) throw workerDied(this.#options.device, outcome.death);
+    const outcome = await this.#lifecycle.ask('loading', { type: 'unload' }, 'load', only('unloaded'));
+    if ('death' in outcome) throw this.#endOf(outcome.death);
   }
 
-  async #ask<Value>(
-    state: SupervisorState,
-    order: Order | null,
-    phase: WatchedPhase,
-    listener: Listener<Value>,
-  ): Promise<Outcome<Value>> {
-    if (this.#incarnation === null) throw this.#misuse('has no process to give an order to');
-    this.#become(state);
-    try {
-      return await this.#conversation.ask(this.#incarnation, order, phase, listener);
-    } finally {
-      if (this.#state === state) this.#become('ready');
-    }
-  }
-
-  #bury(death: Death): void {
-    this.#incarnation = null;
-    this.#engine = null;
-    if (!death.deliberate) this.#restarts.failed();
-    this.#become('down');
-    this.#conversation.lost(death);
+  async #failedLoad(failure: InboundOf<'failure'>): Promise<Error> {
+    const death = failure.code === DEVICE_LOST ? await this.#loseDevice() : undefined;
+    return death === undefined ? loadError(failure, this.#options.device) : this.#endOf(death);
   }
 
   #report(answers: Answers, outcome: Outcome<InboundOf<'done'>>, signal: AbortSignal | undefined): BatchReport {
-    const { device } = this.#options;
-    if ('value' in outcome) {
-      this.#restarts.succeeded();
-      if (answers.anyCancelled) signal?.throwIfAborted();
-      return answers.report(outcome.value);
+    if ('value' in outcome) this.#finished(outcome.value, answers);
+    if (answers.isIncomplete) signal?.throwIfAborted();
+    return 'value' in outcome ? answers.report(outcome.value) : answers.reportOfEnd(this.#endOf(outcome.death));
+  }
+
+  #finished(done: InboundOf<'done'>, answers: Answers): void {
+    if (answers.failedWith(DEVICE_LOST)) {
+      void this.#loseDevice();
+      return;
     }
-    if (answers.open.length > 0) signal?.throwIfAborted();
-    return answers.reportOfDeath(workerDied(device, outcome.death).message);
+    this.#lifecycle.finishedBatch();
+    this.#wear = afterBatch(this.#wear, { pictures: answers.pictures, resident: done.memory.rss_bytes });
+    const reason = reasonToReplace(this.#wear, this.#options.recycle ?? NEVER);
+    if (reason === null) return;
+    this.#options.onLog(`debug: the worker is replaced, because ${reason}`);
+    void this.stop();
   }
 
-  #refuseIfBusy(): void {
-    if (this.#state !== 'down' && this.#state !== 'ready') throw this.#misuse(`is ${this.#state}`);
+  /** The process cannot use it any more; that counts as a death, or a sick card would never be left alone. */
+  #loseDevice(): Promise<Death> | undefined {
+    this.#lifecycle.incarnation?.condemn('lost its device');
+    return this.#lifecycle.incarnation?.ended;
   }
 
-  /** A mistake of the caller's, which no user can mend. */
-  #misuse(why: string): Error {
-    return new Error(`the worker on ${this.#options.device} ${why}`);
+  #endOf(death: Death) {
+    return endOfWorker(this.#options.device, death);
   }
+}
 
-  #become(state: SupervisorState): void {
-    if (state === this.#state) return;
-    this.#state = state;
-    this.#options.onState?.(state);
-  }
+function leftOut(answers: Answers, job: string, own: AbortSignal | undefined): boolean {
+  if (!own?.aborted) return false;
+  answers.leaveOut(job, own.reason);
+  return true;
 }

@@ -6,15 +6,16 @@ import type { Phase } from './messages.ts';
 export interface WatchLimits {
   /** Without a heartbeat while it works on pictures or waits: the interpreter hangs. */
   readonly heartbeat: Millis;
-  /** As `heartbeat`, while it starts, imports and loads, which hold the interpreter's lock for long. */
+  /** As `heartbeat`, while it starts, imports, loads and compiles, which hold the interpreter's lock for long. */
   readonly heartbeatLoading: Millis;
   /** Without a step forward in a phase: it is alive and gets nowhere. `start` is until its `hello`. */
   readonly phases: Readonly<Record<WatchedPhase, Millis>>;
 }
-/** `load` includes the imports; `idle` alone has no end. */
+/** `idle` alone has no end. */
 export type WatchedPhase = 'start' | Exclude<Phase, 'idle'>;
 
 /** Later than due by this much, the timer tells of our own event loop and not of the worker. */
+const LOADING: ReadonlySet<WatchedPhase | 'idle'> = new Set(['start', 'import', 'load', 'compile']);
 const LATE_MS: Millis = 1_000;
 /** What the messages that lie waiting are then given to be read. */
 const GRACE_MS: Millis = 1_000;
@@ -101,8 +102,7 @@ export class Watchdog {
   }
 
   #beatLimit(): Millis {
-    const loading = this.#phase === 'start' || this.#phase === 'load';
-    return loading ? this.#limits.heartbeatLoading : this.#limits.heartbeat;
+    return LOADING.has(this.#phase) ? this.#limits.heartbeatLoading : this.#limits.heartbeat;
   }
 
   #stepLimit(): Millis {

@@ -1,43 +1,19 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { inflateSync } from 'node:zlib';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { UnavailableError } from '../../src/errors.ts';
-import type { Request } from '../../src/job/request.ts';
-import type { Batch, BatchResult, Made, Progress, Provider } from '../../src/ports.ts';
-
-/** Words in prompts that the provider under test is told to misbehave on, and how slow its steps are. */
-export interface Misbehaviour {
-  readonly failOn: 'FAIL';
-  readonly dieOn: 'DIE';
-  readonly stepMillis: number;
-}
-export type MakeProvider = (misbehaviour: Misbehaviour) => Provider;
-
-const ONE = `sha256:${'1'.repeat(64)}`;
-const TWO = `sha256:${'2'.repeat(64)}`;
+import { beforeEach, describe, expect, it } from 'vitest';
+import { AppError, UnavailableError } from '../../src/errors.ts';
+import type { Batch, Made, Progress, Provider } from '../../src/ports.ts';
+import { codesOf, MODEL, OTHER_MODEL } from './batches.ts';
+import { type MakeProvider, providerBench } from './provider-bench.ts';
 
 /** What every provider promises; see `Provider` in `src/ports.ts`. */
 export function providerContract(name: string, make: MakeProvider): void {
   describe(`the ${name} provider`, () => {
-    let folder: string;
+    const { opened, batchOf } = providerBench(make);
     let provider: Provider;
-    let batches = 0;
-
-    beforeEach(async () => {
-      folder = await mkdtemp(join(tmpdir(), 'kilnwatt-provider-'));
-      provider = make({ failOn: 'FAIL', dieOn: 'DIE', stepMillis: 0 });
+    beforeEach(() => {
+      provider = opened();
     });
-    afterEach(async () => {
-      await provider.close();
-      await rm(folder, { recursive: true });
-    });
-
-    const batchOf = (prompts: readonly string[], change: Change = {}): Batch => {
-      batches += 1;
-      return newBatch(folder, `launch-${batches}`, prompts, change);
-    };
 
     it('answers each job in the order of the batch with a picture of its own', async () => {
       const batch = batchOf(['a', 'b', 'c']);
@@ -68,10 +44,10 @@ export function providerContract(name: string, make: MakeProvider): void {
       expect(resident()).toBeNull();
       const first = await provider.make(batchOf(['a']), {});
       expect(first.overhead.map(({ cause }) => cause)).toEqual(['load']);
-      expect(resident()).toBe(ONE);
+      expect(resident()).toBe(MODEL);
       expect((await provider.make(batchOf(['a']), {})).overhead).toEqual([]);
-      expect((await provider.make(batchOf(['a'], { modelHash: TWO }), {})).overhead).toHaveLength(1);
-      expect(resident()).toBe(TWO);
+      expect((await provider.make(batchOf(['a'], { modelHash: OTHER_MODEL }), {})).overhead).toHaveLength(1);
+      expect(resident()).toBe(OTHER_MODEL);
     });
 
     it('tells of the load and then of the steps', async () => {
@@ -116,7 +92,7 @@ export function providerContract(name: string, make: MakeProvider): void {
     });
 
     it('stops a batch that is called off, and makes the next', async () => {
-      provider = make({ failOn: 'FAIL', dieOn: 'DIE', stepMillis: 20 });
+      provider = opened({ stepMillis: 20 });
       const controller = new AbortController();
       const onProgress = ({ phase }: Progress) => phase === 'denoise' && controller.abort(new Error('enough'));
       const batch = batchOf(['a', 'b'], { steps: 1_000 });
@@ -124,11 +100,65 @@ export function providerContract(name: string, make: MakeProvider): void {
       expect((await provider.make(batchOf(['a']), {})).answers[0]?.kind).toBe('made');
     });
 
-    it('allows at least one job a batch', () => {
-      for (const device of provider.devices) {
-        const limit = provider.limit('auto:0123456789abcdef', device.id);
-        expect(Number.isInteger(limit) && limit >= 1).toBe(true);
-      }
+    it('leaves a job that is given up out from the next step on, and its neighbours whole', async () => {
+      provider = opened({ stepMillis: 20 });
+      const batch = batchOf(['a', 'b', 'c'], { steps: 10 });
+      const second = new AbortController();
+      const givenUp = new Map(
+        batch.jobs.map(({ id }, at) => [id, at === 1 ? second.signal : new AbortController().signal]),
+      );
+      const onProgress = ({ phase }: Progress) =>
+        phase === 'denoise' && second.abort(new AppError('too slow', { code: 'job_timeout' }));
+      const { answers } = await provider.make(batch, { givenUp, onProgress });
+      expect(answers.map((answer) => answer.kind)).toEqual(['made', 'failure', 'made']);
+      expect(answers[1]).toMatchObject({ code: 'job_timeout', message: 'too slow', retryable: false });
+      for (const at of [0, 2]) expect(levelsOf(await readFile(fileOf(batch, at)))).toBeGreaterThan(8);
+      expect((await provider.make(batchOf(['a'], { steps: 1 }), {})).answers[0]?.kind).toBe('made');
+    });
+
+    it('loads nothing for a batch of which every job is given up already', async () => {
+      const batch = batchOf(['a', 'b']);
+      const gone = AbortSignal.abort(new Error('nobody wants it'));
+      const result = await provider.make(batch, { givenUp: new Map(batch.jobs.map(({ id }) => [id, gone])) });
+      expect(result).toMatchObject({ answers: [{ code: 'cancelled' }, { code: 'cancelled' }], overhead: [] });
+      expect(provider.resident(batch.device)).toBeNull();
+    });
+
+    it('frees a device that is to rest, and loads anew for the next batch', async () => {
+      const batch = batchOf(['a']);
+      await provider.rest(batch.device);
+      await provider.make(batch, {});
+      await provider.rest(batch.device);
+      expect(provider.resident(batch.device)).toBeNull();
+      const next = await provider.make(batchOf(['a']), {});
+      expect([next.answers[0]?.kind, next.overhead.length]).toEqual(['made', 1]);
+    });
+
+    it('refuses to rest in the middle of a batch, which is made all the same', async () => {
+      provider = opened({ stepMillis: 20 });
+      const refusals: Promise<void>[] = [];
+      const batch = batchOf(['a']);
+      const onProgress = ({ phase }: Progress) => {
+        if (phase === 'denoise' && refusals.length === 0) {
+          refusals.push(expect(provider.rest(batch.device)).rejects.toThrow('has a batch under way'));
+        }
+      };
+      expect((await provider.make(batch, { onProgress })).answers[0]?.kind).toBe('made');
+      expect(refusals).toHaveLength(1);
+      await Promise.all(refusals);
+    });
+
+    it('is not in quarantine where nothing has gone wrong', async () => {
+      await provider.make(batchOf(['a']), {});
+      expect(provider.devices.map(({ id }) => provider.quarantine(id))).toEqual(provider.devices.map(() => null));
+    });
+
+    it('takes the limit of a batch from the preset of the job, and allows one of a preset that nobody knows', () => {
+      const limits = ['auto', 'low-vram', 'nobody knows it'].map((preset) => {
+        const [job] = batchOf(['a'], { preset }).jobs;
+        return job === undefined ? 0 : provider.limit(job, 'cpu');
+      });
+      expect(limits).toEqual([4, 1, 1]);
     });
 
     it('is found fit by its own check', async () => {
@@ -138,7 +168,7 @@ export function providerContract(name: string, make: MakeProvider): void {
     });
 
     it('is closed twice without harm, ends what is under way, and makes nothing afterwards', async () => {
-      provider = make({ failOn: 'FAIL', dieOn: 'DIE', stepMillis: 20 });
+      provider = opened({ stepMillis: 20 });
       const closing: Promise<void>[] = [];
       const onProgress = ({ phase }: Progress) => void (phase === 'denoise' && closing.push(provider.close()));
       const made = provider.make(batchOf(['a'], { steps: 1_000 }), { onProgress });
@@ -149,58 +179,12 @@ export function providerContract(name: string, make: MakeProvider): void {
   });
 }
 
-interface Change {
-  readonly modelHash?: string;
-  readonly preset?: string;
-  readonly steps?: number;
-}
-
-export function newBatch(folder: string, id: string, prompts: readonly string[], change: Change): Batch {
-  const { modelHash = ONE, preset = 'auto', steps = 4 } = change;
-  const request = (prompt: string, seed: number): Request => ({
-    model: 'tiny',
-    modelHash,
-    prompt,
-    negativePrompt: '',
-    seed,
-    width: 64,
-    height: 48,
-    steps,
-    guidance: 7,
-    distilledGuidance: null,
-    scheduler: 'euler',
-    schedule: 'normal',
-    loras: [],
-    vae: null,
-    clipSkip: 0,
-    initImage: null,
-    strength: null,
-  });
-  const jobs = prompts.map((prompt, at) => ({
-    id: `run-${String(at).padStart(6, '0')}`,
-    runId: 'run',
-    request: request(prompt, 1_000 + at),
-    modelPath: '/models/tiny',
-    preset,
-    target: join(folder, `${id}-${at}.png`),
-    temporary: join(folder, `.${id}-${at}.part`),
-    format: 'png' as const,
-    sidecar: null,
-    attempt: 0,
-  }));
-  return { id, key: `${preset}:key`, device: 'cpu', jobs };
-}
-
 function made(job: string, temporary: string): Made {
   return { kind: 'made', job, temporary, width: 64, height: 48 };
 }
 
 function fileOf(batch: Batch, at: number): string {
   return batch.jobs[at]?.temporary ?? '';
-}
-
-function codesOf({ answers }: Pick<BatchResult, 'answers'>): readonly string[] {
-  return answers.map((answer) => (answer.kind === 'failure' ? answer.code : answer.kind));
 }
 
 /** How many levels of red a PNG has, from its own chunks: a flat picture has one. */

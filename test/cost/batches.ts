@@ -21,7 +21,7 @@ export function batchOf(requests: readonly Partial<Job['request']>[], device = '
     ...jobOf('r1', index, request),
     temporary: `/out/.tmp-${index}.png`,
   }));
-  return { id: 'launch-7', key: 'key', device, jobs };
+  return { id: 'launch-7', key: 'key', device, safe: false, jobs };
 }
 
 export function resultOf(

@@ -1,3 +1,4 @@
+import { CLEAN } from '../../src/batch/marks.ts';
 import { InputError } from '../../src/errors.ts';
 import type { Draft } from '../../src/job/draft.ts';
 import type { Request } from '../../src/job/request.ts';
@@ -82,6 +83,8 @@ export function rowOf(made: { index: number; wanted: Wanted; seed: number }, sta
     seed: made.seed,
     path: `/out/${made.index}-${made.seed}.png`,
     error: null,
+    priority: 'bulk',
+    marks: CLEAN,
     seq: made.index,
     receipt: null,
   };

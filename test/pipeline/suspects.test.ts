@@ -192,7 +192,10 @@ describe('devices', () => {
   it('that are all in quarantine before any picture was made end the work', async () => {
     const provider = watched({ dieOn: 'a' });
     const until = shop.clock.now() + 600_000;
-    provider.quarantine = () => (provider.batches.length >= 3 ? { reason: '3 deaths in a row', until } : null);
+    provider.answer = (_, result) => {
+      if (provider.batches.length === 3) provider.quarantine = () => ({ reason: '3 deaths in a row', until });
+      return result;
+    };
     await shop.run(['a 1', 'a 2', 'a 3', 'a 4'], () => shop.fatal.length > 0);
     expect(shop.fatal[0]).toMatchObject({ code: 'worker_keeps_dying' });
     expect(shop.fatal[0]?.message).toMatch(/3 deaths in a row/);

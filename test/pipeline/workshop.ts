@@ -118,6 +118,7 @@ export class Workshop {
       texts: { prompt: true, cost: true },
       jobLimit: null,
       stopLimit: 60_000,
+      requireRoom: async () => {},
       restsFor: () => 0,
       fault: () => {},
       onFatal: (error) => this.fatal.push(error),

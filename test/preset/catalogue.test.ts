@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { InputError } from '../../src/errors.ts';
-import { PRESETS, presetNamed } from '../../src/preset/catalogue.ts';
+import { PRESETS, presetNamed, safely } from '../../src/preset/catalogue.ts';
 
 it('a preset is found by its name, and each name is there once', () => {
   expect(PRESETS.map((preset) => presetNamed(preset.name))).toEqual(PRESETS);
@@ -14,4 +14,16 @@ it('an unknown name is an error that lists the known ones', () => {
 
 it('no batch of the preset for little memory has company', () => {
   expect(presetNamed('low-vram')).toMatchObject({ batchLimit: 1, vaeTiling: true, offload: 'model' });
+});
+
+it('below each preset are others that there are, and none is below itself', () => {
+  for (const preset of PRESETS) {
+    expect(preset.below.map((name) => presetNamed(name).name)).toEqual(preset.below);
+    expect(preset.below).not.toContain(preset.name);
+  }
+});
+
+it('the safe form of a preset has another name and a VAE that cannot overflow', () => {
+  const auto = presetNamed('auto');
+  expect(safely(auto)).toEqual({ ...auto, name: 'auto+safe', vaeDtype: 'float32', attention: 'sdpa' });
 });

@@ -6,13 +6,16 @@ import { systemClock } from '../../src/process/clock.ts';
 import { runBriefly } from '../../src/process/run-briefly.ts';
 import { FakeProvider } from '../../src/provider/fake.ts';
 import { gradientPng } from '../../src/provider/gradient-png.ts';
+import { newBatch } from '../contracts/batches.ts';
 import { providerContract } from '../contracts/provider.ts';
+import type { MakeProvider } from '../contracts/provider-bench.ts';
+import { providerLearningContract } from '../contracts/provider-learning.ts';
 import { PYTHON } from '../support/python.ts';
 
-providerContract(
-  'fake',
-  ({ failOn, dieOn, stepMillis }) => new FakeProvider({ clock: systemClock, script: { failOn, dieOn, stepMillis } }),
-);
+const makeFake: MakeProvider = (script) => new FakeProvider({ clock: systemClock, script });
+
+providerContract('fake', makeFake);
+providerLearningContract('fake', makeFake);
 
 it('the pictures of the fake are whole for other readers too', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'kilnwatt-png-'));
@@ -28,4 +31,15 @@ it('the pictures of the fake are whole for other readers too', async () => {
   } finally {
     await rm(folder, { recursive: true });
   }
+});
+
+it('the fake refuses what is for a device that its script has in quarantine', async () => {
+  const sick = { reason: 'five deaths in a row', until: 1 };
+  const provider = new FakeProvider({ clock: systemClock, script: { quarantine: () => sick } });
+  expect(provider.quarantine('cpu')).toEqual(sick);
+  const made = provider.make(newBatch('/nowhere', 'b', ['a'], {}), {});
+  await expect(made).rejects.toMatchObject({
+    code: 'device_quarantined',
+    message: expect.stringContaining(sick.reason),
+  });
 });

@@ -2,16 +2,27 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { batchKey } from '../../src/batch/key.ts';
 import { UnavailableError } from '../../src/errors.ts';
+import type { LearnedLimit } from '../../src/ports.ts';
 import { systemClock } from '../../src/process/clock.ts';
 import { LocalProvider, type LocalProviderOptions } from '../../src/provider/local.ts';
-import { newBatch, providerContract } from '../contracts/provider.ts';
+import { MODEL, newBatch } from '../contracts/batches.ts';
+import { providerContract } from '../contracts/provider.ts';
+import type { MakeProvider } from '../contracts/provider-bench.ts';
+import { providerLearningContract } from '../contracts/provider-learning.ts';
 import { PYTHON, WORKER_DIR } from '../support/python.ts';
 
-providerContract('local', ({ failOn, dieOn, stepMillis }) =>
-  local({ fail_on: failOn, crash_on: dieOn, step_seconds: stepMillis / 1_000 }),
-);
+const makeLocal: MakeProvider = ({ failOn, dieOn, blackOn, stepMillis, memoryPixels }) =>
+  local({
+    black_always_on: failOn,
+    black_on: blackOn,
+    crash_on: dieOn,
+    step_seconds: stepMillis / 1_000,
+    memory_pixels: memoryPixels,
+  });
+
+providerContract('local', makeLocal);
+providerLearningContract('local', makeLocal);
 
 describe('the local provider', () => {
   const providers: LocalProvider[] = [];
@@ -33,13 +44,9 @@ describe('the local provider', () => {
     return newBatch(folder, 'launch-1', prompts, change);
   };
 
-  it('takes the limit of a batch from the preset that the key begins with, unless it was told another', async () => {
-    const keyOf = async (preset: string) => batchKey(firstOf(await batchOf(['a'], { preset })));
-    const provider = opened();
-    expect(provider.limit(await keyOf('auto'), 'cpu')).toBe(4);
-    expect(provider.limit(await keyOf('low-vram'), 'cpu')).toBe(1);
-    expect(provider.limit(await keyOf('nobody knows it'), 'cpu')).toBe(1);
-    expect(opened({}, { limit: 16 }).limit(await keyOf('low-vram'), 'cpu')).toBe(16);
+  it('lets a batch hold what it was told, instead of what the preset says', async () => {
+    const job = firstOf(await batchOf(['a'], { preset: 'low-vram' }));
+    expect(opened({}, { limit: 16 }).limit(job, 'cpu')).toBe(16);
   });
 
   it('loads the model anew when only the preset differs', async () => {
@@ -58,31 +65,79 @@ describe('the local provider', () => {
       { code: 'out_of_memory', retryable: true },
     ]);
     expect(provider.resident('cpu')).toBeNull();
-    expect(provider.limit((await batchOf(['a'])).key, 'cpu')).toBe(1);
     expect((await provider.make(await batchOf(['a']), {})).answers[0]?.kind).toBe('made');
   });
 
-  it('learns from out-of-memory for the one device, and never a larger batch than before', async () => {
+  it('learns of the memory that all workers on the processor share, and never a larger batch than before', async () => {
     const devices = ['cpu', 'cpu:1'].map((id) => ({ id, kind: 'cpu', uuid: null, name: id }) as const);
     const provider = opened({ memory_batch: 1 }, { devices, limit: 8 });
-    const key = 'one key';
-    const fail = async (prompts: readonly string[]) => provider.make({ ...(await batchOf(prompts)), key }, {});
-    await fail(['a', 'b', 'c', 'd']);
-    expect([provider.limit(key, 'cpu'), provider.limit(key, 'cpu:1')]).toEqual([2, 8]);
-    await fail(['a', 'b', 'c', 'd', 'e', 'f']);
-    expect(provider.limit(key, 'cpu')).toBe(2);
+    const limits = async () => {
+      const job = firstOf(await batchOf(['a']));
+      return devices.map(({ id }) => provider.limit(job, id));
+    };
+    await provider.make(await batchOf(['a', 'b', 'c', 'd']), {});
+    expect(await limits()).toEqual([2, 2]);
+    await provider.make({ ...(await batchOf(['a', 'b'])), device: 'cpu:1' }, {});
+    expect(await limits()).toEqual([1, 1]);
   });
 
-  it.each([
-    ['model_broken', false],
-    ['out_of_memory', false],
-  ])('fails each job of a model whose load fails with %s, and books the load', async (code, retryable) => {
-    const provider = opened({ load_failure: code });
-    const result = await provider.make(await batchOf(['a', 'b']), {});
-    expect(result.answers).toMatchObject([{ code, retryable }, { code }]);
-    expect(provider.resident('cpu')).toBeNull();
-    expect(result.overhead).toMatchObject([{ cause: 'load', energy: { millijoules: null, method: 'unknown' } }]);
+  it('knows what an earlier process has learned, and tells what it learns itself', async () => {
+    const learned: LearnedLimit[] = [];
+    const known = { ...LIMIT, shape: '64x48+cfg', limit: 0 };
+    const memory = { known: [known], learn: (limit: LearnedLimit) => void learned.push(limit) };
+    const provider = opened({ memory_pixels: { 'low-vram': 1 } }, { memory });
+    const { answers, overhead } = await provider.make(await batchOf(['a']), {});
+    const message = '64x48 does not fit on cpu: tried auto in batches of 1 and low-vram in batches of 1';
+    expect(answers).toMatchObject([{ code: 'out_of_memory', retryable: false, message }]);
+    expect([overhead.length, learned]).toEqual([1, [{ ...known, engine: 'low-vram' }]]);
   });
+
+  it('counts a load that runs out of memory for every shape', async () => {
+    const learned: LearnedLimit[] = [];
+    const memory = { known: [], learn: (limit: LearnedLimit) => void learned.push(limit) };
+    const provider = opened({ load_failure: 'out_of_memory' }, { memory });
+    const { answers } = await provider.make(await batchOf(['a']), {});
+    expect(answers).toMatchObject([
+      { retryable: true, message: expect.stringContaining('next are batches of 1 with low-vram') },
+    ]);
+    await provider.make(await batchOf(['a']), {});
+    expect(learned).toEqual(['auto', 'low-vram'].map((engine) => ({ ...LIMIT, engine, shape: '*', limit: 0 })));
+    const another = await provider.make(await batchOf(['a'], { width: 48 }), {});
+    const tried = ['auto', 'low-vram'].map((preset) => `${preset}, which ran out of memory while it loaded`);
+    const message = `48x48 does not fit on cpu: tried ${tried.join(' and ')}`;
+    expect(another).toMatchObject({ answers: [{ code: 'out_of_memory', retryable: false, message }], overhead: [] });
+  });
+
+  it('does not count jobs against the memory that were given up before their batch began', async () => {
+    const provider = opened({ memory_pixels: { auto: 1 } });
+    const batch = await batchOf(['a', 'b', 'c', 'd']);
+    const gone = AbortSignal.abort(new Error('enough'));
+    await provider.make(batch, { givenUp: new Map(batch.jobs.slice(1).map(({ id }) => [id, gone])) });
+    expect((await provider.make(await batchOf(['a']), {})).shared.engine.preset).toBe('low-vram');
+  });
+
+  it('says once that pictures are made safely from here on', async () => {
+    const lines: string[] = [];
+    const provider = opened(
+      { black_on: 'BLACK' },
+      { log: (line) => void (line.includes('black') && lines.push(line)) },
+    );
+    for (let times = 0; times < 2; times += 1) await provider.make(await batchOf(['BLACK'], { safe: true }), {});
+    expect(lines).toEqual([
+      'cpu: pictures of tiny that were black with auto are not with the VAE in float32; all of them are made so from here on',
+    ]);
+  });
+
+  it.each(['model_broken', 'out_of_memory'])(
+    'fails each job of a model whose load fails with %s, and books the load',
+    async (code) => {
+      const provider = opened({ load_failure: code });
+      const result = await provider.make(await batchOf(['a', 'b']), {});
+      expect(result.answers).toMatchObject([{ code, retryable: code === 'out_of_memory' }, { code }]);
+      expect(provider.resident('cpu')).toBeNull();
+      expect(result.overhead).toMatchObject([{ cause: 'load', energy: { millijoules: null, method: 'unknown' } }]);
+    },
+  );
 
   it('answers each job of a batch over whose load the worker died, and books what the load took', async () => {
     const limits = { step: null, load: 300, heartbeat: null };
@@ -98,6 +153,13 @@ describe('the local provider', () => {
     const { answers } = await provider.make(await batchOf(['x'.repeat(2_000_000)]), {});
     expect(answers).toMatchObject([{ code: 'bad_request', retryable: false }]);
     expect((await provider.make(await batchOf(['a']), {})).answers[0]?.kind).toBe('made');
+  });
+
+  it('says of a device that it is in quarantine, by the rule that it was given', async () => {
+    const provider = opened({ crash_on: 'DIE' }, { breaker: { deaths: 1, probeAfter: 60_000, probeMost: 60_000 } });
+    await provider.make(await batchOf(['DIE']), {});
+    expect(provider.quarantine('cpu')).toMatchObject({ reason: expect.stringContaining('1 death') });
+    await expect(provider.make(await batchOf(['a']), {})).rejects.toMatchObject({ code: 'device_quarantined' });
   });
 
   it('refuses a device that it has not', async () => {
@@ -143,6 +205,14 @@ function local(
     ...change,
   });
 }
+
+const LIMIT: LearnedLimit = {
+  device: 'cpu',
+  model: MODEL,
+  engine: 'auto',
+  shape: '64x48',
+  limit: 0,
+};
 
 function firstOf<Item>({ jobs: [first] }: { readonly jobs: readonly Item[] }): Item {
   if (first === undefined) throw new Error('the batch has no jobs');

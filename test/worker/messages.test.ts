@@ -17,7 +17,15 @@ const OUTBOUND: readonly Outbound[] = [
     engine: '3f2a9c1d',
     device: 'cpu',
     model: { path: '/models/tiny-sd', family: 'sd' },
-    preset: { name: 'auto', dtype: 'auto', attention: 'sdpa', vae_slicing: false, vae_tiling: false, offload: 'none' },
+    preset: {
+      name: 'auto',
+      dtype: 'auto',
+      vae_dtype: 'auto',
+      attention: 'sdpa',
+      vae_slicing: false,
+      vae_tiling: false,
+      offload: 'none',
+    },
   },
   {
     v: 1,

@@ -1,15 +1,14 @@
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { InputError, UnavailableError, WorkerDied } from '../../src/errors.ts';
-import { presetNamed } from '../../src/preset/catalogue.ts';
-import type { EngineSpec } from '../../src/worker/engine.ts';
+import type { SupervisorState } from '../../src/worker/lifecycle.ts';
 import { type WorkerLimits, workerLimits } from '../../src/worker/limits.ts';
 import type { Generate } from '../../src/worker/messages.ts';
-import { Supervisor, type SupervisorState } from '../../src/worker/supervisor.ts';
+import { Supervisor } from '../../src/worker/supervisor.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { PYTHON, WORKERS } from '../support/python.ts';
+import { batchOf, ENGINE, made } from './supervised.ts';
 
-const ENGINE: EngineSpec = { id: 'e1', modelHash: 'sha256:1', modelPath: '/models/one', preset: presetNamed('auto') };
 const open: Supervisor[] = [];
 
 afterEach(async () => {
@@ -276,11 +275,11 @@ describe('an abort', () => {
   });
 });
 
-it('a stop over a batch ends it, and the items that are open fail as with a death', async () => {
+it('a stop over a batch ends it, and the items that are open are unharmed', async () => {
   const { supervisor } = supervise('cancels');
   await supervisor.ensureLoaded(ENGINE);
   const report = supervisor.generate(batch('b', ['p', 'q']), { onProgress: () => void supervisor.stop() });
-  expect((await report).answers).toMatchObject([{ kind: 'made' }, { code: 'worker_died', retryable: true }]);
+  expect((await report).answers).toMatchObject([{ kind: 'made' }, { code: 'worker_stopped', retryable: true }]);
 });
 
 it('a death over a load rejects with the last lines', async () => {
@@ -323,14 +322,7 @@ function aborted(supervisor: Supervisor) {
 }
 
 function batch(id: string, prompts: readonly string[]): Omit<Generate, 'type' | 'engine'> {
-  const params = { width: 8, height: 8, steps: 4, guidance: 7, distilled_guidance: null, clip_skip: 0 } as const;
-  return {
-    batch: id,
-    params: { ...params, scheduler: 'euler', schedule: 'normal', format: 'png' },
-    items: prompts.map((prompt, at) => ({ job: `j${at}`, prompt, negative_prompt: '', seed: at, out: `/out/j${at}` })),
-  };
-}
-
-function made(job: string) {
-  return { kind: 'made', job, temporary: `/out/${job}`, width: 8, height: 8 };
+  const jobs = prompts.map((_, at) => `j${at}`);
+  const { items, ...rest } = batchOf(id, jobs);
+  return { ...rest, items: items.map((item, at) => ({ ...item, prompt: prompts[at] ?? '' })) };
 }

@@ -1,12 +1,21 @@
 import { describe, expect, it } from 'vitest';
 import { workerLimits } from '../../src/worker/limits.ts';
-import { Watchdog } from '../../src/worker/watchdog.ts';
+import { Watchdog, type WatchedPhase } from '../../src/worker/watchdog.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
 const LIMITS = {
   heartbeat: 30_000,
   heartbeatLoading: 300_000,
-  phases: { start: 60_000, load: 600_000, encode: 50_000, denoise: 100_000, decode: 50_000, save: 50_000 },
+  phases: {
+    start: 60_000,
+    import: 400_000,
+    load: 600_000,
+    compile: 900_000,
+    encode: 50_000,
+    denoise: 100_000,
+    decode: 45_000,
+    save: 40_000,
+  },
 };
 
 function watch() {
@@ -42,13 +51,37 @@ describe('the clock of the heartbeat', () => {
     expect(expired).toEqual(['gave no sign of life for 30 s in phase idle']);
   });
 
-  it('gives minutes to a load, in which imports hold the interpreter', () => {
-    const { clock, watchdog, expired } = watch();
-    watchdog.enter('load');
-    clock.advance(299_999);
+  it.each(['import', 'load', 'compile'] as const)(
+    'gives minutes to the phase %s, which holds the interpreter',
+    (phase) => {
+      const { clock, watchdog, expired } = watch();
+      watchdog.enter(phase);
+      clock.advance(299_999);
+      expect(expired).toEqual([]);
+      clock.advance(1);
+      expect(expired).toEqual([`gave no sign of life for 300 s in phase ${phase}`]);
+    },
+  );
+});
+
+describe('a hang in any phase', () => {
+  const phases = Object.keys(LIMITS.phases) as WatchedPhase[];
+
+  it.each(phases)('in %s is found at its limit while the heart beats', (phase) => {
+    const { watchdog, expired, beatFor } = watch();
+    watchdog.enter(phase);
+    const limit = LIMITS.phases[phase] / 1_000;
+    beatFor(limit - 1);
     expect(expired).toEqual([]);
-    clock.advance(1);
-    expect(expired).toEqual(['gave no sign of life for 300 s in phase load']);
+    beatFor(1);
+    expect(expired).toEqual([`made no progress for ${limit} s in phase ${phase}`]);
+  });
+
+  it.each(phases)('in %s is found at the latest at its limit when the heart has stopped', (phase) => {
+    const { clock, watchdog, expired } = watch();
+    watchdog.enter(phase);
+    clock.advance(LIMITS.phases[phase]);
+    expect(expired).toHaveLength(1);
   });
 });
 
@@ -69,9 +102,9 @@ describe('the clock of progress', () => {
       beatFor(90);
     }
     watchdog.enter('decode');
-    beatFor(45);
+    beatFor(40);
     watchdog.enter('save');
-    beatFor(45);
+    beatFor(35);
     expect(expired).toEqual([]);
   });
 

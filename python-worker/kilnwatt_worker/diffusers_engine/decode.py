@@ -29,10 +29,12 @@ def decode(loaded: LoadedPipeline, latents: torch.Tensor, params: Params) -> tor
 
 
 def to_picture(floats: torch.Tensor) -> Image.Image:
-    """Eight bits a channel. Raises WorkerError `black_image` where every pixel is the same."""
+    """Eight bits a channel. Raises WorkerError `black_image` where every pixel is the same, whatever its colour."""
     pixels = (floats.permute(1, 2, 0).numpy() * 255).round().astype(numpy.uint8)
-    if int(pixels.min()) == int(pixels.max()):
-        raise WorkerError("black_image", f"every pixel of the picture has the same value, {int(pixels.min())}")
+    first = pixels[0, 0]
+    if bool((pixels == first).all()):
+        colour = ", ".join(str(int(level)) for level in first)
+        raise WorkerError("black_image", f"every pixel of the picture has the same colour, rgb({colour})")
     return Image.fromarray(pixels)
 
 

@@ -5,6 +5,7 @@ torch has a class for few of these; the others are told apart by their text. A k
 context of the process unusable: from then on every call fails, and only another process can use the card.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,7 +13,8 @@ import torch
 
 from kilnwatt_worker.errors import DeviceLost, OutOfMemory, WorkerError
 
-_HOST_MEMORY = "DefaultCPUAllocator"
+_HOST_MEMORY = re.compile("DefaultCPUAllocator|could not create a primitive(?! descriptor)")
+"""Torch's allocator, and oneDNN, which says no more than that."""
 # The libraries' own allocations fail without the word memory, and cuDNN only finds "no engine" that fits.
 _GPU_MEMORY = (
     "out of memory",
@@ -40,7 +42,7 @@ def device_error(error: Exception, what: str) -> WorkerError | None:
     if not isinstance(error, RuntimeError):
         return None
     text = str(error)
-    if _HOST_MEMORY in text:
+    if _HOST_MEMORY.search(text):
         return OutOfMemory(f"the host, while {what},")
     if isinstance(error, torch.OutOfMemoryError) or any(mark in text for mark in _GPU_MEMORY):
         return OutOfMemory(f"the GPU, while {what},")

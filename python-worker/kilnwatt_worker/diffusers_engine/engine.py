@@ -9,7 +9,7 @@ from kilnwatt_worker.diffusers_engine.device_errors import device_told
 from kilnwatt_worker.diffusers_engine.encode import encode, warn_of_idle_negatives, warn_of_long_prompts
 from kilnwatt_worker.diffusers_engine.energy import Counter, EnergyWindow, counter_of
 from kilnwatt_worker.diffusers_engine.load import device_of, load_pipeline, versions
-from kilnwatt_worker.diffusers_engine.memory import free_unused, read_memory, reset_peaks
+from kilnwatt_worker.diffusers_engine.memory import free_unused, limited, read_memory, reset_peaks
 from kilnwatt_worker.diffusers_engine.pipeline import LoadedPipeline
 from kilnwatt_worker.engine import EngineFacts, LogTo, Report, Usage
 from kilnwatt_worker.errors import DeviceLost, OutOfMemory, Stopped, WorkerError, internal
@@ -63,10 +63,11 @@ class DiffusersEngine:
             raise WorkerError("not_loaded", "no model is loaded", retryable=True)
         wanted = report.wanted()
         items = [item for item in generate.items if item.job in wanted]
-        latents = _latents(loaded, generate, items, report)
-        for item, row in zip(items, latents, strict=True):
-            if item.job in report.wanted():
-                _finish(loaded, generate, item, row, report)
+        with limited():
+            latents = _latents(loaded, generate, items, report)
+            for item, row in zip(items, latents, strict=True):
+                if item.job in report.wanted():
+                    _finish(loaded, generate, item, row, report)
 
 
 def _latents(loaded: LoadedPipeline, generate: Generate, items: list[Item], report: Report) -> torch.Tensor:

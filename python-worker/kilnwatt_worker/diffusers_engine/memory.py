@@ -1,6 +1,10 @@
 """Peaks of the device's memory and of this process's, over a stretch of work."""
 
 import gc
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -25,6 +29,24 @@ def read_memory(device: torch.device) -> Memory:
         rss_bytes=host.rss_bytes,
         peak_rss_bytes=host.peak_rss_bytes,
     )
+
+
+@contextmanager
+def limited() -> Iterator[None]:
+    """
+    For tests of what happens when memory runs out: with `KW_MEMORY_LIMIT_BYTES` in the environment, the work inside may
+    take that much from the host besides what this process holds already. Torch's own allocator fails then.
+    """
+    text = os.environ.get("KW_MEMORY_LIMIT_BYTES")
+    if text is None:
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (resident.private_bytes() + int(text), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def free_unused() -> None:

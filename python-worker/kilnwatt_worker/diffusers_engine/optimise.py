@@ -69,6 +69,9 @@ def _vae(pipe: Pipeline, preset: Preset) -> None:
         vae.enable_tiling()
         vae.tile_sample_min_size = pixels
         vae.tile_latent_min_size = pixels // int(pipe.vae_scale_factor)
+    if preset.vae_dtype == "float32":
+        vae.to(dtype=torch.float32)
+        return
     # The first alone says little, since it is the default of every VAE; pipelines that read it have the second.
     if vae.dtype == torch.float16 and vae.config.force_upcast and hasattr(pipe, "upcast_vae"):
         # It overflows in float16. Once here, instead of there and back on every call.

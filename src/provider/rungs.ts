@@ -1,0 +1,119 @@
+import { AppError } from '../errors.ts';
+import type { Batch, BatchResult, Device, Failure, Job } from '../ports.ts';
+import { PRESETS, type Preset, presetNamed } from '../preset/catalogue.ts';
+import { type Rung, rungFor, shapeOf, sizeOf } from '../preset/ladder.ts';
+import { LearnedLimits, type LimitKeeper, memoryOf } from './learned-limits.ts';
+import { failuresOf, firstOf, refusal } from './refusal.ts';
+
+export interface RungsOptions {
+  /** How many jobs a batch may hold at most, instead of what its preset says. */
+  readonly most: number | undefined;
+  readonly memory: LimitKeeper;
+  log(line: string): void;
+}
+
+/** What came of a batch that was tried with a preset. */
+export interface Attempt {
+  readonly result: BatchResult;
+  /** What ran out of memory, of the device's or of the host's: the load, a batch of this many, or nothing. */
+  readonly ranOut: 'load' | number | null;
+}
+
+const OUT_OF_MEMORY = 'out_of_memory';
+
+/**
+ * Which settings a batch is made with. It keeps what was learned: what did not fit into memory, and which models make
+ * black pictures without the safe settings. Nothing is tried of which the end is known.
+ */
+export class Rungs {
+  readonly #options: RungsOptions;
+  readonly #limits: LearnedLimits;
+  /** Models, each with the preset asked for, whose pictures were black and with the safe settings were not. */
+  readonly #dark = new Set<string>();
+
+  constructor(options: RungsOptions) {
+    this.#options = options;
+    this.#limits = new LearnedLimits(options.memory);
+  }
+
+  /** At least one, so that a job for which nothing is left to try gets its answer too. */
+  limit(job: Job, device: Device): number {
+    if (!PRESETS.some(({ name }) => name === job.preset)) return 1;
+    const rung = this.#rungFor(job, device, false);
+    return 'exhausted' in rung ? 1 : Math.max(1, rung.limit);
+  }
+
+  /** Has a batch tried with the preset that is left for it, and says in its answers whether another try can help. */
+  async make(batch: Batch, device: Device, attempt: (preset: Preset) => Promise<Attempt>): Promise<BatchResult> {
+    const first = firstOf(batch);
+    let preset: Preset;
+    try {
+      preset = this.#presetFor(batch, device);
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      return refusal(failuresOf(batch, error), { preset: first.preset });
+    }
+    const { result, ranOut } = await attempt(preset);
+    if (ranOut === null) {
+      if (batch.safe) this.#noteLight(first, device, result);
+      return result;
+    }
+    this.#limits.ranOut(placeOf(first, device), preset.name, ranOut);
+    const next = this.#rungFor(first, device, batch.safe);
+    return { ...result, answers: result.answers.map((answer) => withOutlook(answer, next)) };
+  }
+
+  /** @throws AppError that is the answer of all jobs */
+  #presetFor(batch: Batch, device: Device): Preset {
+    const first = firstOf(batch);
+    const rung = this.#rungFor(first, device, batch.safe);
+    if ('exhausted' in rung) throw new AppError(rung.exhausted, { code: OUT_OF_MEMORY });
+    // It was formed before its limit was learned, perhaps on another worker with the same memory.
+    const known = this.#limits.of(placeOf(first, device)).size > 0;
+    if (!known || batch.jobs.length <= rung.limit) return rung.preset;
+    const what = `${batch.jobs.length} pictures of ${sizeOf(first.request)} in one batch`;
+    throw new AppError(`${what} do not fit on ${device.id}; ${nextClause(rung)}`, {
+      code: OUT_OF_MEMORY,
+      retryable: true,
+    });
+  }
+
+  #rungFor(job: Job, device: Device, safe: boolean): Rung {
+    return rungFor({
+      preset: presetNamed(job.preset),
+      safe: safe || this.#dark.has(darkKey(job)),
+      most: this.#options.most,
+      fits: this.#limits.of(placeOf(job, device)),
+      size: sizeOf(job.request),
+      device: device.id,
+    });
+  }
+
+  #noteLight(job: Job, device: Device, { answers }: BatchResult): void {
+    if (this.#dark.has(darkKey(job)) || !answers.some((answer) => answer.kind === 'made')) return;
+    this.#dark.add(darkKey(job));
+    const what = `pictures of ${job.request.model} that were black with ${job.preset}`;
+    this.#options.log(`${device.id}: ${what} are not with the VAE in float32; all of them are made so from here on`);
+  }
+}
+
+function withOutlook(answer: BatchResult['answers'][number], next: Rung): BatchResult['answers'][number] {
+  if (answer.kind === 'made' || answer.code !== OUT_OF_MEMORY) return answer;
+  const outlook: Pick<Failure, 'message' | 'retryable'> =
+    'exhausted' in next
+      ? { message: next.exhausted, retryable: false }
+      : { message: `${answer.message}; ${nextClause(next)}`, retryable: true };
+  return { ...answer, ...outlook };
+}
+
+function nextClause({ preset, limit }: Exclude<Rung, { readonly exhausted: string }>): string {
+  return `next are batches of ${limit} with ${preset.name}`;
+}
+
+function placeOf({ request }: Job, device: Device): { device: string; model: string; shape: string } {
+  return { device: memoryOf(device), model: request.modelHash, shape: shapeOf(request) };
+}
+
+function darkKey({ request, preset }: Job): string {
+  return `${request.modelHash} ${preset}`;
+}

@@ -1,0 +1,89 @@
+import { describe, expect, it } from 'vitest';
+import { presetNamed } from '../../src/preset/catalogue.ts';
+import { LoadDeaths } from '../../src/provider/load-deaths.ts';
+import { makeBatch } from '../../src/provider/local-batch.ts';
+import { newBatch } from '../contracts/batches.ts';
+import { type FakeWorker, type Heard, obliging } from '../worker/fake-worker.ts';
+import { superviseFakes } from '../worker/supervised.ts';
+
+const PATIENT = { deaths: 100, probeAfter: 1, probeMost: 1 };
+
+describe('a model whose load ends the worker', () => {
+  it('is not tried again after three deaths in a row, and its jobs fail with the last of them', async () => {
+    const { make, workers } = place({ mortal: (model) => model === '/models/bad' });
+    for (let times = 1; times <= 3; times += 1) {
+      expect(await make('/models/bad')).toMatchObject({ code: 'worker_died', retryable: true });
+    }
+    expect(await make('/models/bad')).toMatchObject({
+      code: 'model_kills_worker',
+      retryable: false,
+      message: expect.stringMatching(/cpu .*died 3 times in a row while it loaded \/models\/bad with auto; .*SIGSEGV/),
+    });
+    expect(workers).toHaveLength(3);
+  });
+
+  it('leaves the device to other models', async () => {
+    const { make } = place({ mortal: (model) => model === '/models/bad' });
+    for (let times = 1; times <= 4; times += 1) await make('/models/bad');
+    expect(await make('/models/good')).toMatchObject({ kind: 'made' });
+    expect(await make('/models/bad')).toMatchObject({ code: 'model_kills_worker' });
+  });
+
+  it('is tried on where it was loaded before, on any device: then it is the device that is sick', async () => {
+    const sound = new Set<string>();
+    let sick = false;
+    const { make } = place({ mortal: () => sick, sound });
+    const other = place({ mortal: () => true, sound });
+    expect(await make('/models/good')).toMatchObject({ kind: 'made' });
+    sick = true;
+    await make('/models/that takes the place of the good one');
+    for (let times = 1; times <= 5; times += 1) {
+      expect(await make('/models/good')).toMatchObject({ code: 'worker_died' });
+      expect(await other.make('/models/good')).toMatchObject({ code: 'worker_died' });
+    }
+  });
+
+  it('is not blamed for a worker that does not come up', async () => {
+    let lame = false;
+    const { make, rest } = place({ mortal: () => false, lame: () => lame });
+    expect(await make('/models/first')).toMatchObject({ kind: 'made' });
+    await rest();
+    lame = true;
+    for (let times = 1; times <= 4; times += 1)
+      expect(await make('/models/new')).toMatchObject({ code: 'worker_died' });
+    lame = false;
+    expect(await make('/models/new')).toMatchObject({ kind: 'made' });
+  });
+});
+
+/** A device whose workers live in this process, and die over the load of some models. */
+function place(options: { mortal(model: string): boolean; lame?(): boolean; sound?: Set<string> }) {
+  const loadDeaths = new LoadDeaths('cpu', options.sound ?? new Set());
+  const onOrder = (order: Heard, worker: FakeWorker) => {
+    const { path = '' } = (order.model ?? {}) as { readonly path?: string };
+    if (order.type === 'load' && options.mortal(path)) worker.child.exit({ signal: 'SIGSEGV' });
+    else obliging(order, worker);
+  };
+  const onStart = (worker: FakeWorker) => (options.lame?.() ? worker.child.exit({ signal: 'SIGBUS' }) : worker.hello());
+  const { supervisor, clock, workers } = superviseFakes(
+    {
+      breaker: PATIENT,
+      onState: (state) => {
+        if (state === 'loading') loadDeaths.began();
+        // The back-off is over as soon as it has begun.
+        if (state === 'waiting') queueMicrotask(() => clock.advance(60_000));
+      },
+    },
+    onOrder,
+    onStart,
+  );
+  const device = { id: 'cpu', kind: 'cpu', uuid: null, name: 'CPU' } as const;
+  const make = async (modelPath: string) => {
+    const batch = newBatch('/out', 'b', ['a'], { modelHash: modelPath, modelPath });
+    const signal = new AbortController().signal;
+    const call = { clock, signal, givenUp: new Map(), onProgress: () => {} };
+    const { result } = await makeBatch({ device, supervisor, loadDeaths }, batch, presetNamed('auto'), call);
+    return result.answers[0];
+  };
+  return { make, workers, rest: () => supervisor.stop() };
+}
