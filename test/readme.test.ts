@@ -68,12 +68,13 @@ describe('the README', () => {
     LIMIT_MS,
   );
 
-  it('shows a configuration that is accepted', async () => {
-    const [yaml = ''] = [...README.matchAll(/^```yaml\n([\s\S]*?)^```$/gm)].map((match) => match[1] ?? '');
-    writeFileSync(join(home, 'clone/kilnwatt.yaml'), yaml);
-    const { code, text } = await sh('./scripts/kilnwatt config show; rm kilnwatt.yaml');
-    expect(code, text).toBe(0);
+  it('shows configurations that are accepted', async () => {
+    const blocks = [...README.matchAll(/^```yaml\n([\s\S]*?)^```$/gm)].map((match) => match[1] ?? '');
+    const shown = await Promise.all(blocks.map(async (yaml, at) => shownFor(yaml, at)));
+    expect(shown.map(({ code }) => code)).toEqual(blocks.map(() => 0));
+    const text = shown.map((one) => one.text).join('\n');
     expect(text).toMatch(/tariff\.price_per_kwh +0\.32 .*kilnwatt\.yaml:1/);
+    expect(text).toMatch(/hours +22:00-07:00 .*kilnwatt\.yaml:1/);
   });
 
   it('names files that are there', () => {
@@ -89,6 +90,13 @@ describe('the README', () => {
     expect([...flags].filter((flag) => !known(flag))).toEqual([]);
   });
 });
+
+/** What `config show` says in a folder of its own with this file. */
+function shownFor(yaml: string, at: number): Promise<{ code: number | null; text: string }> {
+  mkdirSync(join(home, `clone/yaml-${at}`));
+  writeFileSync(join(home, `clone/yaml-${at}/kilnwatt.yaml`), yaml);
+  return sh(`cd yaml-${at} && ../scripts/kilnwatt config show`);
+}
 
 /** Other spellings, which the help does not repeat. */
 const HIDDEN = ['--width', '--height'];

@@ -7,19 +7,25 @@ The script is a JSON object in the environment variable `KW_FAKE`; see `Script`.
 
 import ctypes
 import dataclasses
+import hashlib
 import os
 import signal
 import time
+from pathlib import Path
 from typing import NoReturn
 
 from PIL import Image
 
 from kilnwatt_worker import pictures, resident
+from kilnwatt_worker.channel import PROTOCOL_FD
 from kilnwatt_worker.engine import EngineFacts, LogTo, Report, Usage
 from kilnwatt_worker.errors import BadRequest, DeviceLost, OutOfMemory, Stopped, WorkerError
 from kilnwatt_worker.messages import Generate, Load
 from kilnwatt_worker.parts import Item, Memory, Preset
 from kilnwatt_worker.strict import build, read_json
+
+GARBAGE_TIMES = 1024
+"""More than a pipe holds."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -53,6 +59,17 @@ class Script:
     """By the name of a preset: batches with more pixels than this in all run out of memory. 0 means none does."""
     chatter: bool = False
     """Prints noise to standard output and standard error at every step."""
+    garbage_on: str = ""
+    """Prints what no log should be able to digest: raw bytes, and more than a pipe holds, without an end."""
+    truncate_on: str = ""
+    """Writes half a message to the channel, which the next message then joins."""
+    slow_disk_seconds: float = 0.0
+    """Before each picture is written."""
+    once_dir: str = ""
+    """
+    A folder of marks. With it, a prompt meets its misbehaviour the first time only, also when another process makes it
+    again; a crash alone happens every time.
+    """
 
 
 def read_script(text: str) -> Script:
@@ -130,15 +147,26 @@ class FakeEngine:
         script = self._script
         if script.crash_on and script.crash_on in prompt:
             die(signal.SIGSEGV)
-        if script.exit_on and script.exit_on in prompt:
+        if self._meets(script.garbage_on, prompt):
+            os.write(1, bytes(range(256)) * GARBAGE_TIMES)
+        if self._meets(script.truncate_on, prompt):
+            os.write(PROTOCOL_FD, b'{"v":1,"type":"image","laun')
+        if self._meets(script.exit_on, prompt):
             os._exit(70)
-        if script.lose_on and script.lose_on in prompt:
+        if self._meets(script.lose_on, prompt):
             raise DeviceLost("denoising", "the fake engine was told to lose it")
-        if script.freeze_on and script.freeze_on in prompt:
+        if self._meets(script.freeze_on, prompt):
             os.write(2, b"frozen\n")
             ctypes.PyDLL(None).pause()  # PyDLL keeps the interpreter's lock during the call
-        while script.hang_on and script.hang_on in prompt:
-            time.sleep(60)
+        if self._meets(script.hang_on, prompt):
+            os.write(2, b"hung\n")
+            while True:
+                time.sleep(60)
+
+    def _meets(self, text: str, prompt: str) -> bool:
+        if not text or text not in prompt:
+            return False
+        return not self._script.once_dir or is_first(Path(self._script.once_dir), f"{text}: {prompt}")
 
     def _chatter(self, step: int) -> None:
         print(f'{{"v":1,"type":"done"}} step {step}\rnoise', flush=True)
@@ -146,7 +174,7 @@ class FakeEngine:
         os.system("echo a grandchild prints too")
 
     def _finish(self, item: Item, generate: Generate, report: Report) -> None:
-        if self._script.fail_on and self._script.fail_on in item.prompt:
+        if self._meets(self._script.fail_on, item.prompt):
             report.failure(item, WorkerError("black_image", "the fake engine was told to fail this picture"))
             return
         if self._is_black(item.prompt):
@@ -155,6 +183,7 @@ class FakeEngine:
         report.phase("decode")
         picture = gradient(item.seed, generate.params.width, generate.params.height)
         report.phase("save")
+        time.sleep(self._script.slow_disk_seconds)
         try:
             pictures.save(picture, item.out, generate.params.format)
         except WorkerError as error:
@@ -167,6 +196,16 @@ class FakeEngine:
         safe = self._preset is not None and self._preset.vae_dtype == "float32"
         texts = [script.black_always_on, *([] if safe else [script.black_on])]
         return any(text and text in prompt for text in texts)
+
+
+def is_first(folder: Path, what: str) -> bool:
+    """Leaves a mark, which outlives this process, before it answers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        (folder / hashlib.sha256(what.encode()).hexdigest()).touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
 
 
 def gradient(seed: int, width: int, height: int) -> Image.Image:

@@ -24,7 +24,15 @@ const MOST_TIME_OUTS = 2;
 const MOST_BLACKS = 2;
 
 /** Codes of answers that say nothing against the job: it is made again as if nothing had been. */
-const UNHARMED: ReadonlySet<string> = new Set(['worker_stopped', 'paused', 'stopped', 'disk_full', 'not_writable']);
+const UNHARMED: ReadonlySet<string> = new Set([
+  'worker_stopped',
+  // The model's trouble, or the device's, and both are counted where the worker is kept.
+  'worker_died_loading',
+  'paused',
+  'stopped',
+  'disk_full',
+  'not_writable',
+]);
 
 /**
  * Whether the job may take its neighbours down. It then runs alone, behind the clean jobs of its priority, so that

@@ -25,7 +25,10 @@ export class LoadDeaths {
     this.#loading = true;
   }
 
-  /** @throws AppError `model_kills_worker` instead of one try more */
+  /**
+   * @throws AppError `model_kills_worker` instead of one try more; `worker_died_loading` for a death, which no job is to
+   * blame for: none of them had been looked at
+   */
   async over<Value>(spec: EngineSpec, load: () => Promise<Value>): Promise<Value> {
     this.#refuseDeadly(spec);
     this.#loading = false;
@@ -34,8 +37,9 @@ export class LoadDeaths {
       this.#sound.add(nameOf(spec));
       return value;
     } catch (error) {
-      if (error instanceof WorkerDied && this.#loading) this.#count(nameOf(spec), error.message);
-      throw error;
+      if (!(error instanceof WorkerDied)) throw error;
+      if (this.#loading) this.#count(nameOf(spec), error.message);
+      throw new AppError(error.message, { code: 'worker_died_loading', retryable: true, cause: error });
     }
   }
 

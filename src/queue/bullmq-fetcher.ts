@@ -69,8 +69,13 @@ export class Fetcher {
 
   /** Answers come in the order of the questions: what was asked before has arrived then, and been taken in. */
   async roundTrip(): Promise<void> {
-    const client = await this.#worker.getBackend().client;
-    await client.hget(this.#worker.toKey('meta'), 'version');
+    try {
+      const client = await this.#worker.getBackend().client;
+      await client.hget(this.#worker.toKey('meta'), 'version');
+    } catch (error) {
+      // Its connection ends after the last job.
+      if (this.#worker.closing === undefined) throw error;
+    }
     await new Promise((resolve) => setImmediate(resolve));
   }
 

@@ -152,7 +152,7 @@ export class Watch {
       if (this.#stopped || this.#isHeld(id, token)) continue;
       if (await ask((producer) => giveBackLocked(producer, id, token))) found += 1;
     }
-    if (found > 0) log(`queue: ${found} jobs had been handed over and never arrived; they wait again`);
+    if (found > 0) log(`queue: jobs that had been handed over and never arrived wait again (${found})`);
   }
 
   #isHeld(id: string, token: string): boolean {

@@ -6,9 +6,10 @@ import type { Millis } from '../units.ts';
 import type { Ask } from './bullmq-commands.ts';
 import { Fetcher } from './bullmq-fetcher.ts';
 import { isOvertaken } from './bullmq-locks.ts';
-import { Watch, type WatchLimits } from './bullmq-watch.ts';
+import { Watch, type Watched, type WatchLimits } from './bullmq-watch.ts';
+import { Deliveries } from './deliveries.ts';
 import { isBehind, numberOf } from './levels.ts';
-import { isReply, type RedisServer } from './redis-server.ts';
+import { isReply, type RedisServer, saidBy } from './redis-server.ts';
 import { travellingJob } from './travelling-job.ts';
 
 export interface BullmqWorkerOptions {
@@ -26,12 +27,6 @@ export interface BullmqWorkerOptions {
 /** Between two tries to tell of a job that cannot be read. */
 const TELL_AGAIN_MS = 1_000;
 
-interface Delivered {
-  readonly id: string;
-  readonly token: string;
-  readonly abort: AbortController;
-}
-
 /** Takes jobs as many as its window holds and passes them to the handler, over one Fetcher that a {@link Watch} guards. */
 export class BullmqWorker implements QueueWorker {
   readonly #options: BullmqWorkerOptions;
@@ -41,17 +36,15 @@ export class BullmqWorker implements QueueWorker {
   readonly #retired = new Set<Fetcher>();
   /** Jobs that have arrived and are not finished, each with the token of its lock. */
   readonly #held = new Map<string, string>();
-  readonly #deliveries = new Set<Delivered>();
-  /** The last call of the handler for a job. */
-  readonly #handling = new Map<string, Promise<void>>();
-  /** Jobs that are being taken out of the queue. */
-  readonly #leaving = new Set<string>();
+  readonly deliveries = new Deliveries();
   readonly #stopSignal = new AbortController();
   #window: number;
   #onHold = false;
   /** The server refused a command; until it answers the watch again, it is left alone. */
   #refused = false;
-  #troubles = new Set<string>();
+  readonly #troubles = new Set<string>();
+  /** Nothing has gone wrong since the last look. */
+  #untroubled = true;
   #stopping: Promise<void> | undefined;
 
   constructor(options: BullmqWorkerOptions) {
@@ -78,19 +71,6 @@ export class BullmqWorker implements QueueWorker {
     this.#steer();
   }
 
-  /** From now on, whoever loses one of these jobs is told that it was taken out. */
-  leaving(jobIds: readonly string[]): void {
-    for (const id of jobIds) this.#leaving.add(id);
-  }
-
-  /** The jobs are out of the queue, or that has failed. */
-  left(jobIds: readonly string[], gone: boolean): void {
-    for (const id of jobIds) {
-      if (gone) this.#withdraw((delivered) => delivered.id === id);
-      this.#leaving.delete(id);
-    }
-  }
-
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
@@ -100,7 +80,7 @@ export class BullmqWorker implements QueueWorker {
     // Before anything is awaited: whoever releases its jobs next must not get new ones for them.
     this.#stopSignal.abort(new HandedBack());
     this.#steer();
-    while (this.#handling.size > 0) await Promise.allSettled(this.#handling.values());
+    await this.deliveries.settled();
     this.#watch.stop();
     await Promise.all([this.#fetcher, ...this.#retired].map((fetcher) => this.#close(fetcher)));
   }
@@ -137,18 +117,19 @@ export class BullmqWorker implements QueueWorker {
     });
   }
 
-  #watched() {
+  #watched(): Watched {
     return {
       held: () => this.#held,
       isOurs: (token: string) => [this.#fetcher, ...this.#retired].some((fetcher) => fetcher.owns(token)),
       roundTrip: async () => {
         await Promise.all([this.#fetcher, ...this.#retired].map((fetcher) => fetcher.roundTrip()));
-        this.#troubles.clear();
+        if (this.#untroubled) this.#troubles.clear();
+        this.#untroubled = true;
       },
       isHungry: () => this.#wantsMore && this.#held.size < this.#window,
       onLost: (jobs: ReadonlyMap<string, string>) => {
         for (const [id, token] of jobs) {
-          this.#withdraw((delivered) => delivered.id === id && delivered.token === token);
+          this.deliveries.lost(id, token);
           if (this.#held.get(id) === token) this.#held.delete(id);
         }
       },
@@ -158,18 +139,6 @@ export class BullmqWorker implements QueueWorker {
       },
       replace: () => this.#replace(),
     };
-  }
-
-  #withdraw(which: (delivered: Delivered) => boolean): void {
-    for (const delivered of this.#deliveries) {
-      if (which(delivered)) delivered.abort.abort(this.#reasonFor(delivered.id));
-    }
-  }
-
-  #reasonFor(id: string): AppError {
-    return this.#leaving.has(id)
-      ? new AppError(`the job ${id} was taken out of the queue`, { code: 'job_removed' })
-      : new AppError('the queue gave the job to another worker', { code: 'lock_lost', retryable: true });
   }
 
   /** BullMQ has been seen to fetch nothing after a reconnect, for ever. */
@@ -184,28 +153,15 @@ export class BullmqWorker implements QueueWorker {
   }
 
   async #process(job: BullJob<unknown, void>, token: string): Promise<void> {
-    const delivered = { id: job.id ?? '', token, abort: new AbortController() };
-    const { id, abort } = delivered;
-    this.#deliveries.add(delivered);
+    const id = job.id ?? '';
+    const abort = new AbortController();
     try {
-      await this.#inTurn(id, () => this.#handle(job, abort.signal));
+      await this.deliveries.deliver({ id, token, abort }, () => this.#handle(job, abort.signal));
     } catch (error) {
-      throw await this.#verdict(job, delivered, error);
+      // Where it is aborted, the lock is another's, or the job is out of the queue: nothing may be written about it.
+      throw abort.signal.aborted ? new WaitingError() : await this.#verdict(job, token, error);
     } finally {
-      this.#deliveries.delete(delivered);
       if (this.#held.get(id) === token) this.#held.delete(id);
-    }
-  }
-
-  /** A job that comes again while it is worked on waits: nothing is worked twice at the same time here. */
-  async #inTurn(id: string, work: () => Promise<void>): Promise<void> {
-    const before = this.#handling.get(id);
-    const turn = before === undefined ? work() : Promise.allSettled([before]).then(work);
-    this.#handling.set(id, turn);
-    try {
-      await turn;
-    } finally {
-      if (this.#handling.get(id) === turn) this.#handling.delete(id);
     }
   }
 
@@ -236,32 +192,34 @@ export class BullmqWorker implements QueueWorker {
   }
 
   /** What BullMQ has to be told, so that it does with the job what the handler meant. */
-  async #verdict(job: BullJob<unknown, void>, { token, abort }: Delivered, error: unknown): Promise<Error> {
-    // The lock is another's, or the job is out of the queue: nothing may be written about it.
-    if (abort.signal.aborted) return new WaitingError();
-    if (error instanceof HandedBack) return this.#giveBack(job, token, error.behind);
+  async #verdict(job: BullJob<unknown, void>, token: string, error: unknown): Promise<Error> {
+    if (error instanceof HandedBack) {
+      await this.#giveBack(job, token, error.behind);
+      return new WaitingError();
+    }
     this.#options.log(`queue: ${job.id} was taken out: ${sentenceOf(error)}`);
     return new UnrecoverableError(sentenceOf(error));
   }
 
-  async #giveBack(job: BullJob<unknown, void>, token: string, behind: boolean): Promise<Error> {
+  async #giveBack(job: BullJob<unknown, void>, token: string, behind: boolean): Promise<void> {
     try {
       const { success, data } = travellingJob.safeParse(job.data);
       // A job that dies in between is back behind the clean ones too: it returns to where its number says.
       if (behind && success) await job.changePriority({ priority: numberOf({ priority: data.priority, behind }) });
       await job.moveToWait(token);
     } catch (error) {
-      // It was removed, or its lock expired; in both cases it is no longer ours to give back.
-      this.#options.log(`queue: ${job.id} could not be handed back: ${sentenceOf(error)}`);
+      // Removed, or its lock expired: it is not ours to give back. If the server refused, the watch finds it.
+      this.#report(error);
     }
-    return new WaitingError();
   }
 
   /** A trouble is told once and not at each try, until all is well again. */
   readonly #report = (error: unknown): void => {
-    const trouble = sentenceOf(error);
+    const trouble = saidBy(error);
     // What became of such a job is told by whoever finds it.
-    if (isOvertaken(error) || this.#troubles.has(trouble)) return;
+    if (isOvertaken(error)) return;
+    this.#untroubled = false;
+    if (this.#troubles.has(trouble)) return;
     this.#troubles.add(trouble);
     this.#options.log(`queue: ${trouble}`);
   };

@@ -83,13 +83,13 @@ export class BullmqQueue implements Queue {
   /** The handler of a job that this process works on is told by its signal; another process notices by its lost lock. */
   async remove(jobIds: readonly string[]): Promise<void> {
     for (const some of chunks(jobIds, REMOVE_CHUNK)) {
-      this.#worker?.leaving(some);
+      this.#worker?.deliveries.leaving(some);
       let gone = false;
       try {
         await this.#retrying((producer) => removeAll(producer, some));
         gone = true;
       } finally {
-        this.#worker?.left(some, gone);
+        this.#worker?.deliveries.left(some, gone);
       }
     }
   }

@@ -77,10 +77,18 @@ export async function connectTo(
 export function unavailable(server: RedisServer, cause: unknown): AppError {
   if (cause instanceof AppError) return cause;
   const mend = server.options.tls === undefined ? 'correct redis_url' : 'write redis:// if it speaks no TLS';
-  const sentence = `Redis at ${server.name} is not to be had (${sentenceOf(cause)}); start it, or ${mend}.`;
+  const sentence =
+    isReply(cause) && TAKES_NO_WRITES.test(sentenceOf(cause))
+      ? `Redis at ${server.name} takes no writes (${saidBy(cause)}); look at its disk and memory.`
+      : `Redis at ${server.name} is not to be had (${sentenceOf(cause)}); start it, or ${mend}.`;
   return (
     refusal(server, cause) ?? new UnavailableError(sentence, { code: 'redis_unavailable', retryable: true, cause })
   );
+}
+
+/** What the server answered, without the place in a script of BullMQ's that it adds. */
+export function saidBy(error: unknown): string {
+  return sentenceOf(error).replace(/\.? script: .*$/s, '');
 }
 
 /** What another try of the same address will not mend; undefined for all else. */
@@ -116,7 +124,7 @@ export function isConnectionTrouble(error: unknown): boolean {
   if (error instanceof UnavailableError) return true;
   if (!(error instanceof Error)) return false;
   if (error.name === 'MaxRetriesPerRequestError') return true;
-  if (isReply(error)) return REFUSES.test(error.message);
+  if (isReply(error)) return TAKES_NO_WRITES.test(error.message) || NOT_NOW.test(error.message);
   return CONNECTION_TROUBLE.test(error.message);
 }
 
@@ -131,7 +139,8 @@ export function reconnectDelay(times: number): Millis {
 }
 
 const ANSWER_LIMIT_MS = 10_000;
-/** The server is there and takes no writes for now: it cannot save, has no memory left, or became a replica. */
-const REFUSES = /^(LOADING|MASTERDOWN|READONLY|TRYAGAIN|CLUSTERDOWN|MISCONF|OOM|NOREPLICAS|BUSY)\b/;
+/** It cannot save, has no memory left, became a replica, or lost its own. */
+const TAKES_NO_WRITES = /^(MISCONF|OOM|READONLY|NOREPLICAS)\b/;
+const NOT_NOW = /^(LOADING|MASTERDOWN|TRYAGAIN|CLUSTERDOWN|BUSY)\b/;
 const CONNECTION_TROUBLE =
   /Connection is closed|enableOfflineQueue|Command timed out|ECONN|EPIPE|ENOENT|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH/;

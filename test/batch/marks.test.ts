@@ -47,7 +47,15 @@ describe('a job that failed', () => {
 
   it('for which it was not to blame waits again with the marks that it had', () => {
     const before = marks({ deaths: 2, blacks: 1 });
-    for (const code of ['worker_stopped', 'paused', 'stopped', 'disk_full', 'not_writable', 'out_of_memory'])
+    for (const code of [
+      'worker_stopped',
+      'worker_died_loading',
+      'paused',
+      'stopped',
+      'disk_full',
+      'not_writable',
+      'out_of_memory',
+    ])
       expect(judge(before, failure(code))).toEqual({ state: 'queued', marks: before });
   });
 

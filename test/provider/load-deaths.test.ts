@@ -12,7 +12,7 @@ describe('a model whose load ends the worker', () => {
   it('is not tried again after three deaths in a row, and its jobs fail with the last of them', async () => {
     const { make, workers } = place({ mortal: (model) => model === '/models/bad' });
     for (let times = 1; times <= 3; times += 1) {
-      expect(await make('/models/bad')).toMatchObject({ code: 'worker_died', retryable: true });
+      expect(await make('/models/bad')).toMatchObject({ code: 'worker_died_loading', retryable: true });
     }
     expect(await make('/models/bad')).toMatchObject({
       code: 'model_kills_worker',
@@ -38,8 +38,8 @@ describe('a model whose load ends the worker', () => {
     sick = true;
     await make('/models/that takes the place of the good one');
     for (let times = 1; times <= 5; times += 1) {
-      expect(await make('/models/good')).toMatchObject({ code: 'worker_died' });
-      expect(await other.make('/models/good')).toMatchObject({ code: 'worker_died' });
+      expect(await make('/models/good')).toMatchObject({ code: 'worker_died_loading' });
+      expect(await other.make('/models/good')).toMatchObject({ code: 'worker_died_loading' });
     }
   });
 
@@ -50,7 +50,7 @@ describe('a model whose load ends the worker', () => {
     await rest();
     lame = true;
     for (let times = 1; times <= 4; times += 1)
-      expect(await make('/models/new')).toMatchObject({ code: 'worker_died' });
+      expect(await make('/models/new')).toMatchObject({ code: 'worker_died_loading' });
     lame = false;
     expect(await make('/models/new')).toMatchObject({ kind: 'made' });
   });

@@ -143,7 +143,7 @@ describe('the local provider', () => {
     const limits = { step: null, load: 300, heartbeat: null };
     const provider = opened({ load_seconds: 30 }, { limits });
     const result = await provider.make(await batchOf(['a', 'b']), {});
-    expect(result.answers).toMatchObject([{ code: 'worker_died', retryable: true }, { code: 'worker_died' }]);
+    expect(result.answers).toMatchObject([{ code: 'worker_died_loading', retryable: true }, { code: 'worker_died_loading' }]);
     expect(result.overhead).toMatchObject([{ cause: 'load', energy: { millijoules: null, method: 'unknown' } }]);
     expect(result.overhead[0]?.seconds).toBeGreaterThanOrEqual(0.3);
   });

@@ -133,7 +133,20 @@ describe('a queue on BullMQ', () => {
     expect(log.join('\n')).toMatch(/old-000001 was taken out: it was written by another version/);
   });
 
-  it('tells of such a job before it is dropped, and keeps it while that fails', async () => {
+  it('works a job off that the version before wrote, as a bulk one', async () => {
+    const queue = open();
+    const { priority: _priority, ...before } = jobOf(1);
+    const written = { jobId: before.id, priority: 1_000, attempts: 3 };
+    await withBull((bull) => bull.add('image', { ...before, attempt: 2 }, written));
+    queue.work(hands.handler, { window: 1 });
+    await calls(1);
+    expect(hands.call(0)).toMatchObject({ job: jobOf(1), behind: false });
+    expect(hands.call(0).job).not.toHaveProperty('attempt');
+    hands.call(0).reject(new AppError('out of memory', { code: 'out_of_memory', retryable: true }));
+    await vi.waitFor(async () => expect(await queue.ids()).toEqual([]), PATIENCE);
+  });
+
+  it('tells of a job that cannot be read before it is dropped, and keeps it while that fails', async () => {
     const queue = open();
     await withBull((bull) => bull.add('image', { prompt: 'a cat' }, { jobId: 'old-000001', priority: 1, attempts: 3 }));
     const told: { id: string; code: string; here: readonly string[] }[] = [];

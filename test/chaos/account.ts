@@ -1,0 +1,143 @@
+import type { Evidence } from './evidence.ts';
+
+export interface AccountAsk {
+  /** Ids of all jobs that were acknowledged. */
+  readonly acknowledged: ReadonlySet<string>;
+  /** Ids of the jobs that must fail; all others must not. */
+  readonly poison: ReadonlySet<string>;
+  readonly evidence: Evidence;
+  /** By job, the batches that it was seen in while the work went on, whether or not they left an entry. */
+  readonly begun: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Ends of a worker or of the orchestrator that were not asked for. */
+  readonly deaths: number;
+}
+
+/** acknowledged = completed + failed_with_reason + missing. */
+export interface Account {
+  readonly acknowledged: number;
+  /** Done in the store, with an active entry and a whole picture that names the job. */
+  readonly completed: number;
+  readonly failed_with_reason: number;
+  readonly missing: number;
+  /** With two active entries or two pictures. */
+  readonly doubled: number;
+  /** Pictures under a final name that do not decode, or do not say of which job they are. */
+  readonly torn: number;
+  /** Batches beyond the first that jobs were taken into: of each death, what it interrupted. */
+  readonly recomputed: number;
+  readonly deaths: number;
+  readonly largest_batch: number;
+  /** Failed although nothing was wrong with them. */
+  readonly failed_neighbours: number;
+  /** Planted to fail, and did not. */
+  readonly poison_completed: number;
+  /** Jobs and pictures that nobody was told of. */
+  readonly unacknowledged: number;
+  /** Done without an active entry, or with one and not done. */
+  readonly unbooked: number;
+  readonly leftovers: number;
+  /** A sentence for each thing that must not be, with the first few of its kind. */
+  readonly faults: readonly string[];
+}
+
+export function accountOf(ask: AccountAsk): Account {
+  const { acknowledged, poison, evidence, deaths } = ask;
+  const facts = new Facts(evidence);
+  const ids = [...acknowledged];
+  const completed = ids.filter((id) => facts.isCompleted(id));
+  const failed = ids.filter((id) => facts.isFailed(id));
+  const settled = new Set([...completed, ...failed]);
+  const counted = {
+    missing: ids.filter((id) => !settled.has(id)),
+    doubled: facts.ids.filter((id) => facts.isDoubled(id)),
+    torn: evidence.pictures.filter(({ job, fault }) => fault !== null || job === null).map(({ path }) => path),
+    failed_neighbours: failed.filter((id) => !poison.has(id)),
+    poison_completed: completed.filter((id) => poison.has(id)),
+    unacknowledged: facts.ids.filter((id) => !acknowledged.has(id)),
+    unbooked: facts.ids.filter((id) => facts.isUnbooked(id)),
+    leftovers: evidence.leftovers,
+  };
+  const largest = Math.max(0, ...sizesOfBatches(ask));
+  const recomputed = recomputedOf(ask);
+  const bound = deaths * largest;
+  const faults = Object.entries(counted).flatMap(([name, found]) =>
+    found.length === 0 ? [] : [`${name}: ${found.slice(0, SHOWN).join(', ')}${found.length > SHOWN ? ' …' : ''}`],
+  );
+  if (recomputed > bound) faults.push(`recomputed: ${recomputed}, and ${deaths} deaths explain ${bound} at most`);
+  return {
+    acknowledged: ids.length,
+    completed: completed.length,
+    failed_with_reason: failed.length,
+    missing: counted.missing.length,
+    doubled: counted.doubled.length,
+    torn: counted.torn.length,
+    recomputed,
+    deaths,
+    largest_batch: largest,
+    failed_neighbours: counted.failed_neighbours.length,
+    poison_completed: counted.poison_completed.length,
+    unacknowledged: counted.unacknowledged.length,
+    unbooked: counted.unbooked.length,
+    leftovers: counted.leftovers.length,
+    faults,
+  };
+}
+
+const SHOWN = 5;
+
+/** The evidence by job. */
+class Facts {
+  readonly ids: readonly string[];
+  readonly #jobs: ReadonlyMap<string, Evidence['jobs'][number]>;
+  readonly #active: ReadonlyMap<string, readonly unknown[]>;
+  readonly #pictures: ReadonlyMap<string, readonly Evidence['pictures'][number][]>;
+
+  constructor({ jobs, entries, pictures }: Evidence) {
+    this.#jobs = new Map(jobs.map((job) => [job.id, job]));
+    this.#active = Map.groupBy(
+      entries.filter((entry) => entry.active),
+      (entry) => entry.job,
+    );
+    this.#pictures = Map.groupBy(
+      pictures.filter((picture) => picture.job !== null),
+      (picture) => picture.job ?? '',
+    );
+    this.ids = [...new Set([...this.#jobs.keys(), ...this.#active.keys(), ...this.#pictures.keys()])];
+  }
+
+  isCompleted(id: string): boolean {
+    const job = this.#jobs.get(id);
+    const picture = this.#pictures.get(id)?.find(({ path }) => path === job?.path);
+    return job?.state === 'done' && picture?.fault === null && this.#active.has(id);
+  }
+
+  isFailed(id: string): boolean {
+    const job = this.#jobs.get(id);
+    return job?.state === 'failed' && job.reason !== null;
+  }
+
+  isDoubled(id: string): boolean {
+    return (this.#active.get(id)?.length ?? 0) > 1 || (this.#pictures.get(id)?.length ?? 0) > 1;
+  }
+
+  isUnbooked(id: string): boolean {
+    return (this.#jobs.get(id)?.state === 'done') !== this.#active.has(id);
+  }
+}
+
+/** What was watched and what was booked see different batches: those that left no entry, and those over in a moment. */
+function recomputedOf({ begun, evidence }: AccountAsk): number {
+  const batches = new Map([...begun].map(([job, seen]) => [job, new Set(seen)]));
+  for (const { job, batch } of evidence.entries) {
+    const known = batches.get(job);
+    if (known === undefined) batches.set(job, new Set([batch]));
+    else known.add(batch);
+  }
+  return [...batches.values()].reduce((sum, seen) => sum + seen.size - 1, 0);
+}
+
+function sizesOfBatches({ begun, evidence }: AccountAsk): readonly number[] {
+  const sizes = new Map<string, number>();
+  for (const seen of begun.values()) for (const batch of seen) sizes.set(batch, (sizes.get(batch) ?? 0) + 1);
+  return [...sizes.values(), ...evidence.entries.map(({ size }) => size)];
+}

@@ -1,0 +1,48 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** The Python worker of a kilnwatt process. @returns undefined while there is none */
+export function workerOf(pid: number): number | undefined {
+  return childrenOf(pid).find((child) => commandOf(child).includes('kilnwatt_worker'));
+}
+
+/** False for one that has ended and was not waited for yet, too. */
+export function isAlive(pid: number): boolean {
+  const state = /^State:\s+(\S)/m.exec(statusOf(pid))?.[1];
+  return state !== undefined && state !== 'Z' && state !== 'X';
+}
+
+/** Whether somebody has begun to take a stopped process down: it cannot heed SIGTERM before it goes on. */
+export function isCondemned(pid: number): boolean {
+  if (!isAlive(pid)) return true;
+  const pending = BigInt(`0x${/^ShdPnd:\s+(\S+)/m.exec(statusOf(pid))?.[1] ?? '0'}`);
+  return (pending & SIGTERM_BIT) !== 0n;
+}
+
+const SIGTERM_BIT = 1n << 14n;
+
+function childrenOf(pid: number): readonly number[] {
+  return orNothing(() =>
+    readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+      readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean).map(Number),
+    ),
+  );
+}
+
+function commandOf(pid: number): string {
+  return orNothing(() => [readFileSync(`/proc/${pid}/cmdline`, 'utf8')])[0] ?? '';
+}
+
+function statusOf(pid: number): string {
+  return orNothing(() => [readFileSync(`/proc/${pid}/status`, 'utf8')])[0] ?? '';
+}
+
+/** A process may be gone between two looks at it. */
+function orNothing<T>(look: () => readonly T[]): readonly T[] {
+  try {
+    return look();
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'ENOENT' || code === 'ESRCH') return [];
+    throw error;
+  }
+}
