@@ -22,6 +22,7 @@ import { type Lock, Presence, tryLock } from './process/lock.ts';
 import { runBriefly } from './process/run-briefly.ts';
 import { LocalProvider } from './provider/local.ts';
 import { BullmqQueue } from './queue/bullmq.ts';
+import { BullmqDesk } from './queue/desk.ts';
 import { keepRunning } from './queue/keep-running.ts';
 import { socketPathFor, startValkey } from './queue/valkey.ts';
 import { openSqliteStore } from './store/sqlite.ts';
@@ -50,6 +51,7 @@ export class LocalApp implements App {
   readonly #timetables = new Map<string, Timetable>();
   readonly #stops: (() => Promise<void> | void)[] = [];
   readonly #queues = { owner: once(() => this.#connect('owner')), client: once(() => this.#connect('client')) };
+  #desk: BullmqDesk | null = null;
   #lock: Lock | null = null;
   #broken: AppError | null = null;
 
@@ -153,6 +155,15 @@ export class LocalApp implements App {
     const queue = await this.#queues[role]();
     await queue.assertFit();
     return queue;
+  }
+
+  desk(): BullmqDesk | null {
+    const { redisUrl: url, queue: name } = this.#config;
+    if (this.#desk !== null || url === null) return this.#desk;
+    const desk = new BullmqDesk({ connection: { url }, name, clock: this.clock, log: (line) => this.#log(line) });
+    this.#stops.push(() => desk.close());
+    this.#desk = desk;
+    return desk;
   }
 
   async checked(): Promise<readonly Part[]> {

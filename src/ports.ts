@@ -258,6 +258,59 @@ export interface QueueWorker {
   stop(): Promise<void>;
 }
 
+// --------------------------------------------------------------------------------------- desk
+
+/** Something that only whoever serves can do. What it means is between the two who speak; here it is plain JSON. */
+export interface Question {
+  /** Chosen by the asker, a UUID. The same id is the same question, however often it arrives. */
+  readonly id: string;
+  readonly body: unknown;
+}
+
+/** What became of a question. A refusal is thrown instead. */
+export type Heard =
+  | { readonly kind: 'answered'; readonly answer: unknown }
+  /** Nobody began with it; it was taken back, and nobody will. */
+  | { readonly kind: 'unheard' }
+  /** The asker's signal was aborted. False: somebody may have begun with it, or will when the server is back. */
+  | { readonly kind: 'interrupted'; readonly takenBack: boolean };
+
+/** Returns the answer, as plain JSON. Throws HandedBack to leave the question to whoever attends next; any other error is a refusal. */
+export type Clerk = (question: Question) => Promise<unknown>;
+
+export interface AskOptions {
+  readonly patience: Millis;
+  readonly signal: AbortSignal;
+  onHandingIn?(): void;
+}
+
+/** Where a command hands something in, from any host that reaches the server of the queue, for whoever serves. */
+export interface Desk {
+  /**
+   * Hands a question in and waits for its answer.
+   * @param options.patience how long it may lie there while nobody attends; once somebody began with it, it waits on
+   * @param options.onHandingIn called once, when the server is reached: from then on an asker that dies leaves it behind
+   * @throws what the clerk threw, as InputError, ConfigError, StorageError or UnavailableError with its code, sentence
+   *   and place; AppError `internal` for any other error, whose text stays with whoever attends
+   * @throws InputError `question_too_large`; ConfigError `desk_unreadable` where another version attends;
+   *   UnavailableError `redis_unavailable`
+   */
+  ask(question: Question, options: AskOptions): Promise<Heard>;
+  /**
+   * For the one owner, when nobody else attends any more: questions are answered one after the other, first those that
+   * a dead process had begun with. A question may arrive again although it was answered: its clerk has to know.
+   * At most one at a time for an object. Resolves when it is open.
+   */
+  attend(clerk: Clerk): Promise<Attendance>;
+  /** May be called twice. */
+  close(): Promise<void>;
+}
+
+export interface Attendance {
+  /** Takes no further question at once, and waits for the answer to the one in hand. May be called twice. */
+  stop(): Promise<void>;
+}
+
 // -------------------------------------------------------------------------------------- store
 
 export type JobState = 'submitting' | 'queued' | 'running' | 'done' | 'failed' | 'cancelled' | 'interrupted';

@@ -163,6 +163,7 @@ export class Workshop {
 
 function askFor(prompts: readonly string[], folder: string): Ask {
   return {
+    id: null,
     drafts: prompts.map((prompt, at) => ({ prompt, place: `p.txt:${at + 1}` })),
     flags: {},
     defaultModel: 'tiny',
