@@ -3,11 +3,11 @@ import { existsSync } from 'node:fs';
 import { mkdir, rm, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { v7 as uuidv7 } from 'uuid';
-import { hoursOf } from './batch/hours.ts';
+import { hoursOf, strangersIn } from './batch/hours.ts';
 import { Timetable } from './batch/timetable.ts';
 import type { App } from './cli/app.ts';
 import type { Part } from './cli/doctor.ts';
-import { hostParts } from './cli/doctor-checks.ts';
+import { hostParts, pauseChecks } from './cli/doctor-checks.ts';
 import type { Io } from './cli/io.ts';
 import type { Config, LoadedConfig } from './config.ts';
 import { type AppError, StorageError, sentenceOf, UnavailableError } from './errors.ts';
@@ -104,6 +104,8 @@ export class LocalApp implements App {
     const { python, workerEngine, batchLimit, limits, worker, hours } = this.#config;
     const devices = await devicesOf(this.#config.devices, this.#telemetry);
     for (const device of devices) this.#timetables.set(device.id, new Timetable(hoursOf(hours, device)));
+    for (const name of strangersIn(hours, devices))
+      this.#log(`config: warning: hours names ${name}, and there is no such device here`);
     await requirePython(python);
     const store = await this.store();
     const provider = new LocalProvider({
@@ -177,6 +179,7 @@ export class LocalApp implements App {
       { name: 'models', check: () => this.models.check() },
       { name: 'pictures', check: () => this.images.check() },
       { name: 'notices', check: () => this.notifier(null).check() },
+      { name: 'pause', check: async () => pauseChecks((await (await this.store()).news(0)).pause) },
     ];
   }
 
