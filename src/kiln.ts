@@ -7,7 +7,7 @@ import type { Gate } from './gate.ts';
 import type { Delivery, Job } from './ports.ts';
 import { type Passenger, type PassengersInHand, type TripParts, workOff } from './trip.ts';
 import { givingUp, type Outcome } from './trip-outcome.ts';
-import type { Millis } from './units.ts';
+import type { EpochMillis, Millis } from './units.ts';
 
 export interface KilnOptions extends TripParts {
   readonly launch: string;
@@ -30,6 +30,8 @@ export class Kiln {
   /** By device, what its batch holds. */
   readonly #underWay = new Map<string, readonly Passenger[]>();
   readonly #told = new Map<string, number>();
+  /** Devices whose worker could not be had at all, until when they are left alone. */
+  readonly #unavailable = new Map<string, EpochMillis>();
   #batches = 0;
   #anyFinished = false;
   #closed = false;
@@ -117,9 +119,7 @@ export class Kiln {
       return answers;
     } catch (error) {
       await this.#handBack(passengers);
-      // A device may have been put into quarantine between the look at it and the batch.
-      const harmless = error instanceof HandedBack || fatalOf(error).code === 'device_quarantined';
-      if (!harmless) this.#options.onFatal(fatalOf(error));
+      if (!(error instanceof HandedBack) && !this.#isOfOneDevice(device, error)) this.#options.onFatal(fatalOf(error));
       throw new HandedBack();
     } finally {
       this.#underWay.delete(device);
@@ -127,8 +127,22 @@ export class Kiln {
     }
   }
 
+  /** Whether the others can go on: a card that does not come up stops nobody but itself, unless none does. */
+  #isOfOneDevice(device: string, error: unknown): error is UnavailableError {
+    const { provider, clock, onTrouble } = this.#options;
+    if (!(error instanceof UnavailableError)) return false;
+    // It may have been put into quarantine between the look at it and the batch.
+    if (error.code === 'device_quarantined') return true;
+    this.#unavailable.set(device, clock.now() + UNAVAILABLE_MS);
+    if (!this.#anyFinished && provider.devices.every(({ id }) => this.#unavailable.has(id))) return false;
+    onTrouble(`${device} is left alone for ${UNAVAILABLE_MS / 60_000} minutes: ${error.message}`);
+    return true;
+  }
+
   async #learnFrom({ device, passengers }: PassengersInHand, outcomes: readonly Outcome[]): Promise<void> {
-    this.#anyFinished ||= outcomes.some((outcome) => outcome.state === 'done');
+    const finished = outcomes.some((outcome) => outcome.state === 'done');
+    this.#anyFinished ||= finished;
+    if (finished) this.#unavailable.delete(device);
     const runs = new Map(passengers.map(({ job }) => [job.id, job.runId]));
     for (const outcome of outcomes) {
       const runId = runs.get(outcome.id);
@@ -174,13 +188,17 @@ export class Kiln {
     const { gate, provider, clock, restsFor } = this.#options;
     if (!gate.isOpen) return Number.POSITIVE_INFINITY;
     const quarantine = provider.quarantine(device);
-    return Math.max(restsFor(device), quarantine === null ? 0 : quarantine.until - clock.now(), 0);
+    const until = Math.max(quarantine?.until ?? 0, this.#unavailable.get(device) ?? 0);
+    return Math.max(restsFor(device), until - clock.now(), 0);
   }
 
   #rest(device: string): void {
     this.#options.provider.rest(device).catch((error: unknown) => this.#options.onFatal(fatalOf(error)));
   }
 }
+
+/** As long as the first quarantine of a device that dies. */
+const UNAVAILABLE_MS: Millis = 300_000;
 
 /** What is not ours to expect is a fault of ours, and keeps its stack. */
 export function fatalOf(error: unknown): AppError {

@@ -3,11 +3,11 @@ import { existsSync } from 'node:fs';
 import { mkdir, rm, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { v7 as uuidv7 } from 'uuid';
-import { hoursOf } from './batch/hours.ts';
+import { hoursOf, strangersIn } from './batch/hours.ts';
 import { Timetable } from './batch/timetable.ts';
 import type { App } from './cli/app.ts';
 import type { Part } from './cli/doctor.ts';
-import { hostParts } from './cli/doctor-checks.ts';
+import { hostParts, pauseChecks } from './cli/doctor-checks.ts';
 import type { Io } from './cli/io.ts';
 import type { Config, LoadedConfig } from './config.ts';
 import { type AppError, StorageError, sentenceOf, UnavailableError } from './errors.ts';
@@ -22,6 +22,7 @@ import { type Lock, Presence, tryLock } from './process/lock.ts';
 import { runBriefly } from './process/run-briefly.ts';
 import { LocalProvider } from './provider/local.ts';
 import { BullmqQueue } from './queue/bullmq.ts';
+import { BullmqDesk } from './queue/desk.ts';
 import { keepRunning } from './queue/keep-running.ts';
 import { socketPathFor, startValkey } from './queue/valkey.ts';
 import { openSqliteStore } from './store/sqlite.ts';
@@ -50,6 +51,7 @@ export class LocalApp implements App {
   readonly #timetables = new Map<string, Timetable>();
   readonly #stops: (() => Promise<void> | void)[] = [];
   readonly #queues = { owner: once(() => this.#connect('owner')), client: once(() => this.#connect('client')) };
+  #desk: BullmqDesk | null = null;
   #lock: Lock | null = null;
   #broken: AppError | null = null;
 
@@ -102,6 +104,8 @@ export class LocalApp implements App {
     const { python, workerEngine, batchLimit, limits, worker, hours } = this.#config;
     const devices = await devicesOf(this.#config.devices, this.#telemetry);
     for (const device of devices) this.#timetables.set(device.id, new Timetable(hoursOf(hours, device)));
+    for (const name of strangersIn(hours, devices))
+      this.#log(`config: warning: hours names ${name}, and there is no such device here`);
     await requirePython(python);
     const store = await this.store();
     const provider = new LocalProvider({
@@ -155,6 +159,15 @@ export class LocalApp implements App {
     return queue;
   }
 
+  desk(): BullmqDesk | null {
+    const { redisUrl: url, queue: name } = this.#config;
+    if (this.#desk !== null || url === null) return this.#desk;
+    const desk = new BullmqDesk({ connection: { url }, name, clock: this.clock, log: (line) => this.#log(line) });
+    this.#stops.push(() => desk.close());
+    this.#desk = desk;
+    return desk;
+  }
+
   async checked(): Promise<readonly Part[]> {
     return [
       ...hostParts(this.loaded),
@@ -166,6 +179,7 @@ export class LocalApp implements App {
       { name: 'models', check: () => this.models.check() },
       { name: 'pictures', check: () => this.images.check() },
       { name: 'notices', check: () => this.notifier(null).check() },
+      { name: 'pause', check: async () => pauseChecks((await (await this.store()).news(0)).pause) },
     ];
   }
 

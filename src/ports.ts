@@ -1,13 +1,29 @@
 /**
- * Everything the core needs from the outside, on one page. Types only; no SDK type may appear here.
+ * Everything the core needs from the outside, on one page. Types only; no SDK type may appear here. The records that
+ * cross are in `ports-job.ts` and `ports-record.ts`, and are named from here.
  * Each port has a real adapter and a fake or in-memory one in the folder of its name, and both pass
  * the same contract in `test/contracts/`.
  */
 import type { Marks } from './batch/marks.ts';
 import type { AppError } from './errors.ts';
-import type { Request } from './job/request.ts';
-import type { Bytes, EpochMillis, Method, Millijoules, Millis, Seconds, Watts } from './units.ts';
+import type { Batch, BatchResult, Device, ImageFormat, Job, Model, Progress } from './ports-job.ts';
+import type {
+  ImageMetadata,
+  JobRow,
+  JobState,
+  LearnedLimit,
+  News,
+  Owner,
+  Pause,
+  RunRow,
+  RunTotals,
+  RunWrite,
+  Settlement,
+} from './ports-record.ts';
+import type { Bytes, EpochMillis, Millis, Watts } from './units.ts';
 
+export type * from './ports-job.ts';
+export type * from './ports-record.ts';
 export type { Marks };
 
 // ---------------------------------------------------------------------------------------- time
@@ -38,26 +54,6 @@ export interface Checked {
 
 // -------------------------------------------------------------------------------------- model
 
-/** What the door must know about a model before it accepts a request. */
-export interface Model {
-  /** As the user names it: a folder's name or a hub id. */
-  readonly name: string;
-  /** Absolute path of the pipeline folder. */
-  readonly path: string;
-  /** `sha256:<hex>` over the files that are loaded. */
-  readonly hash: string;
-  readonly family: 'sd' | 'sdxl' | 'flux' | 'other';
-  /** Pixels. */
-  readonly nativeSize: { readonly width: number; readonly height: number };
-  /** Width and height must be divisible by this. */
-  readonly sizeMultiple: number;
-  readonly defaults: Pick<Request, 'steps' | 'guidance' | 'distilledGuidance' | 'scheduler' | 'schedule'>;
-  /** Schedulers that this model can be sampled with. */
-  readonly schedulers: readonly Request['scheduler'][];
-  /** Of the CLIP text encoder that clip skip counts in; null where the family has none. */
-  readonly clipLayers: number | null;
-}
-
 export interface ModelRegistry extends Checked {
   /**
    * @param name a folder, a name of a model in the models folder, or a hub id (`org/name`)
@@ -71,108 +67,6 @@ export interface ModelRegistry extends Checked {
 }
 
 // ----------------------------------------------------------------------------------- provider
-
-/** One job as it travels: what the queue carries and the batcher groups. */
-export interface Job {
-  /** `<run id>-<index, 6 digits>` */
-  readonly id: string;
-  readonly runId: string;
-  readonly request: Request;
-  /** Absolute path of the model folder, so that a worker needs no registry. */
-  readonly modelPath: string;
-  /** The preset asked for; `auto` is resolved on the device. */
-  readonly preset: string;
-  /** Where the picture goes: absolute path with extension. */
-  readonly target: string;
-  readonly format: ImageFormat;
-  readonly sidecar: 'txt' | 'json' | null;
-  /** Interactive jobs go before bulk; a batch under way is finished first. */
-  readonly priority: Priority;
-}
-
-export type Priority = 'interactive' | 'bulk';
-
-/** Jobs that share GPU passes. All have the same {@link batchKey}. */
-export interface Batch {
-  /** `<launch id>-<number>` */
-  readonly id: string;
-  readonly key: string;
-  readonly device: string;
-  /** With settings that are slower and cannot overflow (VAE in float32, plain attention), because the first try was black. */
-  readonly safe: boolean;
-  /** With the temporary file that its picture is to be written to. */
-  readonly jobs: readonly (Job & { readonly temporary: string })[];
-}
-
-/** The first one of `encode` comes when the model is there and the pictures are begun. */
-export interface Progress {
-  readonly batch: string;
-  readonly phase: 'import' | 'load' | 'compile' | 'encode' | 'denoise' | 'decode' | 'save';
-  readonly step: number;
-  readonly steps: number;
-}
-
-/** A figure and how it was obtained. Null if and only if the method is `unknown`. */
-export interface EnergyReading {
-  readonly millijoules: Millijoules | null;
-  readonly method: Method;
-  readonly meter: 'nvml_counter' | 'power_integral' | 'model' | 'none';
-}
-
-/** One answer for each job, in the order of the batch. One bad prompt does not fail its neighbours. */
-export interface BatchResult {
-  readonly answers: readonly (Made | Failure)[];
-  /** What all jobs of the batch shared. */
-  readonly shared: {
-    readonly seconds: Seconds;
-    readonly phases: Readonly<Record<'encode' | 'denoise' | 'decode' | 'save', Seconds>>;
-    readonly peakMemory: Bytes | null;
-    readonly energy: EnergyReading;
-    readonly engine: EngineFacts;
-  };
-  /** Loads that were needed for this batch; booked as overhead. */
-  readonly overhead: readonly { readonly cause: 'load'; readonly seconds: Seconds; readonly energy: EnergyReading }[];
-}
-
-export interface Made {
-  readonly kind: 'made';
-  readonly job: string;
-  /** The temporary file, complete; no metadata in it yet. */
-  readonly temporary: string;
-  readonly width: number;
-  readonly height: number;
-}
-
-export interface Failure {
-  readonly kind: 'failure';
-  readonly job: string;
-  /**
-   * Stable. Some mean something to whoever handles the batch: `worker_died` counts against the job; `out_of_memory` is
-   * tried again in smaller batches, as the provider's limit now says; `black_image` is tried once more, safely; `disk_full`
-   * and `not_writable` wait for a disk that takes it; and a job that was given up has the code of its signal's reason.
-   */
-  readonly code: string;
-  readonly message: string;
-  /** Whether another try can help. */
-  readonly retryable: boolean;
-}
-
-/** The settings in effect, as the worker found them after loading; not those asked for. */
-export interface EngineFacts {
-  readonly id: string;
-  readonly preset: string;
-  readonly settings: Readonly<Record<string, string | number | boolean | null>>;
-  readonly versions: Readonly<Record<string, string>>;
-}
-
-export interface Device {
-  /** `cpu`, `cpu:1`, `cuda:0` */
-  readonly id: string;
-  readonly kind: 'cpu' | 'cuda';
-  /** GPU UUID; null on a CPU. */
-  readonly uuid: string | null;
-  readonly name: string;
-}
 
 /** What can make an image. */
 export interface Provider extends Checked {
@@ -258,190 +152,60 @@ export interface QueueWorker {
   stop(): Promise<void>;
 }
 
+// --------------------------------------------------------------------------------------- desk
+
+/** Something that only whoever serves can do. What it means is between the two who speak; here it is plain JSON. */
+export interface Question {
+  /** Chosen by the asker, a UUID. The same id is the same question, however often it arrives. */
+  readonly id: string;
+  readonly body: unknown;
+}
+
+/** What became of a question. A refusal is thrown instead. */
+export type Heard =
+  | { readonly kind: 'answered'; readonly answer: unknown }
+  /** Nobody began with it; it was taken back, and nobody will. */
+  | { readonly kind: 'unheard' }
+  /** The asker's signal was aborted. False: somebody may have begun with it, or will when the server is back. */
+  | { readonly kind: 'interrupted'; readonly takenBack: boolean };
+
+/** Returns the answer, as plain JSON. Throws HandedBack to leave the question to whoever attends next; any other error is a refusal. */
+export type Clerk = (question: Question) => Promise<unknown>;
+
+export interface AskOptions {
+  readonly patience: Millis;
+  readonly signal: AbortSignal;
+  onHandingIn?(): void;
+}
+
+/** Where a command hands something in, from any host that reaches the server of the queue, for whoever serves. */
+export interface Desk {
+  /**
+   * Hands a question in and waits for its answer.
+   * @param options.patience how long it may lie there while nobody attends; once somebody began with it, it waits on
+   * @param options.onHandingIn called once, when the server is reached: from then on an asker that dies leaves it behind
+   * @throws what the clerk threw, as InputError, ConfigError, StorageError or UnavailableError with its code, sentence
+   *   and place; AppError `internal` for any other error, whose text stays with whoever attends
+   * @throws InputError `question_too_large`; ConfigError `desk_unreadable` where another version attends;
+   *   UnavailableError `redis_unavailable`
+   */
+  ask(question: Question, options: AskOptions): Promise<Heard>;
+  /**
+   * For the one owner, when nobody else attends any more: questions are answered one after the other, first those that
+   * a dead process had begun with. A question may arrive again although it was answered: its clerk has to know.
+   * At most one at a time for an object. Resolves when it is open.
+   */
+  attend(clerk: Clerk): Promise<Attendance>;
+  /** May be called twice. */
+  close(): Promise<void>;
+}
+
+export interface Attendance {
+  /** Takes no further question at once, and waits for the answer to the one in hand. May be called twice. */
+  stop(): Promise<void>;
+}
+
 // -------------------------------------------------------------------------------------- store
-
-export type JobState = 'submitting' | 'queued' | 'running' | 'done' | 'failed' | 'cancelled' | 'interrupted';
-
-/** The identity of a line: its request without the seed, its occurrence among equal lines, its k of n. */
-export interface LineIdentity {
-  readonly lineKey: string;
-  readonly occurrence: number;
-  readonly k: number;
-}
-
-export interface NewJob extends LineIdentity {
-  readonly index: number;
-  readonly job: Job;
-}
-
-export interface JobRow extends LineIdentity {
-  readonly id: string;
-  readonly runId: string;
-  readonly index: number;
-  readonly state: JobState;
-  readonly prompt: string;
-  readonly seed: number;
-  /** Where the picture is or will be. After `done` the name that was really taken. */
-  readonly path: string;
-  readonly error: { readonly code: string; readonly message: string } | null;
-  readonly priority: Priority;
-  readonly marks: Marks;
-  /** Grows with every change of any job in this store; what a follower has seen. */
-  readonly seq: number;
-  /** For a job that is done: that of the picture at `path`, also where it was made again. */
-  readonly receipt: Receipt | null;
-}
-
-export interface RunRow {
-  readonly id: string;
-  readonly name: string;
-  /** Hash of the content: what an unnamed run is resumed by. */
-  readonly contentKey: string;
-  readonly named: boolean;
-  readonly createdAt: EpochMillis;
-  /** Launch id of the process that last claimed it. */
-  readonly launch: string;
-  /** It waits for whoever serves, whatever becomes of the process that submitted it. */
-  readonly served: boolean;
-  /** Why nothing of it is made until it is resumed; null for a run that goes on. */
-  readonly held: string | null;
-  readonly outDir: string;
-  readonly tags: Readonly<Record<string, string>>;
-  readonly counts: Readonly<Record<JobState, number>>;
-}
-
-export interface RunWrite {
-  readonly run: Omit<RunRow, 'counts' | 'createdAt' | 'held'>;
-  /** The launch that the row must still carry (compare and swap); null for a new run. */
-  readonly claimedFrom: string | null;
-  readonly add: readonly NewJob[];
-  /** Existing jobs to be made (again): interrupted ones, failed ones when asked, missing ones when asked. */
-  readonly requeue: readonly Requeued[];
-}
-
-export interface Requeued {
-  readonly id: string;
-  readonly job: Job;
-  /** Its picture is made again although it is done; without it, a job that became done after the plan stays done. */
-  readonly remake: boolean;
-}
-
-/** An append-only line of the ledger. */
-export interface Entry {
-  /** hash(launch, batch, job, kind): writing it twice is writing it once. */
-  readonly id: string;
-  readonly at: EpochMillis;
-  readonly kind: 'active' | 'overhead';
-  /** Why energy went elsewhere than into a picture; null for `active`. */
-  readonly cause: 'load' | 'failed' | 'cancelled' | 'redone' | 'lost' | null;
-  readonly runId: string | null;
-  readonly jobId: string | null;
-  readonly batchId: string;
-  readonly receipt: Receipt;
-  /** Beside those of its run, which the store adds. */
-  readonly tags: Readonly<Record<string, string>>;
-}
-
-/** What one image took. Travels in the picture, in the ledger and on the wire, always in this shape. */
-export interface Receipt {
-  readonly v: 1;
-  readonly provider: string;
-  readonly device: string;
-  readonly engine: string;
-  /** As it was asked for; what became of it on the device is in `settings`. */
-  readonly preset: string;
-  /** In effect in the engine, as the worker found them: dtype, attention, offload … Empty where nothing was loaded. */
-  readonly settings: EngineFacts['settings'];
-  readonly model: string;
-  readonly batch: { readonly id: string; readonly size: number };
-  /** This image's share of the batch's seconds, and the batch's own. */
-  readonly seconds: { readonly share: Seconds; readonly batch: Seconds; readonly method: Method };
-  readonly peak_memory_bytes: { readonly value: Bytes | null; readonly method: Method };
-  readonly energy: {
-    readonly joules: number | null;
-    readonly method: Method;
-    readonly meter: EnergyReading['meter'];
-    readonly flags: readonly string[];
-  };
-  readonly cost: { readonly amount: number | null; readonly currency: string; readonly method: Method };
-  /** Which tariff priced it; past receipts are never priced again. */
-  readonly price: string;
-}
-
-/** What one batch left behind; written in one transaction. */
-export interface Settlement {
-  readonly batchId: string;
-  readonly at: EpochMillis;
-  readonly entries: readonly Entry[];
-  readonly jobs: readonly (
-    | { readonly id: string; readonly state: 'done'; readonly path: string }
-    | {
-        readonly id: string;
-        readonly state: 'failed';
-        readonly error: { readonly code: string; readonly message: string };
-      }
-    /** Waits again, with what befell it so far. */
-    | { readonly id: string; readonly state: 'queued'; readonly marks: Marks }
-  )[];
-}
-
-/** The user wants the cards for something else. */
-export interface Pause {
-  readonly since: EpochMillis;
-  /** When it ends by itself; null: when somebody says `resume`. */
-  readonly until: EpochMillis | null;
-  /** The running batches are given up and made again later, instead of being finished. */
-  readonly now: boolean;
-}
-
-export interface News {
-  /** All that is below this number has been seen. */
-  readonly sequence: number;
-  /** Jobs that became `cancelled` or `interrupted`: whoever makes them is to stop. */
-  readonly withdrawn: readonly string[];
-  /** Whether any job waits to be put into the queue by whoever serves. */
-  readonly submitted: boolean;
-  readonly pause: Pause | null;
-}
-
-/** Which process owns the data folder, as it said itself; whether it still lives is another question. */
-export interface Owner {
-  readonly launch: string;
-  readonly serves: boolean;
-}
-
-/** A batch of this size of such jobs ran out of memory on this device. */
-export interface LearnedLimit {
-  /** GPU UUID, or `cpu`. */
-  readonly device: string;
-  /** Content hash of the model. */
-  readonly model: string;
-  /** Preset and what else of the engine decides its memory. */
-  readonly engine: string;
-  /** What of a request decides the memory of its picture, `1024x1024`. */
-  readonly shape: string;
-  /** The largest batch that may still be tried; 0: not even one picture fits. */
-  readonly limit: number;
-}
-
-export interface RunTotals {
-  readonly images: number;
-  readonly batches: number;
-  readonly active: EnergyAndMoney;
-  readonly overhead: EnergyAndMoney;
-}
-
-export interface EnergyAndMoney {
-  readonly joules: number | null;
-  readonly energyMethod: Method;
-  /** Nano-units by currency, in the order of ISO codes; null where every part is unknown. */
-  readonly costs: readonly { readonly nano: bigint | null; readonly currency: string; readonly method: Method }[];
-  readonly seconds: Seconds;
-  /** Entries whose energy is unknown and therefore not in the sum. */
-  readonly energyUnknowns: number;
-  /** Entries whose money is. */
-  readonly costUnknowns: number;
-}
 
 export interface Store extends Checked {
   /** A number that every later change exceeds. */
@@ -511,24 +275,6 @@ export interface Store extends Checked {
 }
 
 // ------------------------------------------------------------------------------------- images
-
-export type ImageFormat = 'png' | 'jpeg' | 'webp';
-
-/** What a picture says of itself. */
-export interface ImageMetadata {
-  /** AUTOMATIC1111's text; null when configured out. */
-  readonly parameters: string | null;
-  /** Our own chunk. Job id and receipt can never be configured out. */
-  readonly kilnwatt: {
-    readonly v: 1;
-    readonly job: string;
-    readonly run: string;
-    readonly request_key: string;
-    readonly request?: Request;
-    readonly receipt: Receipt;
-    readonly software: string;
-  };
-}
 
 export interface ImageStore extends Checked {
   /** Makes the folder and names a temporary file beside the target; a leftover of the same job is removed. */

@@ -21,6 +21,8 @@ import type {
 
 /** What a user asks for, as the front door understood it. */
 export interface Ask {
+  /** Of the run, if it is a new one; null: one is drawn. */
+  readonly id: string | null;
   readonly drafts: readonly Draft[];
   /** Command-line values that stand behind what a line says itself. */
   readonly flags: Partial<Draft>;
@@ -108,7 +110,7 @@ export async function planSubmission(
   const { retryFailed, remakeMissing } = ask;
   const plan = planRun(rows, wanted, { retryFailed, remakeMissing, missing, randomSeed: parts.randomSeed });
   const run = {
-    id: existing?.id ?? uuidv7(),
+    id: existing?.id ?? ask.id ?? uuidv7(),
     name: existing?.name ?? ask.name ?? (await freeName(parts, ask)),
     named: existing?.named ?? ask.name !== null,
     contentKey: key,

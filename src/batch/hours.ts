@@ -53,6 +53,15 @@ export function hoursOf(
   return text === undefined ? null : parseHours(text);
 }
 
+/** Names in the setting that none of these devices goes by. */
+export function strangersIn(setting: HoursSetting | null, devices: readonly Parameters<typeof hoursOf>[1][]): string[] {
+  if (setting === null || typeof setting === 'string') return [];
+  return Object.keys(setting).filter((name) => {
+    const only = { [name]: setting[name] ?? '' };
+    return devices.every((device) => hoursOf(only, device) === null);
+  });
+}
+
 /** @param minute of the local day */
 export function isOpen(hours: Hours, minute: number): boolean {
   return hours.some(({ from, to }) => (from < to ? from <= minute && minute < to : from <= minute || minute < to));

@@ -4,6 +4,7 @@ import type {
   Checked,
   Clock,
   ContactSheets,
+  Desk,
   ImageStore,
   ModelRegistry,
   Notifier,
@@ -47,6 +48,8 @@ export interface App {
    * @throws UnavailableError `redis_unavailable`
    */
   queue(role: 'owner' | 'client'): Promise<Queue>;
+  /** Where other hosts hand runs in; null where the queue's server is our own, which no other host reaches. */
+  desk(): Desk | null;
   /** Something that the work cannot go on without has been lost for good, after it had come up. */
   readonly broken: AppError | null;
   provider(): Promise<Provider>;

@@ -34,6 +34,7 @@ export async function askOf(app: App, word: string, options: AskOptions): Promis
   }
   presetNamed(config.preset);
   return {
+    id: null,
     drafts: await draftsOf(word, options.literal === true),
     flags: {
       ...readFields(options.fields, { place: 'command line', code: 'bad_flag' }),

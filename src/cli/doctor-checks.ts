@@ -1,11 +1,12 @@
 import { totalmem } from 'node:os';
 import type { LoadedConfig } from '../config.ts';
 import { isSecret } from '../config-secret.ts';
-import type { Check } from '../ports.ts';
+import type { Check, Pause } from '../ports.ts';
 import { programRunner } from '../process/program.ts';
 import { hostChecks } from '../telemetry/host.ts';
 import { wslChecks } from '../telemetry/wsl.ts';
 import type { Part } from './doctor.ts';
+import { timeOf } from './pause.ts';
 
 /** What `doctor` asks beside the adapters: the configuration, this host, and what surrounds it. */
 export function hostParts(loaded: LoadedConfig): readonly Part[] {
@@ -28,6 +29,14 @@ export function hostParts(loaded: LoadedConfig): readonly Part[] {
 
 export function configChecks(loaded: LoadedConfig): readonly Check[] {
   return [filesCheck(loaded), ...secretChecks(loaded), tariffCheck(loaded)];
+}
+
+/** A pause that somebody has forgotten looks like a kilnwatt that does nothing. */
+export function pauseChecks(pause: Pause | null): readonly Check[] {
+  if (pause === null) return [];
+  const since = new Date(pause.since).toLocaleString('sv-SE').slice(0, 16);
+  const detail = `since ${since} nothing is made${pause.until === null ? '' : `, until ${timeOf(pause.until)}`}`;
+  return [{ name: 'pause', status: 'warn', detail, mend: 'kilnwatt resume' }];
 }
 
 function filesCheck({ files }: LoadedConfig): Check {

@@ -49,7 +49,8 @@ function endOf(options: PauseOptions, now: EpochMillis): EpochMillis | null {
   return options.until === undefined ? null : parseUntil(options.until, now);
 }
 
-function timeOf(at: EpochMillis): string {
+/** The time of day, with the day where that is not today. */
+export function timeOf(at: EpochMillis): string {
   const date = new Date(at);
   const time = date.toTimeString().slice(0, 5);
   const today = new Date().toDateString() === date.toDateString();

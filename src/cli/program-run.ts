@@ -41,7 +41,8 @@ export function addSubmit(program: Command, action: Action): void {
     .command('submit')
     .summary('hand a prompt file, or one prompt, to `kilnwatt serve`')
     .description(
-      'As `run`, but only writes the run down and returns: `kilnwatt serve` makes its pictures, now or when it starts.',
+      'As `run`, but only writes the run down and returns: `kilnwatt serve` makes its pictures, now or when it starts.\n' +
+        'With --redis-url it is handed to the `kilnwatt serve` of that queue, on whatever host, which says how to name the queue.',
     );
   addAsk(command);
   addFields(command);

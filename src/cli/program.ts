@@ -60,7 +60,9 @@ function programOf(options: ProgramOptions, io: Io, finish: Finish): Command {
   addRun(program, (words, flags) =>
     withApp(configFlags(flags), (app) => run(app, words, { ...flags, interrupts: options.interrupts })),
   );
-  addSubmit(program, (words, flags) => withApp(configFlags(flags), (app) => submit(app, words, flags)));
+  addSubmit(program, (words, flags) =>
+    withApp(configFlags(flags), (app) => submit(app, words, { ...flags, interrupts: options.interrupts })),
+  );
   addControl(program, {
     interrupts: options.interrupts,
     withApp: (flags, use) => withApp(configFlags(flags), use),

@@ -1,6 +1,9 @@
+import type { Attendance } from '../ports.ts';
 import { pause } from '../process/clock.ts';
 import type { Millis } from '../units.ts';
 import type { App, Interrupts } from './app.ts';
+import { attendDesk } from './desk-clerk.ts';
+import { commandElsewhere } from './desk-hand-in.ts';
 import { EXIT, exitCodeOf, explain } from './exit.ts';
 import { pausedNote } from './pause.ts';
 import { pricesOf } from './prices.ts';
@@ -38,8 +41,11 @@ export async function serve(app: App, { json, interrupts }: ServeOptions): Promi
   if (!(await becomeOwner(session, app, interrupts))) return EXIT.done;
   await session.ready();
   await runs.begin();
+  // Before anything is made: a run that was handed in when the last server died is still found by what claimed it.
+  const attendance = await attendDesk(app);
   await session.takeOver();
   io.err(`Serving ${app.loaded.config.dataDir}; \`kilnwatt submit FILE\` feeds it. Ctrl-C finishes the running batch.`);
+  if (attendance !== null) io.err(`From another host: ${commandElsewhere(app.loaded.config, 'submit FILE')}`);
   for (let nextLook: Millis = 0; interrupts.count() === 0 && session.fatal === null; ) {
     await session.attend();
     if (clock.monotonic() >= nextLook) {
@@ -49,12 +55,22 @@ export async function serve(app: App, { json, interrupts }: ServeOptions): Promi
     await runs.look();
     await pause(clock, POLL_MS);
   }
-  return windDown(session, app, runs);
+  return windDown({ session, app, runs, attendance });
 }
 
-async function windDown(session: Session, app: App, runs: ServedRuns): Promise<number> {
+interface Serving {
+  readonly session: Session;
+  readonly app: App;
+  readonly runs: ServedRuns;
+  readonly attendance: Attendance | null;
+}
+
+async function windDown({ session, app, runs, attendance }: Serving): Promise<number> {
   if (session.fatal === null) app.io.err('Finishing the running batch; another Ctrl-C stops now.');
+  // At once it takes nothing more in; what it has in hand may take as long as the running batch.
+  const left = attendance?.stop();
   await session.stop();
+  await left;
   await runs.look();
   await runs.end();
   const { fatal } = session;

@@ -8,6 +8,7 @@ import type { PlannedRun } from '../submission.ts';
 import type { Millis } from '../units.ts';
 import type { App } from './app.ts';
 import { counted } from './figures.ts';
+import { Pauses } from './pauses.ts';
 
 export interface SessionOptions {
   readonly app: App;
@@ -37,12 +38,18 @@ export class Session {
   #wasIdle = false;
   /** What others wrote up to here has been heeded. */
   #heeded = 0;
-  #pause: Pause | null = null;
+  readonly #pauses: Pauses;
   /** Jobs were submitted that are not in the queue yet. */
   #unsent = false;
 
   constructor(options: SessionOptions) {
     this.#options = options;
+    const { app, onNote, onPaused, onResumed } = options;
+    const resumed = (): void => {
+      onNote('Going on.');
+      onResumed();
+    };
+    this.#pauses = new Pauses({ clock: app.clock, onPaused, onResumed: resumed });
   }
 
   /** Whether this process makes the pictures. */
@@ -114,7 +121,7 @@ export class Session {
     const news = await (await this.#options.app.store()).news(Number.MAX_SAFE_INTEGER);
     this.#heeded = news.sequence;
     this.#working = await this.#work(queue);
-    this.#heedPause(this.#working, news.pause);
+    this.#pauses.heed(this.#working, news.pause);
   }
 
   /** One quick look at what others wrote for whoever works: what is cancelled, submitted, paused. Several times a second. */
@@ -126,7 +133,7 @@ export class Session {
       const news = await store.news(this.#heeded);
       this.#heeded = news.sequence;
       working.withdraw(news.withdrawn);
-      if (this.#heedPause(working, news.pause)) await store.setPause(null);
+      if (this.#pauses.heed(working, news.pause)) await store.setPause(null);
       if (news.withdrawn.length > 0) await this.#queue?.remove(news.withdrawn);
       this.#unsent ||= news.submitted && this.#serves;
       if (this.#unsent) await this.#send();
@@ -181,24 +188,6 @@ export class Session {
     const lost = await addMissing({ store: await app.store(), queue: this.#queue, isAlive, serves: this.#serves });
     this.#unsent = false;
     if (lost > 0) onNote(`The queue had lost ${counted(lost, 'job')}; back from the database.`);
-  }
-
-  /** Returns whether the pause has run out. */
-  #heedPause(working: Working, pause: Pause | null): boolean {
-    const { app, onNote, onPaused, onResumed } = this.#options;
-    const over = pause?.until != null && app.clock.now() >= pause.until;
-    const wanted = over ? null : pause;
-    if (JSON.stringify(wanted) === JSON.stringify(this.#pause)) return over;
-    this.#pause = wanted;
-    if (wanted === null) {
-      working.resume();
-      onNote('Going on.');
-      onResumed();
-    } else {
-      working.pause({ now: wanted.now });
-      onPaused(wanted);
-    }
-    return over;
   }
 
   async #enqueue(jobs: readonly Job[]): Promise<void> {

@@ -6,7 +6,7 @@ import type { Changes } from './changes.ts';
 import { PICTURE_OF_JOB, RECEIPT_COLUMNS, receiptOf } from './entry-table.ts';
 import type { JobInsert, JobRequeue, PayloadPage } from './protocol.ts';
 import { integerOf, oneOf, type Row, textOf, textOrNull } from './row.ts';
-import { CANCELLABLE_STATES, JOB_STATES, maySettle, OPEN_STATES, RETRIABLE_STATES } from './states.ts';
+import { JOB_STATES, LEFT_STATES, maySettle, OPEN_STATES, RETRIABLE_STATES } from './states.ts';
 
 /** The rows of `jobs`. Writes must be called inside a transaction; each gives every row it changes a number of its own. */
 export class JobTable {
@@ -161,7 +161,7 @@ export class JobTable {
   }
 
   cancel(jobIds: readonly string[]): readonly string[] {
-    return this.#moveAmong(jobIds, CANCELLABLE_STATES, 'cancelled');
+    return this.#moveAmong(jobIds, LEFT_STATES, 'cancelled');
   }
 
   /** Submitted again, as if nothing had been. */

@@ -22,7 +22,7 @@ import type {
   Store,
 } from '../ports.ts';
 import { busy } from './run-table.ts';
-import { CANCELLABLE_STATES, countsOf, LEFT_STATES, maySettle, OPEN_STATES, RETRIABLE_STATES } from './states.ts';
+import { countsOf, LEFT_STATES, maySettle, OPEN_STATES, RETRIABLE_STATES } from './states.ts';
 
 interface KeptJob extends LineIdentity {
   readonly index: number;
@@ -163,7 +163,7 @@ export class MemoryStore implements Store {
   }
 
   async cancel(jobIds: readonly string[]): Promise<readonly string[]> {
-    return this.#moveAmong(jobIds, CANCELLABLE_STATES, 'cancelled').map((kept) => kept.job.id);
+    return this.#moveAmong(jobIds, LEFT_STATES, 'cancelled').map((kept) => kept.job.id);
   }
 
   async retry(jobIds: readonly string[]): Promise<readonly string[]> {

@@ -15,8 +15,7 @@ export const OPEN_STATES: readonly JobState[] = ['submitting', 'queued', 'runnin
 /** Not made yet, and may still be. */
 export const LEFT_STATES: readonly JobState[] = [...OPEN_STATES, 'interrupted'];
 
-/** What may be cancelled, and what may be tried again. */
-export const CANCELLABLE_STATES: readonly JobState[] = LEFT_STATES;
+/** What may be tried again; all that is left may be cancelled. */
 export const RETRIABLE_STATES: readonly JobState[] = ['failed', 'cancelled'];
 
 /**

@@ -8,6 +8,7 @@ import {
   nextChange,
   nextLocalTime,
   parseHours,
+  strangersIn,
   timeOf,
 } from '../../src/batch/hours.ts';
 
@@ -172,4 +173,16 @@ describe('the next time of day', () => {
 it('local time is that of this host where no zone is named', () => {
   const now = new Date(2026, 5, 1, 13, 45);
   expect(localTimeIn()(now.getTime())).toBe(13 * 60 + 45);
+});
+
+it('names devices that are not there', () => {
+  const devices = [
+    { id: 'cuda:0', kind: 'cuda', uuid: 'GPU-aa' } as const,
+    { id: 'cpu:1', kind: 'cpu', uuid: null } as const,
+  ];
+  const night = '22:00-07:00';
+  expect(strangersIn({ 'cuda:0': night, '0': night, 'gpu-aa': night, cpu: night, 'cuda:3': night }, devices)).toEqual([
+    'cuda:3',
+  ]);
+  expect(strangersIn(night, devices)).toEqual([]);
 });

@@ -139,6 +139,7 @@ export class SoakHouse {
 
   #askFor(name: string, drafts: readonly Draft[]): Parameters<typeof planSubmission>[1] {
     return {
+      id: null,
       drafts,
       flags: {},
       defaultModel: MODEL.name,

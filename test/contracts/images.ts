@@ -85,6 +85,13 @@ export function imagesContract(make: () => Promise<ImagesUnderTest>): void {
       expect(found).toEqual(paths);
     });
 
+    test('says that there is room for a picture, makes its folder, and leaves nothing else there', async () => {
+      await it.images.requireRoom(target);
+      await it.images.requireRoom(target);
+      expect(await it.images.find(target, 'job-1')).toBeUndefined();
+      expect(await made('job-1')).toBe(target);
+    });
+
     test('discards a temporary file once and again', async () => {
       const temporary = await it.images.prepare(target, 'job-1');
       await it.paint(temporary);

@@ -1,4 +1,4 @@
-import { copyFile, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -99,6 +99,23 @@ describe('a disk that refuses', () => {
     expect(await readdir(dirname(target))).toEqual(['.job-1.part']);
     await new DiskImages().prepare(target, 'job-1');
     expect(await readdir(dirname(target))).toEqual([]);
+  });
+
+  test('is missed when it was there before, and is not made anew on what may be another disk', async () => {
+    const images = new DiskImages();
+    await make(images, 'job-1');
+    await rm(dirname(target), { recursive: true });
+    const gone = { code: 'not_writable', message: expect.stringMatching(/folder .*run is gone: mount its disk again/) };
+    await expect(images.requireRoom(target)).rejects.toMatchObject(gone);
+    await expect(images.prepare(target, 'job-2')).rejects.toMatchObject(gone);
+    await mkdir(dirname(target));
+    await images.requireRoom(target);
+    expect(await make(images, 'job-2')).toBe(target);
+  });
+
+  test('without its reserve is full before anything is written', async () => {
+    const images = new DiskImages({ reserveBytes: Number.MAX_SAFE_INTEGER });
+    await expect(images.requireRoom(target)).rejects.toMatchObject({ code: 'disk_full' });
   });
 
   test('is said not to be writable where a file is in place of the folder', async () => {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CLEAN } from '../../src/batch/marks.ts';
+import { UnavailableError } from '../../src/errors.ts';
 import type { Batch, BatchResult, Device, JobRow, Provider } from '../../src/ports.ts';
 import { FakeProvider, type FakeScript } from '../../src/provider/fake.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
@@ -187,6 +188,29 @@ describe('devices', () => {
     const rows = await shop.run(['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i'], settled);
     expect(statesOf(rows)).toEqual(Array(9).fill('done'));
     expect(new Set(used)).toEqual(new Set(['y']));
+  });
+
+  it('whose worker cannot be had are left alone for five minutes, and the others go on', async () => {
+    const provider = watched({}, cards);
+    const asked: string[] = [];
+    const make = provider.make.bind(provider);
+    provider.make = (batch, options) => {
+      asked.push(batch.device);
+      const gone = new UnavailableError('no card', { code: 'device_missing' });
+      return batch.device === 'x' ? Promise.reject(gone) : make(batch, options);
+    };
+    const rows = await shop.run(['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i'], settled);
+    expect(statesOf(rows)).toEqual(Array(9).fill('done'));
+    expect(asked.filter((device) => device === 'x')).toHaveLength(1);
+    expect(shop.troubles).toEqual(['x is left alone for 5 minutes: no card']);
+    expect(shop.fatal).toEqual([]);
+  });
+
+  it('none of which can be had end the work at once', async () => {
+    const provider = watched({}, cards);
+    provider.make = () => Promise.reject(new UnavailableError('no Python', { code: 'worker_unavailable' }));
+    await shop.run(['a', 'b', 'c', 'd', 'e'], () => shop.fatal.length > 0);
+    expect(shop.fatal.map((error) => error.code)).toEqual(['worker_unavailable']);
   });
 
   it('that are all in quarantine before any picture was made end the work', async () => {

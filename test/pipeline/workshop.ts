@@ -5,7 +5,7 @@ import type { AppError } from '../../src/errors.ts';
 import { MemoryImages } from '../../src/images/memory.ts';
 import { MemoryRegistry } from '../../src/model/memory.ts';
 import { submit, type Working, type WorkParts, work } from '../../src/pipeline.ts';
-import type { Device, JobRow, Model, Provider } from '../../src/ports.ts';
+import type { Clock, Device, ImageStore, JobRow, Model, Provider } from '../../src/ports.ts';
 import { FakeProvider, type FakeScript } from '../../src/provider/fake.ts';
 import { MemoryQueue } from '../../src/queue/memory.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
@@ -37,15 +37,20 @@ export interface WorkshopOptions {
   readonly folder: string;
   readonly script?: FakeScript;
   readonly images?: MemoryImages;
+  /** In place of the pictures in memory. */
+  readonly disk?: ImageStore;
+  /** In place of one that stands still until time is let go by. */
+  readonly clock?: Clock;
   readonly store?: MemoryStore;
   readonly devices?: readonly Device[];
   /** In place of the fake provider. */
-  readonly provider?: (clock: ManualClock) => Provider;
+  readonly provider?: (clock: Clock) => Provider;
 }
 
 /** The whole way of a picture with nothing outside this process but the fake provider's files. */
 export class Workshop {
-  readonly clock = new ManualClock();
+  readonly clock: Clock;
+  readonly #manual = new ManualClock();
   readonly store: MemoryStore;
   readonly queue = new MemoryQueue();
   readonly provider: Provider;
@@ -54,12 +59,24 @@ export class Workshop {
   readonly notes: string[] = [];
   readonly held: string[] = [];
   readonly images: MemoryImages;
+  readonly #disk: ImageStore;
   readonly #folder: string;
   #working: Working | undefined;
 
-  constructor({ folder, script = {}, images = new Pictures(), store, devices, provider }: WorkshopOptions) {
+  constructor({
+    folder,
+    script = {},
+    images = new Pictures(),
+    store,
+    devices,
+    provider,
+    clock,
+    disk,
+  }: WorkshopOptions) {
     this.#folder = folder;
+    this.clock = clock ?? this.#manual;
     this.images = images;
+    this.#disk = disk ?? images;
     this.store = store ?? new MemoryStore();
     const fake = { clock: this.clock, script, ...(devices === undefined ? {} : { devices }) };
     this.provider = provider?.(this.clock) ?? new FakeProvider(fake);
@@ -71,7 +88,8 @@ export class Workshop {
   }
 
   async plan(prompts: readonly string[], change: Partial<Ask> = {}): Promise<PlannedRun> {
-    const { store, images } = this;
+    const { store } = this;
+    const images = this.#disk;
     let seed = 0;
     const door = {
       clock: this.clock,
@@ -97,7 +115,7 @@ export class Workshop {
       clock: this.clock,
       store: this.store,
       queue: this.queue,
-      images: this.images,
+      images: this.#disk,
       provider: this.provider,
       launch: 'launch',
       prices: {
@@ -157,12 +175,13 @@ export class Workshop {
   /** Lets time go by, and everything that is due happen. */
   async pass(): Promise<void> {
     await new Promise<void>((next) => setImmediate(next));
-    this.clock.advance(20);
+    this.#manual.advance(20);
   }
 }
 
 function askFor(prompts: readonly string[], folder: string): Ask {
   return {
+    id: null,
     drafts: prompts.map((prompt, at) => ({ prompt, place: `p.txt:${at + 1}` })),
     flags: {},
     defaultModel: 'tiny',

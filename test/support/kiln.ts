@@ -50,20 +50,24 @@ export class Kiln {
     return this.start(args, env).ended;
   }
 
+  /** Of every program that runs here. */
+  get environment(): NodeJS.ProcessEnv {
+    return {
+      PATH: process.env.PATH,
+      HOME: this.root,
+      XDG_RUNTIME_DIR: this.root,
+      KILNWATT_DATA_DIR: this.data,
+      KILNWATT_MODEL: 'tiny-sd',
+      KILNWATT_DEVICES: 'cpu',
+      KILNWATT_WORKER_ENGINE: 'fake',
+      ...this.#env,
+    };
+  }
+
   start(args: readonly string[], env: Record<string, string> = {}): Running {
     const child = spawn(process.execPath, [join(ROOT, 'src/main.ts'), ...args], {
       cwd: this.work,
-      env: {
-        PATH: process.env.PATH,
-        HOME: this.root,
-        XDG_RUNTIME_DIR: this.root,
-        KILNWATT_DATA_DIR: this.data,
-        KILNWATT_MODEL: 'tiny-sd',
-        KILNWATT_DEVICES: 'cpu',
-        KILNWATT_WORKER_ENGINE: 'fake',
-        ...this.#env,
-        ...env,
-      },
+      env: { ...this.environment, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#running.add(child);

@@ -1,0 +1,127 @@
+/** What is made: a job on its way through a provider, and what comes back. Types only. */
+import type { Request } from './job/request.ts';
+import type { Bytes, Method, Millijoules, Seconds } from './units.ts';
+
+/** What the door must know about a model before it accepts a request. */
+export interface Model {
+  /** As the user names it: a folder's name or a hub id. */
+  readonly name: string;
+  /** Absolute path of the pipeline folder. */
+  readonly path: string;
+  /** `sha256:<hex>` over the files that are loaded. */
+  readonly hash: string;
+  readonly family: 'sd' | 'sdxl' | 'flux' | 'other';
+  /** Pixels. */
+  readonly nativeSize: { readonly width: number; readonly height: number };
+  /** Width and height must be divisible by this. */
+  readonly sizeMultiple: number;
+  readonly defaults: Pick<Request, 'steps' | 'guidance' | 'distilledGuidance' | 'scheduler' | 'schedule'>;
+  /** Schedulers that this model can be sampled with. */
+  readonly schedulers: readonly Request['scheduler'][];
+  /** Of the CLIP text encoder that clip skip counts in; null where the family has none. */
+  readonly clipLayers: number | null;
+}
+
+export type ImageFormat = 'png' | 'jpeg' | 'webp';
+
+/** One job as it travels: what the queue carries and the batcher groups. */
+export interface Job {
+  /** `<run id>-<index, 6 digits>` */
+  readonly id: string;
+  readonly runId: string;
+  readonly request: Request;
+  /** Absolute path of the model folder, so that a worker needs no registry. */
+  readonly modelPath: string;
+  /** The preset asked for; `auto` is resolved on the device. */
+  readonly preset: string;
+  /** Where the picture goes: absolute path with extension. */
+  readonly target: string;
+  readonly format: ImageFormat;
+  readonly sidecar: 'txt' | 'json' | null;
+  /** Interactive jobs go before bulk; a batch under way is finished first. */
+  readonly priority: Priority;
+}
+
+export type Priority = 'interactive' | 'bulk';
+
+/** Jobs that share GPU passes. All have the same {@link batchKey}. */
+export interface Batch {
+  /** `<launch id>-<number>` */
+  readonly id: string;
+  readonly key: string;
+  readonly device: string;
+  /** With settings that are slower and cannot overflow (VAE in float32, plain attention), because the first try was black. */
+  readonly safe: boolean;
+  /** With the temporary file that its picture is to be written to. */
+  readonly jobs: readonly (Job & { readonly temporary: string })[];
+}
+
+/** The first one of `encode` comes when the model is there and the pictures are begun. */
+export interface Progress {
+  readonly batch: string;
+  readonly phase: 'import' | 'load' | 'compile' | 'encode' | 'denoise' | 'decode' | 'save';
+  readonly step: number;
+  readonly steps: number;
+}
+
+/** A figure and how it was obtained. Null if and only if the method is `unknown`. */
+export interface EnergyReading {
+  readonly millijoules: Millijoules | null;
+  readonly method: Method;
+  readonly meter: 'nvml_counter' | 'power_integral' | 'model' | 'none';
+}
+
+/** One answer for each job, in the order of the batch. One bad prompt does not fail its neighbours. */
+export interface BatchResult {
+  readonly answers: readonly (Made | Failure)[];
+  /** What all jobs of the batch shared. */
+  readonly shared: {
+    readonly seconds: Seconds;
+    readonly phases: Readonly<Record<'encode' | 'denoise' | 'decode' | 'save', Seconds>>;
+    readonly peakMemory: Bytes | null;
+    readonly energy: EnergyReading;
+    readonly engine: EngineFacts;
+  };
+  /** Loads that were needed for this batch; booked as overhead. */
+  readonly overhead: readonly { readonly cause: 'load'; readonly seconds: Seconds; readonly energy: EnergyReading }[];
+}
+
+export interface Made {
+  readonly kind: 'made';
+  readonly job: string;
+  /** The temporary file, complete; no metadata in it yet. */
+  readonly temporary: string;
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface Failure {
+  readonly kind: 'failure';
+  readonly job: string;
+  /**
+   * Stable. Some mean something to whoever handles the batch: `worker_died` counts against the job; `out_of_memory` is
+   * tried again in smaller batches, as the provider's limit now says; `black_image` is tried once more, safely; `disk_full`
+   * and `not_writable` wait for a disk that takes it; and a job that was given up has the code of its signal's reason.
+   */
+  readonly code: string;
+  readonly message: string;
+  /** Whether another try can help. */
+  readonly retryable: boolean;
+}
+
+/** The settings in effect, as the worker found them after loading; not those asked for. */
+export interface EngineFacts {
+  readonly id: string;
+  readonly preset: string;
+  readonly settings: Readonly<Record<string, string | number | boolean | null>>;
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+export interface Device {
+  /** `cpu`, `cpu:1`, `cuda:0` */
+  readonly id: string;
+  readonly kind: 'cpu' | 'cuda';
+  /** GPU UUID; null on a CPU. */
+  readonly uuid: string | null;
+  readonly name: string;
+}

@@ -1,0 +1,204 @@
+/** What is kept: runs and jobs, the ledger, what a picture says of itself, and what processes tell each other. Types only. */
+import type { Marks } from './batch/marks.ts';
+import type { Request } from './job/request.ts';
+import type { EnergyReading, EngineFacts, Job, Priority } from './ports-job.ts';
+import type { Bytes, EpochMillis, Method, Seconds } from './units.ts';
+
+export type JobState = 'submitting' | 'queued' | 'running' | 'done' | 'failed' | 'cancelled' | 'interrupted';
+
+/** The identity of a line: its request without the seed, its occurrence among equal lines, its k of n. */
+export interface LineIdentity {
+  readonly lineKey: string;
+  readonly occurrence: number;
+  readonly k: number;
+}
+
+export interface NewJob extends LineIdentity {
+  readonly index: number;
+  readonly job: Job;
+}
+
+export interface JobRow extends LineIdentity {
+  readonly id: string;
+  readonly runId: string;
+  readonly index: number;
+  readonly state: JobState;
+  readonly prompt: string;
+  readonly seed: number;
+  /** Where the picture is or will be. After `done` the name that was really taken. */
+  readonly path: string;
+  readonly error: { readonly code: string; readonly message: string } | null;
+  readonly priority: Priority;
+  readonly marks: Marks;
+  /** Grows with every change of any job in this store; what a follower has seen. */
+  readonly seq: number;
+  /** For a job that is done: that of the picture at `path`, also where it was made again. */
+  readonly receipt: Receipt | null;
+}
+
+export interface RunRow {
+  readonly id: string;
+  readonly name: string;
+  /** Hash of the content: what an unnamed run is resumed by. */
+  readonly contentKey: string;
+  readonly named: boolean;
+  readonly createdAt: EpochMillis;
+  /** Launch id of the process that last claimed it. */
+  readonly launch: string;
+  /** It waits for whoever serves, whatever becomes of the process that submitted it. */
+  readonly served: boolean;
+  /** Why nothing of it is made until it is resumed; null for a run that goes on. */
+  readonly held: string | null;
+  readonly outDir: string;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly counts: Readonly<Record<JobState, number>>;
+}
+
+export interface RunWrite {
+  readonly run: Omit<RunRow, 'counts' | 'createdAt' | 'held'>;
+  /** The launch that the row must still carry (compare and swap); null for a new run. */
+  readonly claimedFrom: string | null;
+  readonly add: readonly NewJob[];
+  /** Existing jobs to be made (again): interrupted ones, failed ones when asked, missing ones when asked. */
+  readonly requeue: readonly Requeued[];
+}
+
+export interface Requeued {
+  readonly id: string;
+  readonly job: Job;
+  /** Its picture is made again although it is done; without it, a job that became done after the plan stays done. */
+  readonly remake: boolean;
+}
+
+/** An append-only line of the ledger. */
+export interface Entry {
+  /** hash(launch, batch, job, kind): writing it twice is writing it once. */
+  readonly id: string;
+  readonly at: EpochMillis;
+  readonly kind: 'active' | 'overhead';
+  /** Why energy went elsewhere than into a picture; null for `active`. */
+  readonly cause: 'load' | 'failed' | 'cancelled' | 'redone' | 'lost' | null;
+  readonly runId: string | null;
+  readonly jobId: string | null;
+  readonly batchId: string;
+  readonly receipt: Receipt;
+  /** Beside those of its run, which the store adds. */
+  readonly tags: Readonly<Record<string, string>>;
+}
+
+/** What one image took. Travels in the picture, in the ledger and on the wire, always in this shape. */
+export interface Receipt {
+  readonly v: 1;
+  readonly provider: string;
+  readonly device: string;
+  readonly engine: string;
+  /** As it was asked for; what became of it on the device is in `settings`. */
+  readonly preset: string;
+  /** In effect in the engine, as the worker found them: dtype, attention, offload … Empty where nothing was loaded. */
+  readonly settings: EngineFacts['settings'];
+  readonly model: string;
+  readonly batch: { readonly id: string; readonly size: number };
+  /** This image's share of the batch's seconds, and the batch's own. */
+  readonly seconds: { readonly share: Seconds; readonly batch: Seconds; readonly method: Method };
+  readonly peak_memory_bytes: { readonly value: Bytes | null; readonly method: Method };
+  readonly energy: {
+    readonly joules: number | null;
+    readonly method: Method;
+    readonly meter: EnergyReading['meter'];
+    readonly flags: readonly string[];
+  };
+  readonly cost: { readonly amount: number | null; readonly currency: string; readonly method: Method };
+  /** Which tariff priced it; past receipts are never priced again. */
+  readonly price: string;
+}
+
+/** What one batch left behind; written in one transaction. */
+export interface Settlement {
+  readonly batchId: string;
+  readonly at: EpochMillis;
+  readonly entries: readonly Entry[];
+  readonly jobs: readonly (
+    | { readonly id: string; readonly state: 'done'; readonly path: string }
+    | {
+        readonly id: string;
+        readonly state: 'failed';
+        readonly error: { readonly code: string; readonly message: string };
+      }
+    /** Waits again, with what befell it so far. */
+    | { readonly id: string; readonly state: 'queued'; readonly marks: Marks }
+  )[];
+}
+
+/** The user wants the cards for something else. */
+export interface Pause {
+  readonly since: EpochMillis;
+  /** When it ends by itself; null: when somebody says `resume`. */
+  readonly until: EpochMillis | null;
+  /** The running batches are given up and made again later, instead of being finished. */
+  readonly now: boolean;
+}
+
+export interface News {
+  /** All that is below this number has been seen. */
+  readonly sequence: number;
+  /** Jobs that became `cancelled` or `interrupted`: whoever makes them is to stop. */
+  readonly withdrawn: readonly string[];
+  /** Whether any job waits to be put into the queue by whoever serves. */
+  readonly submitted: boolean;
+  readonly pause: Pause | null;
+}
+
+/** Which process owns the data folder, as it said itself; whether it still lives is another question. */
+export interface Owner {
+  readonly launch: string;
+  readonly serves: boolean;
+}
+
+/** A batch of this size of such jobs ran out of memory on this device. */
+export interface LearnedLimit {
+  /** GPU UUID, or `cpu`. */
+  readonly device: string;
+  /** Content hash of the model. */
+  readonly model: string;
+  /** Preset and what else of the engine decides its memory. */
+  readonly engine: string;
+  /** What of a request decides the memory of its picture, `1024x1024`. */
+  readonly shape: string;
+  /** The largest batch that may still be tried; 0: not even one picture fits. */
+  readonly limit: number;
+}
+
+export interface RunTotals {
+  readonly images: number;
+  readonly batches: number;
+  readonly active: EnergyAndMoney;
+  readonly overhead: EnergyAndMoney;
+}
+
+export interface EnergyAndMoney {
+  readonly joules: number | null;
+  readonly energyMethod: Method;
+  /** Nano-units by currency, in the order of ISO codes; null where every part is unknown. */
+  readonly costs: readonly { readonly nano: bigint | null; readonly currency: string; readonly method: Method }[];
+  readonly seconds: Seconds;
+  /** Entries whose energy is unknown and therefore not in the sum. */
+  readonly energyUnknowns: number;
+  /** Entries whose money is. */
+  readonly costUnknowns: number;
+}
+
+/** What a picture says of itself. */
+export interface ImageMetadata {
+  /** AUTOMATIC1111's text; null when configured out. */
+  readonly parameters: string | null;
+  /** Our own chunk. Job id and receipt can never be configured out. */
+  readonly kilnwatt: {
+    readonly v: 1;
+    readonly job: string;
+    readonly run: string;
+    readonly request_key: string;
+    readonly request?: Request;
+    readonly receipt: Receipt;
+    readonly software: string;
+  };
+}

@@ -1,0 +1,8 @@
+import { systemClock } from '../../src/process/clock.ts';
+import { MemoryDesk } from '../../src/queue/desk-memory.ts';
+import { deskContract } from '../contracts/desk.ts';
+
+deskContract(async () => {
+  const desk = new MemoryDesk(systemClock);
+  return { asker: desk, server: desk };
+});
