@@ -83,10 +83,24 @@ export class Batcher<Item> {
   submit(item: Item, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(reasonOf(signal));
-      const entry: Waiting<Item> = { item, since: this.#options.timer.monotonic(), resolve, reject };
+      const onAbort = () => signal !== undefined && this.#withdraw(entry, reasonOf(signal));
+      // A signal that is made of others is kept for ever while somebody listens to it.
+      const deaf = () => signal?.removeEventListener('abort', onAbort);
+      const entry: Waiting<Item> = {
+        item,
+        since: this.#options.timer.monotonic(),
+        resolve: () => {
+          deaf();
+          resolve();
+        },
+        reject: (reason) => {
+          deaf();
+          reject(reason);
+        },
+      };
       this.#laneOf(item).waiting.push(entry);
       this.#inside += 1;
-      signal?.addEventListener('abort', () => this.#withdraw(entry, reasonOf(signal)), { once: true });
+      signal?.addEventListener('abort', onAbort, { once: true });
       this.#lingerFromIdle();
       this.#resize();
       this.#pump();

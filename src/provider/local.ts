@@ -122,6 +122,7 @@ function placeFor(device: Device, options: LocalProviderOptions, sound: Set<stri
     rng: rng ?? Math.random,
     onLog: (line) => log(`${device.id}: ${line}`),
     onState: (state) => {
+      log(`${device.id}: debug: the worker is ${state}`);
       if (state === 'loading') loadDeaths.began();
     },
     ...careOf(options),

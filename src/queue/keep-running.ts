@@ -26,11 +26,25 @@ const ROOM_POLL_MS = 5_000;
  * Starts the server and, whenever it ends unasked, starts it again on the same socket, where its clients
  * find it by themselves. With its append-only file nothing that was acknowledged is lost. The server ends
  * when its disk is full; then it is not started before there is room, however long that takes.
- * @throws what the first start throws
+ * @throws what the first start throws, where another try cannot help
  */
 export async function keepRunning(options: KeepRunningOptions): Promise<{ stop(): Promise<void> }> {
-  const keeper = new Keeper(options, await options.start());
+  const keeper = new Keeper(options, await firstStart(options));
   return { stop: () => keeper.stop() };
+}
+
+async function firstStart({ start, clock, log }: KeepRunningOptions): Promise<Valkey> {
+  const restarts = new Restarts(clock, () => 0.5);
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await start();
+    } catch (error) {
+      if (!(error instanceof UnavailableError) || !error.retryable || attempt === ATTEMPTS) throw error;
+      log(`queue: the server did not come up (${sentenceOf(error)}); it is started again`);
+      restarts.failed();
+      await pause(clock, restarts.remaining());
+    }
+  }
 }
 
 class Keeper {

@@ -44,7 +44,8 @@ const STOP_LIMITS = { ask: 0, terminate: 10_000, kill: 5_000 };
  * one folder corrupt it. The server listens on a unix socket of mode 0600 alone, has every acknowledged
  * job on disk, never throws one away, does not hear Ctrl-C, and dies with this process.
  *
- * @throws ConfigError `socket_path_too_long`, `redis_binary_broken`; UnavailableError `redis_unavailable`
+ * @throws ConfigError `socket_path_too_long`, `redis_binary_broken`; UnavailableError `redis_unavailable`, retryable where
+ *   somebody killed it before it was up
  */
 export async function startValkey(options: ValkeyOptions): Promise<Valkey> {
   const { socketPath, clock, log, binary, python } = options;
@@ -117,17 +118,19 @@ async function answering(child: Child, program: string, { socketPath, clock }: V
     if (!(await settlesWithin(clock, START_LIMIT_MS, first)))
       throw failed(program, `it did not answer within ${START_LIMIT_MS / 1_000} s`, child);
     const outcome = await first;
-    if (outcome !== 'ready')
-      throw failed(program, outcome.error ?? `it ended with ${outcome.signal ?? `code ${outcome.code}`}`, child);
+    if (outcome === 'ready') return;
+    const reason = outcome.error ?? `it ended with ${outcome.signal ?? `code ${outcome.code}`}`;
+    throw failed(program, reason, child, { retryable: outcome.signal !== null });
   } finally {
     redis.disconnect();
   }
 }
 
-function failed(program: string, reason: string, child: Child): UnavailableError {
+/** Another try may help where somebody killed it. */
+function failed(program: string, reason: string, child: Child, { retryable = false } = {}): UnavailableError {
   const said = child.log.last(3).join(' | ');
   return new UnavailableError(
     `the queue's server ${program} could not be started: ${reason}${said === '' ? '' : ` (${said})`}; look at the disk and at the folder valkey in data_dir.`,
-    { code: 'redis_unavailable' },
+    { code: 'redis_unavailable', retryable },
   );
 }

@@ -167,10 +167,11 @@ export class Lifecycle {
     }
   }
 
-  /** One that fails where others came up is like any death; where none ever did, Python is at fault. */
+  /** One that fails where others came up, or was killed, is like any death; where none ever came up, Python is at fault. */
   #failedStart(death: Death): Error {
     const { device, worker } = this.#options;
-    if (this.#everUp || death.deliberate) return endOfWorker(device, death);
+    const wasKilled = death.condemned === null && death.exit.signal !== null;
+    if (this.#everUp || death.deliberate || wasKilled) return endOfWorker(device, death);
     return workerUnavailable(device, worker.command, death);
   }
 

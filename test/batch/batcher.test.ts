@@ -144,6 +144,28 @@ describe('Batcher', () => {
     await expect(stays).resolves.toBeUndefined();
   });
 
+  it('listens to no signal of an item that is settled, or such signals would pile up', async () => {
+    const { clock, rides, batcher } = station();
+    const controller = new AbortController();
+    let listeners = 0;
+    const { signal } = controller;
+    const counting = new Proxy(signal, {
+      get(target, name) {
+        if (name === 'addEventListener') listeners += 1;
+        if (name === 'removeEventListener') listeners -= 1;
+        const value: unknown = Reflect.get(target, name);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+    const made = batcher.submit({ key: 'a', number: 1 }, counting);
+    const released = batcher.submit({ key: 'b', number: 2 }, counting);
+    clock.advance(20);
+    batcher.release(new Error('handed back'));
+    rides[0]?.end();
+    await Promise.allSettled([made, released]);
+    expect(listeners).toBe(0);
+  });
+
   it('stays with a loaded model over several slow batches, and does not load for each', async () => {
     let loaded = 'm0';
     const { clock, rides, submit } = station({

@@ -33,6 +33,32 @@ const GONE: Valkey = {
 /** A disk that nobody fills. */
 const ROOMY = { room: async () => true, onFull: () => {} };
 
+it('tries a first start again that somebody killed, and not one that cannot succeed', async () => {
+  const log: string[] = [];
+  const failing = async (retryable: boolean): Promise<number> => {
+    const clock = new ManualClock();
+    let starts = 0;
+    const start = async (): Promise<Valkey> => {
+      starts += 1;
+      throw new UnavailableError('it ended with SIGKILL', { code: 'redis_unavailable', retryable });
+    };
+    const running = keepRunning({ start, clock, log: (line) => log.push(line), onLost: () => {}, ...ROOMY });
+    const ended = running.then(
+      () => 'up',
+      () => 'failed',
+    );
+    for (let pass = 0; pass < 200; pass += 1) {
+      clock.advance(1_000);
+      await new Promise<void>((next) => setImmediate(next));
+    }
+    expect(await ended).toBe('failed');
+    return starts;
+  };
+  expect(await failing(false)).toBe(1);
+  expect(await failing(true)).toBe(5);
+  expect(log).toHaveLength(4);
+});
+
 it('starts a server again that was killed, on the same socket', async () => {
   const pids: number[] = [];
   const started = Promise.withResolvers<void>();
