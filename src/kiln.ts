@@ -15,8 +15,6 @@ export interface KilnOptions extends TripParts {
   /** How long a device is not to be used, because its owner wants it for something else; 0 while it may be. */
   restsFor(device: string): Millis;
   onWindow?(window: number): void;
-  /** The run is not to go on by itself. Its other jobs are refused by the store. */
-  onHeld(runId: string, reason: string): void;
   /** Work cannot go on (no Python, a broken store); the jobs in hand went back to the queue. The first one told is the reason. */
   onFatal(error: AppError): void;
 }
@@ -154,8 +152,8 @@ export class Kiln {
 
   async #hold(runId: string): Promise<void> {
     const reason = 'three pictures in a row stayed black, also with the VAE in float32';
+    // From here on the store refuses its other jobs, and whoever follows it finds out there.
     await this.#options.disk.untilTaken(() => this.#options.store.hold(runId, reason));
-    this.#options.onHeld(runId, reason);
   }
 
   /** Where no batch was ever begun and no device is left, it is not the pictures, and waiting mends nothing. */
