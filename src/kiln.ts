@@ -1,7 +1,7 @@
 import { Batcher } from './batch/batcher.ts';
-import { BlackStreak } from './batch/black-streak.ts';
+import { BlackStreak, type Light } from './batch/black-streak.ts';
 import { batchKey } from './batch/key.ts';
-import { isSuspect } from './batch/marks.ts';
+import { isSuspect, type Marks } from './batch/marks.ts';
 import { AppError, HandedBack, sentenceOf, UnavailableError } from './errors.ts';
 import type { Gate } from './gate.ts';
 import type { Delivery, Job } from './ports.ts';
@@ -63,7 +63,7 @@ export class Kiln {
   /** Resolves when the job is settled in the store; rejects as {@link JobHandler} promises. */
   async take(job: Job, { signal, behind }: Delivery): Promise<void> {
     if (this.#closed) throw new HandedBack();
-    const marks = await this.#options.disk.untilTaken(() => this.#options.store.marks(job.id));
+    const marks = await this.#marksOf(job);
     if (isSuspect(marks) && !behind) throw new HandedBack({ behind: true });
     await this.#ride({ job, marks, giveUp: new AbortController() }, signal);
   }
@@ -94,8 +94,24 @@ export class Kiln {
     for (const { id } of this.#options.provider.devices) if (!this.#underWay.has(id)) this.#rest(id);
   }
 
+  /** To be called now and then: hours begin and end, and devices come back. */
   look(): void {
+    const { provider, restsFor } = this.#options;
+    for (const { id } of provider.devices) {
+      if (!this.#underWay.has(id) && restsFor(id) > 0 && provider.resident(id) !== null) this.#rest(id);
+    }
     this.#batcher.look();
+  }
+
+  /** A store that cannot tell is no reason to drop the job. */
+  async #marksOf(job: Job): Promise<Marks> {
+    const { disk, store, onFatal } = this.#options;
+    try {
+      return await disk.untilTaken(() => store.marks(job.id));
+    } catch (error) {
+      if (!(error instanceof HandedBack)) onFatal(fatalOf(error));
+      throw new HandedBack();
+    }
   }
 
   async #ride(passenger: Passenger, signal: AbortSignal): Promise<void> {
@@ -114,16 +130,22 @@ export class Kiln {
     this.#underWay.set(device, passengers);
     try {
       const { answers, outcomes } = await workOff(this.#options, hand);
-      await this.#learnFrom(hand, outcomes);
+      // It is settled: what goes wrong from here on changes nothing about these jobs.
+      await this.#learnFrom(hand, outcomes).catch((error: unknown) => this.#options.onFatal(fatalOf(error)));
       return answers;
     } catch (error) {
       await this.#handBack(passengers);
       if (!(error instanceof HandedBack) && !this.#isOfOneDevice(device, error)) this.#options.onFatal(fatalOf(error));
-      throw new HandedBack();
+      return passengers.map((passenger) => (isCancelled(passenger) ? undefined : new HandedBack()));
     } finally {
       this.#underWay.delete(device);
-      if (this.#closedFor(device) > 0) this.#rest(device);
+      if (this.#isToRest(device)) this.#rest(device);
     }
+  }
+
+  /** Its owner wants it for something else; one that only waits for a disk or a server keeps its model. */
+  #isToRest(device: string): boolean {
+    return this.#options.gate.isShutFor('paused') || this.#options.restsFor(device) > 0;
   }
 
   /** Whether the others can go on: a card that does not come up stops nobody but itself, unless none does. */
@@ -142,18 +164,26 @@ export class Kiln {
     const begun = outcomes.some((outcome) => outcome.state === 'done' || !BEFORE_THE_BATCH.has(outcome.answer.code));
     this.#anyBegun ||= begun;
     if (begun) this.#unavailable.delete(device);
-    const runs = new Map(passengers.map(({ job }) => [job.id, job.runId]));
-    for (const outcome of outcomes) {
-      const runId = runs.get(outcome.id);
-      if (runId !== undefined && this.#blacks.note(runId, kindOf(outcome))) await this.#hold(runId);
-    }
     this.#tellQuarantine(device, outcomes);
+    const aboard = new Map(passengers.map((passenger) => [passenger.job.id, passenger]));
+    for (const outcome of outcomes) {
+      const passenger = aboard.get(outcome.id);
+      const light = passenger === undefined ? null : lightOf(outcome, passenger);
+      if (passenger !== undefined && light !== null && this.#blacks.note(passenger.job.runId, light))
+        await this.#hold(passenger.job.runId);
+    }
   }
 
   async #hold(runId: string): Promise<void> {
     const reason = 'three pictures in a row stayed black, also with the VAE in float32';
     // From here on the store refuses its other jobs, and whoever follows it finds out there.
-    await this.#options.disk.untilTaken(() => this.#options.store.hold(runId, reason));
+    const { disk, store } = this.#options;
+    await disk
+      .untilTaken(() => store.hold(runId, reason))
+      .catch((error: unknown) => {
+        // A stop came first: the next three hold it.
+        if (!(error instanceof HandedBack)) throw error;
+      });
   }
 
   /** Where no batch was ever begun and no device is left, it is not the pictures, and waiting mends nothing. */
@@ -208,15 +238,21 @@ export function fatalOf(error: unknown): AppError {
   return error instanceof AppError ? error : new AppError(sentenceOf(error), { code: 'internal', cause: error });
 }
 
+/** The store has its last word already. */
+function isCancelled({ giveUp: { signal } }: Passenger): boolean {
+  return signal.reason instanceof AppError && signal.reason.code === 'cancelled';
+}
+
 /** A suspect travels alone: whoever it takes down with it, it is not its neighbours. */
 function keyOf({ job, marks }: Passenger): string {
   const key = `${job.priority} ${batchKey(job)}${marks.blacks > 0 ? ' safe' : ''}`;
   return isSuspect(marks) ? `${key} ${job.id}` : key;
 }
 
-function kindOf(outcome: Outcome): 'made' | 'black' | 'other' {
-  if (outcome.state === 'done') return 'made';
-  return outcome.state === 'failed' && outcome.answer.code === 'black_image' ? 'black' : 'other';
+function lightOf(outcome: Outcome, { marks }: Passenger): Light | null {
+  if (outcome.state === 'done') return marks.blacks > 0 ? 'lightened' : 'made';
+  if (outcome.answer.code !== 'black_image') return null;
+  return outcome.state === 'failed' ? 'black' : 'dark';
 }
 
 function keepsDying(reason: string, outcomes: readonly Outcome[]): AppError {

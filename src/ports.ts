@@ -226,7 +226,7 @@ export interface Store extends Checked {
   payloads(runId: string, states: readonly JobState[]): Promise<readonly Job[]>;
   /**
    * One transaction: claims the run for a launch, inserts jobs and sets those and the requeued to `submitting`;
-   * a requeued job that is done meanwhile is left as it is, unless it is to be remade. What befell a requeued job that
+   * a requeued job that is done meanwhile is left as it is, unless it is to be remade, and so is one that is being made. What befell a requeued job that
    * was interrupted is kept; one that had failed or was done is clean again. A hold of the run is lifted.
    * @throws InputError `run_busy` when another launch claimed it meanwhile or the name was just taken
    */
@@ -300,7 +300,7 @@ export interface ImageStore extends Checked {
   find(target: string, jobId: string): Promise<{ readonly path: string; readonly metadata: ImageMetadata } | undefined>;
   /**
    * Whether a picture can be put there now: the folder can be made and written to, and the disk keeps its reserve.
-   * @throws StorageError `disk_full`, `not_writable`
+   * @throws StorageError `disk_full`, `not_writable`; `bad_target` for a name that no waiting mends
    */
   requireRoom(target: string): Promise<void>;
   /** Removes a temporary file; a missing one is fine. */

@@ -45,7 +45,7 @@ export class JobTable {
     this.#requeue = db.prepare(
       `UPDATE jobs SET state = 'submitting', path = :path, error_code = NULL, error_message = NULL, batch_id = NULL,
          ${clearedIn('failed', 'cancelled', 'done')}, seq = :seq, payload = :payload
-       WHERE id = :id AND run_id = :runId AND (state <> 'done' OR :remake)`,
+       WHERE id = :id AND run_id = :runId AND state <> 'running' AND (state <> 'done' OR :remake)`,
     );
     this.#isOf = db.prepare('SELECT 1 FROM jobs WHERE id = ? AND run_id = ?');
     this.#idsIn = db.prepare(`SELECT id FROM jobs WHERE run_id = ? AND state IN ${EACH} ORDER BY idx`);
@@ -107,7 +107,7 @@ export class JobTable {
     for (const job of jobs) this.#insert.run({ ...job, runId, seq: ++seq });
   }
 
-  /** A job that is done stays so, unless it is to be remade. */
+  /** A job that is done stays so, unless it is to be remade; one that is being made is left to whoever makes it. */
   requeue(runId: string, jobs: readonly JobRequeue[]): void {
     let seq = this.#changes.take(jobs.length);
     for (const { remake, ...job } of jobs) {

@@ -120,7 +120,8 @@ export class MemoryStore implements Store {
     for (const { job, ...line } of add) this.#submit(job, line);
     for (const { id, job, remake } of requeue) {
       const kept = this.#jobs.get(id);
-      if (kept !== undefined && (kept.state !== 'done' || remake)) this.#submit(job, kept, marksKept(kept));
+      if (kept === undefined || kept.state === 'running' || (kept.state === 'done' && !remake)) continue;
+      this.#submit(job, kept, marksKept(kept));
     }
   }
 
