@@ -32,9 +32,11 @@ export function workerLimits(kind: 'cpu' | 'cuda', set: LimitSettings = UNSET): 
   const steps = kind === 'cuda' ? STEPS_ON_A_GPU : STEPS_ON_A_CPU;
   const { step } = set;
   const phases = step === null ? steps : { encode: step, denoise: step, decode: step, save: step };
+  const heartbeat = set.heartbeat ?? 30 * SECOND;
   return {
-    heartbeat: set.heartbeat ?? 30 * SECOND,
-    heartbeatLoading: 5 * MINUTE,
+    heartbeat,
+    // Whoever is patient with a worker at its pictures is so with one that loads.
+    heartbeatLoading: Math.max(5 * MINUTE, heartbeat),
     phases: {
       start: 2 * MINUTE,
       import: set.load ?? 10 * MINUTE,
