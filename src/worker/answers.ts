@@ -90,7 +90,8 @@ export class Answers {
   report(done: InboundOf<'done'>): BatchReport {
     const { seconds, phases, memory, energy } = done;
     const missing = new AppError('the worker left it out, although nobody had asked for that', {
-      code: 'cancelled',
+      // Not `cancelled`: nobody withdrew it, and it is to be made.
+      code: 'left_out',
       retryable: true,
     });
     return { answers: this.#all(missing), seconds, phases, memory, energy };

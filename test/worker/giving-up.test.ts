@@ -146,6 +146,14 @@ describe('a batch that is given up', () => {
   });
 });
 
+it('a job that the worker left out unasked waits again, and is not taken for one that somebody withdrew', async () => {
+  const { report, latest } = await underWay(['a', 'b']);
+  latest().image('a');
+  latest().cancelled('b');
+  latest().done();
+  expect((await report).answers).toMatchObject([{ kind: 'made' }, { code: 'left_out', retryable: true }]);
+});
+
 it('a batch leaves no listener and no timer behind, however it ends', async () => {
   for (const end of ['done', 'death', 'cancel'] as const) {
     const { report, latest, giveUp, signals, clock, supervisor } = await underWay(['a', 'b']);
