@@ -72,8 +72,11 @@ export interface ModelRegistry extends Checked {
 export interface Provider extends Checked {
   readonly name: 'local' | 'fake';
   readonly devices: readonly Device[];
-  /** How many jobs like this one a batch on this device may hold, as the preset and what was learned there say. */
-  limit(job: Job, device: string): number;
+  /**
+   * How many jobs like this one a batch on this device may hold, as the preset and what was learned there say.
+   * @param safe whether the batch is to be a safe one: its settings have limits of their own
+   */
+  limit(job: Job, device: string, safe: boolean): number;
   /** The model hash that a device has loaded now, or null. */
   resident(device: string): string | null;
   /** Null for a device that takes batches; else why it is in quarantine, and when it is to be probed with the next batch. */

@@ -86,8 +86,8 @@ export class FakeProvider implements Provider {
     this.#rungs = new Rungs({ most, memory, log: (line) => options.log?.(line) });
   }
 
-  limit(job: Job, device: string): number {
-    return this.#rungs.limit(job, this.#deviceOf(device));
+  limit(job: Job, device: string, safe: boolean): number {
+    return this.#rungs.limit(job, this.#deviceOf(device), safe);
   }
 
   resident(device: string): string | null {

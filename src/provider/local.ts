@@ -54,8 +54,8 @@ export class LocalProvider implements Provider {
     this.#rungs = new Rungs({ most, memory, log: (line) => options.log(line) });
   }
 
-  limit(job: Job, device: string): number {
-    return this.#rungs.limit(job, this.#placeOf(device).device);
+  limit(job: Job, device: string, safe: boolean): number {
+    return this.#rungs.limit(job, this.#placeOf(device).device, safe);
   }
 
   resident(device: string): string | null {

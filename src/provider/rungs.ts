@@ -37,9 +37,9 @@ export class Rungs {
   }
 
   /** At least one, so that a job for which nothing is left to try gets its answer too. */
-  limit(job: Job, device: Device): number {
+  limit(job: Job, device: Device, safe: boolean): number {
     if (!PRESETS.some(({ name }) => name === job.preset)) return 1;
-    const rung = this.#rungFor(job, device, false);
+    const rung = this.#rungFor(job, device, safe);
     return 'exhausted' in rung ? 1 : Math.max(1, rung.limit);
   }
 
@@ -68,9 +68,10 @@ export class Rungs {
     const first = firstOf(batch);
     const rung = this.#rungFor(first, device, batch.safe);
     if ('exhausted' in rung) throw new AppError(rung.exhausted, { code: OUT_OF_MEMORY });
-    // It was formed before its limit was learned, perhaps on another worker with the same memory.
+    // It was formed before its limit was learned, perhaps on another worker with the same memory. Whoever forms the
+    // next one asks for the limit, and gets the one that this is judged by: a refusal cannot repeat without end.
     const known = this.#limits.of(placeOf(first, device)).size > 0;
-    if (!known || batch.jobs.length <= rung.limit) return rung.preset;
+    if (!known || batch.jobs.length <= this.limit(first, device, batch.safe)) return rung.preset;
     const what = `${batch.jobs.length} pictures of ${sizeOf(first.request)} in one batch`;
     throw new AppError(`${what} do not fit on ${device.id}; ${nextClause(rung)}`, {
       code: OUT_OF_MEMORY,

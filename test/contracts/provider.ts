@@ -156,7 +156,7 @@ export function providerContract(name: string, make: MakeProvider): void {
     it('takes the limit of a batch from the preset of the job, and allows one of a preset that nobody knows', () => {
       const limits = ['auto', 'low-vram', 'nobody knows it'].map((preset) => {
         const [job] = batchOf(['a'], { preset }).jobs;
-        return job === undefined ? 0 : provider.limit(job, 'cpu');
+        return job === undefined ? 0 : provider.limit(job, 'cpu', false);
       });
       expect(limits).toEqual([4, 1, 1]);
     });

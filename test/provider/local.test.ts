@@ -46,7 +46,7 @@ describe('the local provider', () => {
 
   it('lets a batch hold what it was told, instead of what the preset says', async () => {
     const job = firstOf(await batchOf(['a'], { preset: 'low-vram' }));
-    expect(opened({}, { limit: 16 }).limit(job, 'cpu')).toBe(16);
+    expect(opened({}, { limit: 16 }).limit(job, 'cpu', false)).toBe(16);
   });
 
   it('loads the model anew when only the preset differs', async () => {
@@ -73,7 +73,7 @@ describe('the local provider', () => {
     const provider = opened({ memory_batch: 1 }, { devices, limit: 8 });
     const limits = async () => {
       const job = firstOf(await batchOf(['a']));
-      return devices.map(({ id }) => provider.limit(job, id));
+      return devices.map(({ id }) => provider.limit(job, id, false));
     };
     await provider.make(await batchOf(['a', 'b', 'c', 'd']), {});
     expect(await limits()).toEqual([2, 2]);
