@@ -79,10 +79,17 @@ export class Rungs {
     });
   }
 
+  /** What was black is made safely or not at all; of the others many would come out well without. */
   #rungFor(job: Job, device: Device, safe: boolean): Rung {
+    if (safe) return this.#ladder(job, device, true);
+    const safely = this.#dark.has(darkKey(job)) ? this.#ladder(job, device, true) : null;
+    return safely === null || 'exhausted' in safely ? this.#ladder(job, device, false) : safely;
+  }
+
+  #ladder(job: Job, device: Device, safe: boolean): Rung {
     return rungFor({
       preset: presetNamed(job.preset),
-      safe: safe || this.#dark.has(darkKey(job)),
+      safe,
       most: this.#options.most,
       fits: this.#limits.of(placeOf(job, device)),
       size: sizeOf(job.request),
@@ -94,7 +101,7 @@ export class Rungs {
     if (this.#dark.has(darkKey(job)) || !answers.some((answer) => answer.kind === 'made')) return;
     this.#dark.add(darkKey(job));
     const what = `pictures of ${job.request.model} that were black with ${job.preset}`;
-    this.#options.log(`${device.id}: ${what} are not with the VAE in float32; all of them are made so from here on`);
+    this.#options.log(`${device.id}: ${what} are not with the VAE in float32; what fits is made so from here on`);
   }
 }
 

@@ -96,5 +96,20 @@ export function providerLearningContract(name: string, make: MakeProvider): void
         'auto',
       ]);
     });
+
+    it('makes what never was black without the safe settings, where it fits with nothing else', async () => {
+      const provider = opened({ memoryPixels: { 'auto+safe': 64 * 48, 'low-vram+safe': 64 * 48 } });
+      await provider.make(batchOf(['BLACK'], { safe: true }), {});
+      const large = { width: 128 };
+      const make = async (change: Change) => {
+        const { answers, shared } = await provider.make(batchOf(['day'], { ...large, ...change }), {});
+        return [answers[0]?.kind, shared.engine.preset];
+      };
+      for (const preset of ['auto+safe', 'low-vram+safe']) expect(await make({})).toEqual(['failure', preset]);
+      expect(await make({})).toEqual(['made', 'auto']);
+      const [dark] = (await provider.make(batchOf(['BLACK'], { ...large, safe: true }), {})).answers;
+      expect(dark).toMatchObject({ code: 'out_of_memory', retryable: false });
+      expect((await provider.make(batchOf(['day']), {})).shared.engine.preset).toBe('auto+safe');
+    });
   });
 }
