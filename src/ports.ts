@@ -267,8 +267,10 @@ export interface Store extends Checked {
   owner(): Promise<Owner | null>;
   setOwner(owner: Owner): Promise<void>;
   limits(): Promise<readonly LearnedLimit[]>;
-  /** Keeps the lowest limit that was ever learned of the same. */
+  /** In place of what was known of the same: whoever learns knows what holds. */
   learn(limit: LearnedLimit): Promise<void>;
+  /** Forgets what was learned of a device, as the limits name it; null: of all of them. Returns how many limits that were. */
+  forgetLimits(device: string | null): Promise<number>;
   /**
    * Sums over entries of the run written after `seq`. The last picture of a job that is done counts as `active` also
    * where it was booked as `redone`, if the job's active entry is older than `seq`: it is what this stretch made.

@@ -83,7 +83,7 @@ export class FakeProvider implements Provider {
     this.devices = devices;
     this.#clock = clock;
     this.#script = script;
-    this.#rungs = new Rungs({ most, memory, log: (line) => options.log?.(line) });
+    this.#rungs = new Rungs({ most, memory, clock, log: (line) => options.log?.(line) });
   }
 
   limit(job: Job, device: string, safe: boolean): number {

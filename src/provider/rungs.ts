@@ -1,5 +1,5 @@
 import { AppError } from '../errors.ts';
-import type { Batch, BatchResult, Device, Failure, Job } from '../ports.ts';
+import type { Batch, BatchResult, Clock, Device, Failure, Job } from '../ports.ts';
 import { PRESETS, type Preset, presetNamed } from '../preset/catalogue.ts';
 import { type Rung, rungFor, shapeOf, sizeOf } from '../preset/ladder.ts';
 import { LearnedLimits, type LimitKeeper, memoryOf } from './learned-limits.ts';
@@ -9,6 +9,8 @@ export interface RungsOptions {
   /** How many jobs a batch may hold at most, instead of what its preset says. */
   readonly most: number | undefined;
   readonly memory: LimitKeeper;
+  /** Says how old a limit is. */
+  readonly clock: Pick<Clock, 'now'>;
   log(line: string): void;
 }
 
@@ -33,7 +35,7 @@ export class Rungs {
 
   constructor(options: RungsOptions) {
     this.#options = options;
-    this.#limits = new LearnedLimits(options.memory);
+    this.#limits = new LearnedLimits(options.memory, options.clock);
   }
 
   /** At least one, so that a job for which nothing is left to try gets its answer too. */

@@ -83,13 +83,14 @@ describe('the local provider', () => {
 
   it('knows what an earlier process has learned, and tells what it learns itself', async () => {
     const learned: LearnedLimit[] = [];
-    const known = { ...LIMIT, shape: '64x48+cfg', limit: 0 };
+    const known = { ...LIMIT, shape: '64x48+cfg', limit: 0, at: Date.now() };
     const memory = { known: [known], learn: (limit: LearnedLimit) => void learned.push(limit) };
     const provider = opened({ memory_pixels: { 'low-vram': 1 } }, { memory });
     const { answers, overhead } = await provider.make(await batchOf(['a']), {});
     const message = '64x48 does not fit on cpu: tried auto in batches of 1 and low-vram in batches of 1';
     expect(answers).toMatchObject([{ code: 'out_of_memory', retryable: false, message }]);
-    expect([overhead.length, learned]).toEqual([1, [{ ...known, engine: 'low-vram' }]]);
+    expect([overhead.length, learned]).toEqual([1, [{ ...known, engine: 'low-vram', at: expect.any(Number) }]]);
+    expect(learned[0]?.at).toBeGreaterThanOrEqual(known.at);
   });
 
   it('counts a load that runs out of memory for every shape', async () => {
@@ -101,7 +102,8 @@ describe('the local provider', () => {
       { retryable: true, message: expect.stringContaining('next are batches of 1 with low-vram') },
     ]);
     await provider.make(await batchOf(['a']), {});
-    expect(learned).toEqual(['auto', 'low-vram'].map((engine) => ({ ...LIMIT, engine, shape: '*', limit: 0 })));
+    const limit = { ...LIMIT, shape: '*', limit: 0, at: expect.any(Number) };
+    expect(learned).toEqual(['auto', 'low-vram'].map((engine) => ({ ...limit, engine })));
     const another = await provider.make(await batchOf(['a'], { width: 48 }), {});
     const tried = ['auto', 'low-vram'].map((preset) => `${preset}, which ran out of memory while it loaded`);
     const message = `48x48 does not fit on cpu: tried ${tried.join(' and ')}`;
@@ -209,7 +211,7 @@ function local(
   });
 }
 
-const LIMIT: LearnedLimit = {
+const LIMIT: Omit<LearnedLimit, 'at'> = {
   device: 'cpu',
   model: MODEL,
   engine: 'auto',
