@@ -24,7 +24,11 @@ export function isBelieved(
   { limit, at }: { readonly limit: number; readonly at: EpochMillis },
   now: EpochMillis,
 ): boolean {
-  return Math.abs(now - at) < (limit === 0 ? BELIEF.none : BELIEF.smaller);
+  return Math.abs(now - at) < beliefIn(limit);
+}
+
+export function beliefIn(limit: number): Millis {
+  return limit === 0 ? BELIEF.none : BELIEF.smaller;
 }
 
 export interface Asked {
