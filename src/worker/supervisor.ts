@@ -68,7 +68,7 @@ export class Supervisor {
    * @throws AppError `worker_stopped` if it was stopped meanwhile, or went between two orders
    */
   async ensureLoaded(spec: EngineSpec, { signal }: { readonly signal?: AbortSignal } = {}): Promise<LoadReport | null> {
-    if (this.#lifecycle.incarnation?.doomed) await this.#lifecycle.incarnation.ended;
+    if (this.#lifecycle.incarnation?.doomed) await unlessAborted(this.#lifecycle.incarnation.ended, signal);
     this.#lifecycle.requireFree();
     signal?.throwIfAborted();
     if (this.#engine?.spec.id === spec.id) return null;
@@ -192,4 +192,17 @@ function leftOut(answers: Answers, job: string, own: AbortSignal | undefined): b
   if (!own?.aborted) return false;
   answers.leaveOut(job, own.reason);
   return true;
+}
+
+/** Rejects with the signal's reason as soon as it is aborted. */
+async function unlessAborted(wait: Promise<unknown>, signal: AbortSignal | undefined): Promise<void> {
+  signal?.throwIfAborted();
+  const { promise, reject } = Promise.withResolvers<never>();
+  const onAbort = () => reject(signal?.reason);
+  signal?.addEventListener('abort', onAbort, { once: true });
+  try {
+    await Promise.race([wait, promise]);
+  } finally {
+    signal?.removeEventListener('abort', onAbort);
+  }
 }

@@ -12,12 +12,13 @@ import type { MakeProvider } from '../contracts/provider-bench.ts';
 import { providerLearningContract } from '../contracts/provider-learning.ts';
 import { PYTHON, WORKER_DIR } from '../support/python.ts';
 
-const makeLocal: MakeProvider = ({ failOn, dieOn, blackOn, stepMillis, memoryPixels }) =>
+const makeLocal: MakeProvider = ({ failOn, dieOn, blackOn, stepMillis, loadMillis, memoryPixels }) =>
   local({
     black_always_on: failOn,
     black_on: blackOn,
     crash_on: dieOn,
     step_seconds: stepMillis / 1_000,
+    load_seconds: loadMillis / 1_000,
     memory_pixels: memoryPixels,
   });
 
