@@ -4,7 +4,7 @@ import type { WatchLimits } from './watchdog.ts';
 
 /** Every wait on a worker. */
 export interface WorkerLimits extends WatchLimits {
-  /** From a cancel until the batch is over, in which the running step ends. */
+  /** From the cancel of all that is open until the batch is over; longer where the running step may take longer. */
   readonly cancel: Millis;
   readonly stop: StopLimits;
 }
