@@ -72,11 +72,10 @@ describe('deaths in a row', () => {
 
   it('count starts that never come to a hello', async () => {
     const { supervisor, clock } = superviseFakes({ breaker: AFTER_TWO }, obliging, ({ child }) => child.exit());
-    for (let start = 0; start < 2; start += 1) {
-      const loading = supervisor.ensureLoaded(ENGINE);
-      clock.advance(MINUTE);
-      await expect(loading).rejects.toMatchObject({ code: 'worker_unavailable' });
-    }
+    const loading = supervisor.ensureLoaded(ENGINE);
+    await expect.poll(() => supervisor.state).toBe('waiting');
+    clock.advance(MINUTE);
+    await expect(loading).rejects.toMatchObject({ code: 'worker_unavailable' });
     expect(supervisor.state).toBe('quarantined');
   });
 
@@ -103,6 +102,37 @@ describe('deaths in a row', () => {
 });
 
 describe('a start that fails', () => {
+  it('as the first of all is tried once more, before anybody is told that Python is missing', async () => {
+    const left = ['fails'];
+    const { supervisor, clock, states, workers } = superviseFakes({}, obliging, (worker) =>
+      left.pop() === undefined ? worker.hello() : worker.child.exit({ code: 1 }),
+    );
+    const loading = supervisor.ensureLoaded(ENGINE);
+    await expect.poll(() => supervisor.state).toBe('waiting');
+    clock.advance(1_000);
+    expect(await loading).not.toBeNull();
+    expect(states.join(' ')).toBe('starting down waiting down starting ready loading ready');
+    expect(workers).toHaveLength(2);
+  });
+
+  it('is the fault of Python only where the one before failed so too, and none was killed between', async () => {
+    const ends = [{ code: 1 }, { signal: 'SIGKILL' }, { code: 1 }, { code: 1 }, { code: 1 }] as const;
+    let starts = 0;
+    const { supervisor, clock } = superviseFakes({}, obliging, ({ child }) => {
+      child.exit(ends[starts]);
+      starts += 1;
+    });
+    const codes: string[] = [];
+    for (let calls = 0; calls < 3; calls += 1) {
+      const loading = supervisor.ensureLoaded(ENGINE).catch((error: { readonly code: string }) => error.code);
+      const until = starts + (calls < 2 ? 2 : 1);
+      await expect.poll(() => starts < until && clock.advance(MINUTE)).toBe(false);
+      codes.push(String(await loading));
+    }
+    expect(codes).toEqual(['worker_died', 'worker_unavailable', 'worker_unavailable']);
+    expect(starts).toBe(5);
+  });
+
   it('once another worker had been up is a death like others, and not a missing Python', async () => {
     let isBroken = false;
     const { supervisor, clock } = superviseFakes({}, obliging, (worker) =>
