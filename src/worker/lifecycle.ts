@@ -216,9 +216,8 @@ export class Lifecycle {
   #arm(): () => void {
     const { clock, idleUnload = null } = this.#options;
     if (this.#state === 'ready' && idleUnload !== null) return clock.after(idleUnload, () => this.#endIdle(idleUnload));
-    const { quarantine } = this;
-    if (this.#state !== 'quarantined' || quarantine === null) return () => {};
-    return clock.after(quarantine.until - clock.now(), () => this.#release());
+    if (this.#state !== 'quarantined') return () => {};
+    return clock.after(this.#standing.quarantineLeft, () => this.#release());
   }
 
   #endIdle(idle: Millis): void {
@@ -226,7 +225,7 @@ export class Lifecycle {
     void this.stop();
   }
 
-  /** A timer and the time of day need not agree. */
+  /** A timer may be early by a fraction of a millisecond. */
   #release(): void {
     if (this.quarantine === null) this.#become('down');
     else this.#disarm = this.#arm();

@@ -51,6 +51,19 @@ describe('deaths in a row', () => {
     }
   });
 
+  it('have the device rest as long as it is to, also where the clock is set meanwhile', async () => {
+    for (const set of [-30 * 24 * 60 * MINUTE, 24 * 60 * MINUTE]) {
+      const { supervisor, clock, dieOverBatch } = mortal();
+      await dieOverBatch(2);
+      clock.set(set);
+      expect(supervisor.quarantine?.until).toBe(clock.now() + 5 * MINUTE);
+      clock.advance(5 * MINUTE - 1);
+      expect(supervisor.state).toBe('quarantined');
+      clock.advance(1);
+      expect(supervisor).toMatchObject({ state: 'down', quarantine: null });
+    }
+  });
+
   it('are forgotten after a finished batch', async () => {
     const { supervisor, clock, dieOverBatch } = mortal();
     await dieOverBatch(2);
