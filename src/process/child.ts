@@ -18,6 +18,7 @@ export interface ChildSpec {
   readonly channel?: {
     /** Bytes of one line at most. */
     readonly limit: number;
+    /** Of whole lines only: what a child that is killed had half written is no message. */
     onLine(line: string): void;
     onOverlong(): void;
   };
@@ -78,7 +79,7 @@ export function startChild(spec: ChildSpec): Child {
   const channel = subprocess.stdio[3];
   drain(stdout, log.splitter());
   drain(stderr, log.splitter());
-  if (spec.channel !== undefined && channel !== null) drain(channel, channelSplitter(spec.channel));
+  if (spec.channel !== undefined && channel !== null) drain(channel, channelSplitter(spec.channel), 'nothing');
   // A write to a child that has left breaks the pipe; its exit says so better.
   stdin.on('error', () => {});
 
@@ -120,9 +121,9 @@ function spawn(spec: ChildSpec) {
   });
 }
 
-function drain(stream: Readable, splitter: LineSplitter): void {
+function drain(stream: Readable, splitter: LineSplitter, rest: 'a line' | 'nothing' = 'a line'): void {
   stream.on('data', (chunk: Buffer) => splitter.push(chunk));
-  stream.once('close', () => splitter.end());
+  if (rest === 'a line') stream.once('close', () => splitter.end());
   // A stream that breaks is over; what the child had to say is in its exit.
   stream.on('error', () => {});
 }

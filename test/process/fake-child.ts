@@ -42,7 +42,6 @@ export class FakeChild implements Child {
 
   exit(exit: Partial<Exit> = {}): void {
     this.gone = true;
-    this.#channel.end();
     this.#leave({ code: null, signal: null, error: null, ...exit });
   }
 

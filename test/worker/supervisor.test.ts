@@ -139,6 +139,14 @@ describe('a worker that dies over a batch', () => {
     expect(supervisor.engine).toBeNull();
   });
 
+  it('in the middle of a line is told of by its signal, and not for the half of a message that it left', async () => {
+    const { supervisor } = supervise('dies-in-a-line');
+    await supervisor.ensureLoaded(ENGINE);
+    const { answers } = await supervisor.generate(batch('b', ['p']));
+    expect(answers[0]).toMatchObject({ code: 'worker_died', message: expect.stringContaining('signal SIGKILL') });
+    expect(answers[0]).not.toHaveProperty('message', expect.stringContaining('protocol'));
+  });
+
   it('is started again for the next one, later after each death in a row', async () => {
     const { supervisor, clock } = supervise('crashes');
     for (const wait of [0, 1_000, 2_000, 4_000]) {
