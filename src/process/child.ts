@@ -53,6 +53,8 @@ export interface Child {
   /** Undefined if it could not be started. */
   readonly pid: number | undefined;
   readonly log: LogTail;
+  /** True from the moment that it is known to have exited, while its last lines may still be read. */
+  readonly left: boolean;
   /** Resolves once the child is gone, its descendants are killed, and all its lines were delivered. Never rejects. */
   readonly exited: Promise<Exit>;
   /** Writes one line to its standard input; a line to a child that is gone is lost, as its exit tells. */
@@ -99,6 +101,9 @@ export function startChild(spec: ChildSpec): Child {
     pid,
     log,
     exited,
+    get left() {
+      return left;
+    },
     send: (line) => void (stdin.writable && stdin.write(`${line}\n`)),
     endInput: () => void stdin.end(),
     stop: (ask) => {

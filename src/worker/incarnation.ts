@@ -88,9 +88,9 @@ export class Incarnation {
     this.#watchdog.enter(phase);
   }
 
-  /** True from the moment that its end is decided: it takes no further orders. */
+  /** True from the moment that its end is decided, or known: it takes no further orders. */
   get doomed(): boolean {
-    return this.#condemned !== null;
+    return this.#condemned !== null || this.#child.left;
   }
 
   /**

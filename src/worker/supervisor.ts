@@ -111,6 +111,8 @@ export class Supervisor {
     if (items.length === 0) return answers.reportOfNothing();
     const { incarnation } = this.#lifecycle;
     if (incarnation === null || this.#engine === null) throw this.#lifecycle.unable('has nothing loaded');
+    // Whatever it dies of, it is not of this batch, which would have to answer for it.
+    if (incarnation.doomed) throw this.#lifecycle.unable('is on its way out');
     const order: Order = { type: 'generate', engine: this.#engine.spec.id, ...batch, items };
     const steps = this.#paceOf(this.#engine.spec.id);
     const limit = () => Math.max(limits.cancel, STEPS_TO_HEED * steps.longest);

@@ -231,6 +231,30 @@ it('an order during a stop waits until the worker is gone, and has another one s
   expect(workers).toHaveLength(2);
 });
 
+describe('a batch for a worker that is past help already', () => {
+  it.each<[string, (worker: FakeWorker) => void]>([
+    ['spoke nonsense right after its `loaded`', (worker) => worker.child.write(Buffer.from('Traceback\n'))],
+    ['has left, and of whose end nobody has heard yet', (worker) => worker.child.leave()],
+  ])('that %s is not begun, and has died of nothing', async (_, ends) => {
+    const { supervisor, workers, latest, clock } = superviseFakes({}, (order, worker) => {
+      obliging(order, worker);
+      if (order.type === 'load' && workers.length === 1) ends(worker);
+    });
+    await supervisor.ensureLoaded(ENGINE);
+    await expect(supervisor.generate(batchOf('b', ['a']))).rejects.toMatchObject({
+      code: 'worker_stopped',
+      retryable: true,
+    });
+    expect(latest().orders.map(({ type }) => type)).toEqual(['load']);
+    const loading = supervisor.ensureLoaded(ENGINE);
+    latest().child.exit({ signal: 'SIGSEGV' });
+    await expect.poll(() => supervisor.state).toBe('waiting');
+    clock.advance(1_000);
+    expect(await loading).not.toBeNull();
+    expect((await supervisor.generate(batchOf('b', ['a']))).answers).toEqual([made('a')]);
+  });
+});
+
 it('a stop over a start or a load rejects with `worker_stopped`, which is nobody’s fault', async () => {
   for (const patience of [0, 1]) {
     const { supervisor, states } = superviseFakes({}, () => {});
@@ -261,7 +285,7 @@ function mortal() {
   const dieOverBatch = async (times = 1) => {
     for (let death = 0; death < times; death += 1) {
       const loading = all.supervisor.ensureLoaded(ENGINE);
-      all.clock.advance(MINUTE);
+      if (all.supervisor.state === 'waiting') all.clock.advance(MINUTE);
       await loading;
       isToDie = true;
       const { answers } = await all.supervisor.generate(batchOf('b', ['a']));
