@@ -4,11 +4,11 @@ import type { Batch, BatchResult, Clock, Device, EnergyReading, EngineFacts, Fai
 import type { Preset } from '../preset/catalogue.ts';
 import type { BatchReport } from '../worker/answers.ts';
 import type { EngineSpec } from '../worker/engine.ts';
-import type { Generate } from '../worker/messages.ts';
+import { formatMessage, type Generate, OrderTooLarge, PROTOCOL_VERSION } from '../worker/messages.ts';
 import type { Supervisor } from '../worker/supervisor.ts';
 import { abandonedAnswers, isAbandoned, type Wishes, whileWanted } from './abandonment.ts';
 import type { LoadDeaths } from './load-deaths.ts';
-import { failuresOf, firstOf, refusal } from './refusal.ts';
+import { failureOf, failuresOf, firstOf, refusal } from './refusal.ts';
 import type { Attempt } from './rungs.ts';
 
 /** A device and who keeps its worker. */
@@ -40,8 +40,11 @@ export async function makeBatch(place: Place, batch: Batch, preset: Preset, opti
   const ranOut = failedBy(result, 'out_of_memory');
   // What such a process has left of its memory is in pieces, and a broken CUDA context stays broken.
   if (ranOut || failedBy(result, 'device_lost')) await place.supervisor.stop();
-  return { result, ranOut: ranOut ? (loaded ? wanted.length : 'load') : null };
+  const tooLarge = result.answers.every((answer) => answer.kind === 'failure' && answer.code === TOO_LARGE);
+  return { result, ranOut: ranOut ? (loaded ? wanted.length : 'load') : null, tooLarge };
 }
+
+const TOO_LARGE = 'order_too_large';
 
 function failedBy(result: BatchResult, code: string): boolean {
   return result.answers.some((answer) => answer.kind === 'failure' && answer.code === code);
@@ -133,11 +136,28 @@ function sharedOf(report: BatchReport, device: Device, engine: EngineFacts): Bat
 }
 
 /**
- * A RangeError is an order that does not fit into a message. A worker that died over the load took time that is booked.
+ * A worker that died over the load took time that is booked.
  * @throws the error, where it is not about this batch
  */
 function answersTo(batch: Batch, error: unknown): readonly Failure[] {
-  const isAboutTheBatch = error instanceof AppError || error instanceof RangeError;
-  if (error instanceof UnavailableError || !isAboutTheBatch) throw error;
+  if (error instanceof OrderTooLarge) return batch.jobs.map((job) => tooLargeAnswer(batch, job, error));
+  if (error instanceof UnavailableError || !(error instanceof AppError)) throw error;
   return failuresOf(batch, error);
+}
+
+/** Only what is too large by itself can never be made; the others wait for a smaller batch. */
+function tooLargeAnswer(batch: Batch, job: Batch['jobs'][number], error: OrderTooLarge): Failure {
+  const isToBlame = batch.jobs.length === 1 || !fitsAlone(batch, job);
+  return failureOf(job.id, isToBlame ? new AppError(error.message, { code: 'bad_request' }) : error);
+}
+
+/** But for the few characters by which heads of messages differ; the next try knows better. */
+function fitsAlone(batch: Batch, job: Batch['jobs'][number]): boolean {
+  const order = { batch: batch.id, params: paramsOf(batch), items: [itemOf(job)], engine: '' };
+  try {
+    formatMessage({ v: PROTOCOL_VERSION, launch: '', seq: 1, type: 'generate', ...order });
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -19,6 +19,8 @@ export interface Attempt {
   readonly result: BatchResult;
   /** What ran out of memory, of the device's or of the host's: the load, a batch of this many, or nothing. */
   readonly ranOut: 'load' | number | null;
+  /** The batch as a whole was too large for its worker to be told of; each of its jobs alone is not. */
+  readonly tooLarge?: boolean;
 }
 
 const OUT_OF_MEMORY = 'out_of_memory';
@@ -32,6 +34,8 @@ export class Rungs {
   readonly #limits: LearnedLimits;
   /** Models, each with the preset asked for, whose pictures were black and with the safe settings were not. */
   readonly #dark = new Set<string>();
+  /** Models with preset and shape, of whose jobs several were too large for one order: they go alone from then on. */
+  readonly #alone = new Set<string>();
 
   constructor(options: RungsOptions) {
     this.#options = options;
@@ -40,7 +44,7 @@ export class Rungs {
 
   /** At least one, so that a job for which nothing is left to try gets its answer too. */
   limit(job: Job, device: Device, safe: boolean): number {
-    if (!PRESETS.some(({ name }) => name === job.preset)) return 1;
+    if (!PRESETS.some(({ name }) => name === job.preset) || this.#alone.has(kindKey(job))) return 1;
     const rung = this.#rungFor(job, device, safe);
     return 'exhausted' in rung ? 1 : Math.max(1, rung.limit);
   }
@@ -55,7 +59,8 @@ export class Rungs {
       if (!(error instanceof AppError)) throw error;
       return refusal(failuresOf(batch, error), { preset: first.preset });
     }
-    const { result, ranOut } = await attempt(preset);
+    const { result, ranOut, tooLarge } = await attempt(preset);
+    if (tooLarge === true) this.#alone.add(kindKey(first));
     if (ranOut === null) {
       if (batch.safe) this.#noteLight(first, device, result);
       return result;
@@ -126,4 +131,8 @@ function placeOf({ request }: Job, device: Device): { device: string; model: str
 
 function darkKey({ request, preset }: Job): string {
   return `${request.modelHash} ${preset}`;
+}
+
+function kindKey(job: Job): string {
+  return `${darkKey(job)} ${shapeOf(job.request)}`;
 }

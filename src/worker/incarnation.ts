@@ -77,7 +77,7 @@ export class Incarnation {
     });
   }
 
-  /** @throws RangeError for a message that does not fit into a line */
+  /** @throws OrderTooLarge; it is not sent */
   send(order: Order): void {
     this.#child.send(formatMessage({ v: PROTOCOL_VERSION, launch: this.launch, seq: this.#sent + 1, ...order }));
     this.#sent += 1;

@@ -96,7 +96,7 @@ export class Supervisor {
    * An abort of `signal` cancels all items that are open; one of `givenUp` cancels its job, which fails with the reason.
    * @throws the signal's reason if it left an item without an answer
    * @throws AppError `worker_stopped` if nothing is loaded, or is not any more
-   * @throws RangeError for an order that does not fit into a message
+   * @throws OrderTooLarge
    */
   async generate(
     batch: Batch,

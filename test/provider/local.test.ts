@@ -6,7 +6,7 @@ import { UnavailableError } from '../../src/errors.ts';
 import type { LearnedLimit } from '../../src/ports.ts';
 import { systemClock } from '../../src/process/clock.ts';
 import { LocalProvider, type LocalProviderOptions } from '../../src/provider/local.ts';
-import { MODEL, newBatch } from '../contracts/batches.ts';
+import { codesOf, MODEL, newBatch } from '../contracts/batches.ts';
 import { providerContract } from '../contracts/provider.ts';
 import type { MakeProvider } from '../contracts/provider-bench.ts';
 import { providerLearningContract } from '../contracts/provider-learning.ts';
@@ -152,6 +152,25 @@ describe('the local provider', () => {
     ]);
     expect(result.overhead).toMatchObject([{ cause: 'load', energy: { millijoules: null, method: 'unknown' } }]);
     expect(result.overhead[0]?.seconds).toBeGreaterThanOrEqual(0.3);
+  });
+
+  it('fails of an order that is too large only the job that would be so alone', async () => {
+    const provider = opened();
+    const batch = await batchOf(['x'.repeat(2_000_000), 'a', 'b']);
+    const { answers } = await provider.make(batch, {});
+    const waits = { code: 'order_too_large', retryable: true };
+    expect(answers).toMatchObject([{ code: 'bad_request', retryable: false }, waits, waits]);
+    expect(provider.limit(firstOf(batch), 'cpu', false)).toBe(4);
+  });
+
+  it('makes jobs one by one whose order is too large only together', async () => {
+    const provider = opened();
+    const long = await batchOf(['x'.repeat(400_000), 'y'.repeat(400_000), 'z'.repeat(400_000)]);
+    expect(codesOf(await provider.make(long, {}))).toEqual(Array(3).fill('order_too_large'));
+    expect(provider.limit(firstOf(long), 'cpu', false)).toBe(1);
+    expect(provider.limit(firstOf(await batchOf(['a'], { width: 48 })), 'cpu', false)).toBe(4);
+    const alone = { ...long, jobs: long.jobs.slice(0, 1) };
+    expect(codesOf(await provider.make(alone, {}))).toEqual(['made']);
   });
 
   it('answers a prompt that is too long for a message instead of sending it', async () => {
