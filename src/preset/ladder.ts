@@ -17,7 +17,7 @@ const DAY: Millis = 24 * 60 * 60_000;
  * day, and a try costs one load. Where smaller batches are made all the same, a month is soon enough; where not even
  * one picture fits, jobs fail for it, and the next night is to find out.
  */
-export const BELIEF = { smaller: 30 * DAY, none: DAY } as const satisfies Readonly<Record<string, Millis>>;
+const BELIEF = { smaller: 30 * DAY, none: DAY } as const satisfies Readonly<Record<string, Millis>>;
 
 /** One that comes from the future, because the clock was set, is believed for no longer than one that is as old. */
 export function isBelieved(
