@@ -44,7 +44,7 @@ export class Kiln {
       keyOf,
       modelOf: ({ job }) => job.request.modelHash,
       rankOf: ({ job, marks }) => (job.priority === 'interactive' ? 0 : 2) + (isSuspect(marks) ? 1 : 0),
-      limit: ({ job }, device) => provider.limit(job, device),
+      limit: ({ job, marks }, device) => provider.limit(job, device, marks.blacks > 0),
       resident: (device) => provider.resident(device),
       closedFor: (device) => this.#closedFor(device),
       ...(onWindow === undefined ? {} : { onWindow }),

@@ -72,8 +72,11 @@ export interface ModelRegistry extends Checked {
 export interface Provider extends Checked {
   readonly name: 'local' | 'fake';
   readonly devices: readonly Device[];
-  /** How many jobs like this one a batch on this device may hold, as the preset and what was learned there say. */
-  limit(job: Job, device: string): number;
+  /**
+   * How many jobs like this one a batch on this device may hold, as the preset and what was learned there say.
+   * @param safe whether the batch is to be a safe one: its settings have limits of their own
+   */
+  limit(job: Job, device: string, safe: boolean): number;
   /** The model hash that a device has loaded now, or null. */
   resident(device: string): string | null;
   /** Null for a device that takes batches; else why it is in quarantine, and when it is to be probed with the next batch. */
@@ -264,8 +267,10 @@ export interface Store extends Checked {
   owner(): Promise<Owner | null>;
   setOwner(owner: Owner): Promise<void>;
   limits(): Promise<readonly LearnedLimit[]>;
-  /** Keeps the lowest limit that was ever learned of the same. */
+  /** In place of what was known of the same: whoever learns knows what holds. */
   learn(limit: LearnedLimit): Promise<void>;
+  /** Forgets what was learned of a device, as the limits name it; null: of all of them. Returns how many limits that were. */
+  forgetLimits(device: string | null): Promise<number>;
   /**
    * Sums over entries of the run written after `seq`. The last picture of a job that is done counts as `active` also
    * where it was booked as `redone`, if the job's active entry is older than `seq`: it is what this stretch made.

@@ -219,9 +219,14 @@ export class MemoryStore implements Store {
   }
 
   async learn(learned: LearnedLimit): Promise<void> {
-    const { device, model, engine, shape, limit } = learned;
-    const key = JSON.stringify([device, model, engine, shape]);
-    this.#limits.set(key, { ...learned, limit: Math.min(limit, this.#limits.get(key)?.limit ?? limit) });
+    const { device, model, engine, shape } = learned;
+    this.#limits.set(JSON.stringify([device, model, engine, shape]), learned);
+  }
+
+  async forgetLimits(device: string | null): Promise<number> {
+    const gone = [...this.#limits].filter(([, limit]) => device === null || limit.device === device);
+    for (const [key] of gone) this.#limits.delete(key);
+    return gone.length;
   }
 
   async totals(runId: string, seq: number): Promise<RunTotals> {

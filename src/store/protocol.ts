@@ -56,6 +56,7 @@ export interface Calls {
   setOwner(owner: Owner): void;
   limits(): readonly LearnedLimit[];
   learn(limit: LearnedLimit): void;
+  forgetLimits(device: string | null): number;
   totals(runId: string, seq: number): RunTotals;
   check(): readonly Check[];
   close(): void;

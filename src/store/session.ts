@@ -187,6 +187,10 @@ export class Session implements Omit<Calls, 'open'> {
     inTransaction(this.#db, () => this.#control.learn(limit));
   }
 
+  forgetLimits(device: string | null): number {
+    return inTransaction(this.#db, () => this.#control.forgetLimits(device));
+  }
+
   totals(runId: string, seq: number): RunTotals {
     return this.#entries.totals(runId, seq);
   }

@@ -192,6 +192,10 @@ class SqliteStore implements Store {
     return this.#call('learn', limit);
   }
 
+  forgetLimits(device: string | null): Promise<number> {
+    return this.#call('forgetLimits', device);
+  }
+
   totals(runId: string, seq: number): Promise<RunTotals> {
     return this.#call('totals', runId, seq);
   }

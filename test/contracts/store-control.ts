@@ -170,16 +170,30 @@ export function controlPromises(open: () => StoreBench): void {
     expect(await store.owner()).toEqual({ launch: 'b', serves: true });
   });
 
-  it('keeps the lowest limit that was learned of the same, and others apart', async () => {
-    const learned: LearnedLimit = { device: 'GPU-1', model: 'm', engine: 'auto', shape: '1024x1024', limit: 4 };
-    await store.learn(learned);
-    await store.learn({ ...learned, limit: 2 });
-    await store.learn({ ...learned, limit: 3 });
-    await store.learn({ ...learned, shape: '512x512', limit: 8 });
-    expect([...(await store.limits())].sort((a, b) => a.limit - b.limit)).toEqual([
-      { ...learned, limit: 2 },
-      { ...learned, shape: '512x512', limit: 8 },
-    ]);
+  describe('limits', () => {
+    const learned: LearnedLimit = { device: 'GPU-1', model: 'm', engine: 'auto', shape: '1024x1024', limit: 4, at: 1 };
+    const limits = async () => [...(await store.limits())].sort((a, b) => a.limit - b.limit);
+
+    it('are what was last learned of the same, and when; others are kept apart', async () => {
+      await store.learn(learned);
+      await store.learn({ ...learned, limit: 0, at: 2 });
+      await store.learn({ ...learned, limit: 3, at: 90_000_000 });
+      await store.learn({ ...learned, shape: '512x512', limit: 8 });
+      expect(await limits()).toEqual([
+        { ...learned, limit: 3, at: 90_000_000 },
+        { ...learned, shape: '512x512', limit: 8 },
+      ]);
+    });
+
+    it('are forgotten for one device or for all, and it is said how many those were', async () => {
+      for (const device of ['GPU-1', 'GPU-2', 'cpu']) await store.learn({ ...learned, device });
+      await store.learn({ ...learned, shape: '512x512', limit: 8 });
+      expect(await store.forgetLimits('nothing')).toBe(0);
+      expect(await store.forgetLimits('GPU-1')).toBe(2);
+      expect((await limits()).map(({ device }) => device).sort()).toEqual(['GPU-2', 'cpu']);
+      expect(await store.forgetLimits(null)).toBe(2);
+      expect(await limits()).toEqual([]);
+    });
   });
 
   it('lists the youngest runs first', async () => {
