@@ -24,6 +24,8 @@ const MOST_BLACKS = 2;
 /** Codes of answers that say nothing against the job: it is made again as if nothing had been. */
 const UNHARMED: ReadonlySet<string> = new Set([
   'worker_stopped',
+  // The next ones go one by one.
+  'order_too_large',
   // The model's trouble, or the device's, and both are counted where the worker is kept.
   'worker_died_loading',
   'paused',

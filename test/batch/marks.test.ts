@@ -49,6 +49,7 @@ describe('a job that failed', () => {
     const before = marks({ deaths: 2, blacks: 1 });
     for (const code of [
       'worker_stopped',
+      'order_too_large',
       'worker_died_loading',
       'paused',
       'stopped',
