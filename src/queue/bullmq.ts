@@ -1,21 +1,12 @@
-import { Queue as BullQueue } from 'bullmq';
 import { AppError, sentenceOf } from '../errors.ts';
 import type { Check, Clock, Job, JobHandler, Queue, QueueWorker, WorkOptions } from '../ports.ts';
-import { pause } from '../process/clock.ts';
 import type { Millis } from '../units.ts';
-import { type Ask, chunks, giveBackActive, idsOf, type Producer, removeAll } from './bullmq-commands.ts';
+import { chunks, giveBackActive, idsOf, removeAll } from './bullmq-commands.ts';
 import { BullmqWorker } from './bullmq-worker.ts';
 import { checksOf, factsOf, requireFit } from './fitness.ts';
 import { numberOf } from './levels.ts';
-import {
-  connectTo,
-  isConnectionTrouble,
-  type RedisConnection,
-  type RedisServer,
-  reconnectDelay,
-  redisServer,
-  unavailable,
-} from './redis-server.ts';
+import { ProducerLine } from './producer-line.ts';
+import { connectTo, type RedisConnection, type RedisServer, redisServer, unavailable } from './redis-server.ts';
 import { JOB_BYTES, packed, runIdOf } from './travelling-job.ts';
 
 export interface BullmqQueueOptions {
@@ -59,7 +50,7 @@ export class BullmqQueue implements Queue {
   readonly #options: BullmqQueueOptions;
   readonly #server: RedisServer;
   readonly #limits: { readonly clock: Clock; readonly patience: Millis; readonly answer: Millis };
-  #producer: Promise<Producer> | undefined;
+  readonly #line: ProducerLine;
   #worker: BullmqWorker | undefined;
   #closing: Promise<void> | undefined;
 
@@ -67,8 +58,10 @@ export class BullmqQueue implements Queue {
   constructor(options: BullmqQueueOptions) {
     this.#options = options;
     this.#server = redisServer(options.connection);
-    const { clock, patienceMs: patience = PATIENCE_MS, answerLimitMs: answer = ANSWER_LIMIT_MS } = options;
+    const { name, clock, log, patienceMs: patience = PATIENCE_MS, answerLimitMs: answer = ANSWER_LIMIT_MS } = options;
     this.#limits = { clock, patience, answer };
+    const settings = { jobOptions: JOB_OPTIONS, eventsKept: EVENTS_KEPT };
+    this.#line = new ProducerLine({ server: this.#server, name, clock, log, patience, answer, ...settings });
   }
 
   async add(jobs: readonly Job[]): Promise<void> {
@@ -76,7 +69,7 @@ export class BullmqQueue implements Queue {
     for (const job of jobs) packed(job);
     for (const some of chunks(jobs, ADD_CHUNK)) {
       const entries = some.map((job) => ({ name: 'image', data: packed(job), opts: optionsOf(job) }));
-      await this.#retrying(({ queue }) => queue.addBulk(entries));
+      await this.#line.retrying(({ queue }) => queue.addBulk(entries));
     }
   }
 
@@ -86,7 +79,7 @@ export class BullmqQueue implements Queue {
       this.#worker?.deliveries.leaving(some);
       let gone = false;
       try {
-        await this.#retrying((producer) => removeAll(producer, some));
+        await this.#line.retrying((producer) => removeAll(producer, some));
         gone = true;
       } finally {
         this.#worker?.deliveries.left(some, gone);
@@ -98,8 +91,8 @@ export class BullmqQueue implements Queue {
     keep: (job: { readonly id: string; readonly runId: string }) => boolean,
   ): Promise<{ kept: number; removed: number }> {
     // A queue that another program left paused would hand out nothing, and nobody would say why.
-    await this.#retrying(({ queue }) => queue.resume());
-    await this.#retrying(giveBackActive);
+    await this.#line.retrying(({ queue }) => queue.resume());
+    await this.#line.retrying(giveBackActive);
     const ids = await this.ids();
     const refused = ids.filter((id) => !keep({ id, runId: runIdOf(id) }));
     // By their ids and never as a whole: a client may have added jobs since they were listed.
@@ -108,7 +101,7 @@ export class BullmqQueue implements Queue {
   }
 
   async ids(): Promise<readonly string[]> {
-    return this.#retrying(idsOf);
+    return this.#line.retrying(idsOf);
   }
 
   work(handler: JobHandler, work: WorkOptions): QueueWorker {
@@ -123,7 +116,7 @@ export class BullmqQueue implements Queue {
       away: awayAfterMs ?? Math.min(AWAY_AFTER_MS, lock / 2),
       idle: idleLimitMs ?? IDLE_LIMIT_MS,
     };
-    const ask: Ask = async (command) => command(await this.#connected());
+    const ask = this.#line.once;
     this.#worker = new BullmqWorker({ server: this.#server, name, clock, log, limits, work, handler, ask });
     return this.#worker;
   }
@@ -143,16 +136,8 @@ export class BullmqQueue implements Queue {
   }
 
   async close(): Promise<void> {
-    this.#closing ??= this.#close();
+    this.#closing ??= this.#line.close(async () => this.#worker?.stop());
     return this.#closing;
-  }
-
-  async #close(): Promise<void> {
-    await this.#worker?.stop();
-    // A connection that never came about has told its caller; there is nothing to close then.
-    const producer = await this.#producer?.catch(() => undefined);
-    await producer?.queue.close();
-    producer?.redis.disconnect();
   }
 
   /** A connection of its own: BullMQ writes settings when it opens a queue, and a look must change nothing. */
@@ -165,49 +150,6 @@ export class BullmqQueue implements Queue {
     } finally {
       redis.disconnect();
     }
-  }
-
-  /** Every command may be sent twice, so each must be one that does nothing the second time. */
-  async #retrying<T>(command: (producer: Producer) => Promise<T>): Promise<T> {
-    const { clock, patience } = this.#limits;
-    const deadline = clock.monotonic() + patience;
-    if (this.#closing !== undefined) throw new AppError('the queue is closed', { code: 'queue_closed' });
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        return await command(await this.#connected());
-      } catch (error) {
-        if (error instanceof AppError || !isConnectionTrouble(error)) throw error;
-        const delay = reconnectDelay(attempt);
-        if (this.#closing !== undefined || clock.monotonic() + delay > deadline) throw unavailable(this.#server, error);
-        await pause(clock, delay);
-      }
-    }
-  }
-
-  /** Also while the queue closes: the worker still keeps the locks of what it finishes. */
-  async #connected(): Promise<Producer> {
-    this.#producer ??= this.#connect();
-    try {
-      return await this.#producer;
-    } catch (error) {
-      this.#producer = undefined;
-      throw error;
-    }
-  }
-
-  async #connect(): Promise<Producer> {
-    const { name, log } = this.#options;
-    const redis = await connectTo(this.#server, this.#limits);
-    const queue = new BullQueue(name, {
-      connection: redis,
-      streams: { events: { maxLen: EVENTS_KEPT } },
-      defaultJobOptions: JOB_OPTIONS,
-    });
-    queue.on('error', (error) => {
-      // The command that met a lost connection tells of it.
-      if (!isConnectionTrouble(error)) log(`queue: ${sentenceOf(error)}`);
-    });
-    return { redis, queue };
   }
 }
 

@@ -96,9 +96,10 @@ export class BullmqDesk implements Desk {
   }
 
   async close(): Promise<void> {
-    const attendance = await this.#attendance?.catch(() => undefined);
-    await attendance?.stop();
-    await this.#line.close();
+    await this.#line.close(async () => {
+      const attendance = await this.#attendance?.catch(() => undefined);
+      await attendance?.stop();
+    });
   }
 }
 

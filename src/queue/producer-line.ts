@@ -49,15 +49,16 @@ export class ProducerLine {
       } catch (error) {
         if (error instanceof AppError || !isConnectionTrouble(error)) throw error;
         const delay = reconnectDelay(attempt);
-        if (clock.monotonic() + delay > deadline) throw unavailable(server, error);
+        if (this.#closed || clock.monotonic() + delay > deadline) throw unavailable(server, error);
         await pause(clock, delay, signal);
       }
     }
   }
 
-  /** May be called twice. */
-  async close(): Promise<void> {
+  /** Retries nothing from now on, and goes once `last` is done, which may still send its commands `once`. May be called twice. */
+  async close(last: () => Promise<void> = async () => {}): Promise<void> {
     this.#closed = true;
+    await last();
     // A connection that never came about has told its caller; there is nothing to close then.
     const producer = await this.#producer?.catch(() => undefined);
     await producer?.queue.close();
