@@ -92,7 +92,7 @@ export class Watch {
     watched.onAnswer();
     this.#answered();
     this.#findStrays(seen);
-    this.#replaceIfIdle(seen.waiting);
+    await this.#mendIfIdle(seen.waiting);
     await this.#sweep(seen);
   }
 
@@ -173,11 +173,14 @@ export class Watch {
   }
 
   /** Looks are counted and not time, of which this process may have slept through any amount. */
-  #replaceIfIdle(waiting: number): void {
-    const { limits, watched } = this.#options;
+  async #mendIfIdle(waiting: number): Promise<void> {
+    const { ask, limits, log, watched } = this.#options;
     this.#hungryLooks = waiting > 0 && watched.isHungry() ? this.#hungryLooks + 1 : 0;
     if (this.#hungryLooks * this.#lookEvery < limits.idle) return;
     this.fed();
-    watched.replace();
+    if (!(await ask(({ queue }) => queue.isPaused()))) return watched.replace();
+    // The queue is ours, and our own pauses are none of the server's: a dashboard has this button.
+    await ask(({ queue }) => queue.resume());
+    log('queue: another program had paused it; it goes on');
   }
 }
