@@ -106,7 +106,9 @@ export class BullmqWorker implements QueueWorker {
       await this.#giveBack(job, token, error.behind);
       return new WaitingError();
     }
-    this.#options.log(`queue: ${job.id} was taken out: ${sentenceOf(error)}`);
+    // Whoever cancelled it knows.
+    if (!(error instanceof AppError && error.code === 'cancelled'))
+      this.#options.log(`queue: ${job.id} was taken out: ${sentenceOf(error)}`);
     return new UnrecoverableError(sentenceOf(error));
   }
 
