@@ -4,7 +4,7 @@ import type { Millis } from '../units.ts';
 import type { Ask } from './bullmq-commands.ts';
 import { Fetcher } from './bullmq-fetcher.ts';
 import { isOvertaken } from './bullmq-locks.ts';
-import { Watch, type Watched, type WatchLimits } from './bullmq-watch.ts';
+import { type Silence, Watch, type Watched, type WatchLimits } from './bullmq-watch.ts';
 import { isReply, type RedisServer, saidBy } from './redis-server.ts';
 
 export interface IntakeOptions {
@@ -26,6 +26,7 @@ export interface IntakeOptions {
   /** It is another worker's now, or gone. */
   onLost?(jobId: string, token: string): void;
   onAway?(away: boolean): void;
+  readonly silence?: Silence;
 }
 
 /** What comes from a queue: one Fetcher, which is replaced where it fails, under a {@link Watch}. */
@@ -45,12 +46,15 @@ export class Intake {
   #untroubled = true;
 
   constructor(options: IntakeOptions) {
-    const { clock, log, ask, limits } = options;
+    const { clock, log, ask, limits, silence } = options;
     this.#options = options;
     this.#window = options.window;
     this.#fetcher = this.#open();
     const onAway = (away: boolean) => options.onAway?.(away);
-    this.#watch = new Watch({ clock, log, ask, limits, onAway, report: this.report, watched: this.#watched() });
+    this.#watch = new Watch({
+      ...{ clock, log, ask, limits, onAway, report: this.report, watched: this.#watched() },
+      ...(silence === undefined ? {} : { silence }),
+    });
   }
 
   set window(window: number) {

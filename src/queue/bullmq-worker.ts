@@ -9,7 +9,7 @@ import { isBehind, numberOf } from './levels.ts';
 import { travellingJob } from './travelling-job.ts';
 
 export interface BullmqWorkerOptions
-  extends Pick<IntakeOptions, 'server' | 'name' | 'clock' | 'log' | 'limits' | 'ask'> {
+  extends Pick<IntakeOptions, 'server' | 'name' | 'clock' | 'log' | 'limits' | 'ask' | 'silence'> {
   readonly work: WorkOptions;
   readonly handler: JobHandler;
 }
@@ -28,9 +28,11 @@ export class BullmqWorker implements QueueWorker {
 
   constructor(options: BullmqWorkerOptions) {
     this.#options = options;
-    const { server, name, clock, log, limits, ask, work } = options;
+    const { work, handler: _handler, ...rest } = options;
     this.#intake = new Intake({
-      ...{ server, name, clock, log, limits, ask, what: 'jobs', window: atLeastOne(work.window) },
+      ...rest,
+      what: 'jobs',
+      window: atLeastOne(work.window),
       wantsMore: () => this.#wantsMore,
       process: (job, token) => this.#process(job, token),
       onLost: (jobId, token) => this.deliveries.lost(jobId, token),

@@ -25,6 +25,9 @@ export interface BullmqQueueOptions {
   readonly awayAfterMs?: Millis;
   /** Jobs wait, there is room for them, and none comes: how long until the worker's connections are made anew. */
   readonly idleLimitMs?: Millis;
+  /** Told where the server takes connections and answers a worker nothing for long; for whoever can start it again. */
+  onSilent?(): void;
+  readonly silentAfterMs?: Millis;
 }
 
 const LOCK_MS = 30_000;
@@ -34,6 +37,7 @@ const ANSWER_LIMIT_MS = 12_000;
 /** At the last answer a lock had 20 s left at least. */
 const AWAY_AFTER_MS = 15_000;
 const IDLE_LIMIT_MS = 30_000;
+const SILENT_AFTER_MS = 60_000;
 const ADD_CHUNK = 100;
 const REMOVE_CHUNK = 200;
 const EVENTS_KEPT = 2_000;
@@ -108,7 +112,7 @@ export class BullmqQueue implements Queue {
     if (this.#worker !== undefined || this.#closing !== undefined) {
       throw new AppError('this queue object has a worker already, or is closed', { code: 'queue_in_use' });
     }
-    const { name, clock, log, lockDurationMs, awayAfterMs, idleLimitMs } = this.#options;
+    const { name, clock, log, lockDurationMs, awayAfterMs, idleLimitMs, onSilent, silentAfterMs } = this.#options;
     const lock = lockDurationMs ?? LOCK_MS;
     const limits = {
       lock,
@@ -116,8 +120,9 @@ export class BullmqQueue implements Queue {
       away: awayAfterMs ?? Math.min(AWAY_AFTER_MS, lock / 2),
       idle: idleLimitMs ?? IDLE_LIMIT_MS,
     };
+    const silence = { limit: silentAfterMs ?? SILENT_AFTER_MS, tell: () => onSilent?.() };
     const ask = this.#line.once;
-    this.#worker = new BullmqWorker({ server: this.#server, name, clock, log, limits, work, handler, ask });
+    this.#worker = new BullmqWorker({ server: this.#server, name, clock, log, limits, work, handler, ask, silence });
     return this.#worker;
   }
 

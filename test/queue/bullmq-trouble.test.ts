@@ -302,7 +302,11 @@ describe('a server that takes no writes', () => {
   });
 
   async function ridesOut(said: RegExp, refuse: () => Promise<unknown>, accept: () => Promise<unknown>): Promise<void> {
-    open({ clock: hurried(10), patienceMs: 100_000 });
+    let silent = 0;
+    const onSilent = () => {
+      silent += 1;
+    };
+    open({ clock: hurried(10), patienceMs: 100_000, onSilent, silentAfterMs: 3_000 });
     await queue.add(jobsOf(1, 4));
     queue.work(hands.handler, { window: 1 });
     await calls(1);
@@ -317,6 +321,8 @@ describe('a server that takes no writes', () => {
     await workOff();
     expect([...new Set(hands.seen)].sort()).toEqual(idsOf(jobsOf(1, 5)));
     expect(told).toBe(1);
+    // A refusal is an answer: nothing would be mended by ending such a server.
+    expect(silent).toBe(0);
     expect(asked).toBeLessThan(100_000);
   }
 
