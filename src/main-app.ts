@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, rm, statfs, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { v7 as uuidv7 } from 'uuid';
 import { hoursOf, strangersIn } from './batch/hours.ts';
@@ -199,10 +200,17 @@ export class LocalApp implements App {
 
   async #connect(role: 'owner' | 'client'): Promise<BullmqQueue> {
     const { redisUrl, queue: name } = this.#config;
-    const server = redisUrl === null ? await this.#ownServer(role) : { connection: { url: redisUrl } };
+    const server = redisUrl === null ? await this.#ownServer(role) : this.#sharedServer(role, redisUrl);
     const queue = new BullmqQueue({ ...server, name, clock: this.clock, log: (line) => this.#log(line) });
     this.#stops.push(() => queue.close());
     return queue;
+  }
+
+  /** Which others reach too. */
+  #sharedServer(role: 'owner' | 'client', url: string): Pick<BullmqQueueOptions, 'connection' | 'owner'> {
+    const { dataDir } = this.#config;
+    const owner = { host: hostname(), dataDir, launch: this.launch };
+    return { connection: { url }, ...(role === 'owner' ? { owner } : {}) };
   }
 
   /** Where the data folder's own Valkey listens; the owner starts it, and starts it again when it dies or hangs. */

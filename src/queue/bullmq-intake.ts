@@ -1,20 +1,14 @@
 import type { Job as BullJob } from 'bullmq';
-import type { Clock } from '../ports.ts';
 import type { Millis } from '../units.ts';
-import type { Ask } from './bullmq-commands.ts';
 import { Fetcher } from './bullmq-fetcher.ts';
 import { isOvertaken } from './bullmq-locks.ts';
-import { type Silence, Watch, type Watched, type WatchLimits } from './bullmq-watch.ts';
+import { Watch, type Watched, type WatchLimits, type WatchOptions } from './bullmq-watch.ts';
 import { isReply, type RedisServer, saidBy } from './redis-server.ts';
 
-export interface IntakeOptions {
+export interface IntakeOptions extends Omit<WatchOptions, 'report' | 'watched'> {
   readonly server: RedisServer;
   readonly name: string;
-  readonly clock: Clock;
-  readonly log: (line: string) => void;
   readonly limits: WatchLimits & { readonly answer: Millis };
-  /** One command over the connection of the queue; rejects while the server is away. */
-  readonly ask: Ask;
   /** How many are in hand at most, at first. */
   readonly window: number;
   /** What is fetched, as messages name it: `jobs`. */
@@ -25,8 +19,6 @@ export interface IntakeOptions {
   process(job: BullJob<unknown, void>, token: string): Promise<void>;
   /** It is another worker's now, or gone. */
   onLost?(jobId: string, token: string): void;
-  onAway?(away: boolean): void;
-  readonly silence?: Silence;
 }
 
 /** What comes from a queue: one Fetcher, which is replaced where it fails, under a {@link Watch}. */
@@ -46,15 +38,10 @@ export class Intake {
   #untroubled = true;
 
   constructor(options: IntakeOptions) {
-    const { clock, log, ask, limits, silence } = options;
     this.#options = options;
     this.#window = options.window;
     this.#fetcher = this.#open();
-    const onAway = (away: boolean) => options.onAway?.(away);
-    this.#watch = new Watch({
-      ...{ clock, log, ask, limits, onAway, report: this.report, watched: this.#watched() },
-      ...(silence === undefined ? {} : { silence }),
-    });
+    this.#watch = new Watch({ ...options, report: this.report, watched: this.#watched() });
   }
 
   set window(window: number) {

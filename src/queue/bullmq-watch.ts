@@ -13,7 +13,9 @@ export interface WatchOptions {
   readonly limits: WatchLimits;
   readonly watched: Watched;
   readonly silence?: Silence;
-  onAway(away: boolean): void;
+  onAway?(away: boolean): void;
+  /** At the begin of each look, and part of it: where it fails, the server is asked nothing more. */
+  onLook?(): Promise<void>;
 }
 
 /** Whoever can do something about a server that takes connections and answers nothing. */
@@ -111,8 +113,9 @@ export class Watch {
   }
 
   async #keepLocks(): Promise<ActiveJobs> {
-    const { ask, limits, watched } = this.#options;
+    const { ask, limits, watched, onLook } = this.#options;
     try {
+      await onLook?.();
       return await ask((producer) => keepLocks(producer, watched.held(), limits.lock));
     } catch (error) {
       // Nothing can be fetched from a server that is away.
@@ -144,14 +147,14 @@ export class Watch {
     this.#awaitAnswer();
     if (!this.#away) return;
     this.#away = false;
-    this.#options.onAway(false);
+    this.#options.onAway?.(false);
   }
 
   #awaitAnswer(): void {
     this.#cancelAway();
     this.#cancelAway = this.#options.clock.after(this.#options.limits.away, () => {
       this.#away = true;
-      this.#options.onAway(true);
+      this.#options.onAway?.(true);
     });
   }
 

@@ -5,6 +5,7 @@ import { pause } from '../process/clock.ts';
 import type { Millis } from '../units.ts';
 import { Intake, type IntakeOptions } from './bullmq-intake.ts';
 import { Deliveries } from './deliveries.ts';
+import type { Lease } from './lease.ts';
 import { isBehind, numberOf } from './levels.ts';
 import { travellingJob } from './travelling-job.ts';
 
@@ -12,6 +13,8 @@ export interface BullmqWorkerOptions
   extends Pick<IntakeOptions, 'server' | 'name' | 'clock' | 'log' | 'limits' | 'ask' | 'silence'> {
   readonly work: WorkOptions;
   readonly handler: JobHandler;
+  /** Null where nobody else can work the queue. */
+  readonly lease: Lease | null;
 }
 
 /** Between two tries to tell of a job that cannot be read. */
@@ -28,7 +31,7 @@ export class BullmqWorker implements QueueWorker {
 
   constructor(options: BullmqWorkerOptions) {
     this.#options = options;
-    const { work, handler: _handler, ...rest } = options;
+    const { work, handler: _handler, lease, ...rest } = options;
     this.#intake = new Intake({
       ...rest,
       what: 'jobs',
@@ -37,6 +40,7 @@ export class BullmqWorker implements QueueWorker {
       process: (job, token) => this.#process(job, token),
       onLost: (jobId, token) => this.deliveries.lost(jobId, token),
       onAway: (away) => work.onAway?.(away),
+      onLook: async () => lease?.renew(),
     });
   }
 
@@ -63,7 +67,7 @@ export class BullmqWorker implements QueueWorker {
   }
 
   get #wantsMore(): boolean {
-    return !this.#stopSignal.signal.aborted && !this.#onHold;
+    return !this.#stopSignal.signal.aborted && !this.#onHold && this.#options.lease?.isLost !== true;
   }
 
   async #process(job: BullJob<unknown, void>, token: string): Promise<void> {

@@ -4,6 +4,7 @@ import type { Millis } from '../units.ts';
 import { chunks, giveBackActive, idsOf, removeAll } from './bullmq-commands.ts';
 import { BullmqWorker } from './bullmq-worker.ts';
 import { checksOf, factsOf, requireFit } from './fitness.ts';
+import { Lease, type QueueOwner } from './lease.ts';
 import { numberOf } from './levels.ts';
 import { ProducerLine } from './producer-line.ts';
 import { connectTo, type RedisConnection, type RedisServer, redisServer, unavailable } from './redis-server.ts';
@@ -28,6 +29,8 @@ export interface BullmqQueueOptions {
   /** Told where the server takes connections and answers a worker nothing for long; for whoever can start it again. */
   onSilent?(): void;
   readonly silentAfterMs?: Millis;
+  /** Who is to work the queue, where others can reach its server; clients leave it out. */
+  readonly owner?: QueueOwner;
 }
 
 const LOCK_MS = 30_000;
@@ -55,6 +58,7 @@ export class BullmqQueue implements Queue {
   readonly #server: RedisServer;
   readonly #limits: { readonly clock: Clock; readonly patience: Millis; readonly answer: Millis };
   readonly #line: ProducerLine;
+  readonly #lease: Lease | null;
   #worker: BullmqWorker | undefined;
   #closing: Promise<void> | undefined;
 
@@ -62,13 +66,18 @@ export class BullmqQueue implements Queue {
   constructor(options: BullmqQueueOptions) {
     this.#options = options;
     this.#server = redisServer(options.connection);
-    const { name, clock, log, patienceMs: patience = PATIENCE_MS, answerLimitMs: answer = ANSWER_LIMIT_MS } = options;
+    const { name, clock, log, owner, lockDurationMs: limit = LOCK_MS } = options;
+    const { patienceMs: patience = PATIENCE_MS, answerLimitMs: answer = ANSWER_LIMIT_MS } = options;
     this.#limits = { clock, patience, answer };
     const settings = { jobOptions: JOB_OPTIONS, eventsKept: EVENTS_KEPT };
     this.#line = new ProducerLine({ server: this.#server, name, clock, log, patience, answer, ...settings });
+    const lease = { limit, clock, log, line: this.#line, queue: name, server: this.#server.name };
+    this.#lease = owner === undefined ? null : new Lease({ ...lease, owner });
   }
 
+  /** @throws UnavailableError `queue_taken` while another host has taken the queue of this owner */
   async add(jobs: readonly Job[]): Promise<void> {
+    this.#lease?.requireNotLost();
     // All of them first: a job that cannot travel must not leave half a run in the queue.
     for (const job of jobs) packed(job);
     for (const some of chunks(jobs, ADD_CHUNK)) {
@@ -91,9 +100,11 @@ export class BullmqQueue implements Queue {
     }
   }
 
+  /** @throws ConfigError `queue_taken` where another host works it, whose jobs are not touched */
   async reclaim(
     keep: (job: { readonly id: string; readonly runId: string }) => boolean,
   ): Promise<{ kept: number; removed: number }> {
+    await this.#lease?.claim();
     // A queue that another program left paused would hand out nothing, and nobody would say why.
     await this.#line.retrying(({ queue }) => queue.resume());
     await this.#line.retrying(giveBackActive);
@@ -120,9 +131,10 @@ export class BullmqQueue implements Queue {
       away: awayAfterMs ?? Math.min(AWAY_AFTER_MS, lock / 2),
       idle: idleLimitMs ?? IDLE_LIMIT_MS,
     };
-    const silence = { limit: silentAfterMs ?? SILENT_AFTER_MS, tell: () => onSilent?.() };
-    const ask = this.#line.once;
-    this.#worker = new BullmqWorker({ server: this.#server, name, clock, log, limits, work, handler, ask, silence });
+    this.#worker = new BullmqWorker({
+      ...{ server: this.#server, name, clock, log, limits, work, handler, ask: this.#line.once, lease: this.#lease },
+      silence: { limit: silentAfterMs ?? SILENT_AFTER_MS, tell: () => onSilent?.() },
+    });
     return this.#worker;
   }
 
@@ -141,7 +153,10 @@ export class BullmqQueue implements Queue {
   }
 
   async close(): Promise<void> {
-    this.#closing ??= this.#line.close(async () => this.#worker?.stop());
+    this.#closing ??= this.#line.close(async () => {
+      await this.#worker?.stop();
+      await this.#lease?.release();
+    });
     return this.#closing;
   }
 
