@@ -1,13 +1,18 @@
 import { type Job as BullJob, WaitingError } from 'bullmq';
 import { HandedBack } from '../errors.ts';
 import type { Attendance, Clerk } from '../ports.ts';
+import { settlesWithin } from '../process/clock.ts';
+import type { Millis } from '../units.ts';
 import { giveBackActive } from './bullmq-commands.ts';
 import { Intake, type IntakeOptions } from './bullmq-intake.ts';
 import { answerTo, type Paper } from './desk-paper.ts';
 import type { ProducerLine } from './producer-line.ts';
+import { unlessAborted } from './unless-aborted.ts';
 
 export interface DeskAttendanceOptions extends Pick<IntakeOptions, 'server' | 'name' | 'clock' | 'log' | 'limits'> {
   readonly line: ProducerLine;
+  /** How long a stop waits for the clerk. */
+  readonly stopLimit: Millis;
   readonly clerk: Clerk;
 }
 
@@ -26,6 +31,8 @@ class DeskAttendance implements Attendance {
   /** What the clerk has in hand. */
   #asked: Promise<unknown> = Promise.resolve();
   #stopped = false;
+  /** Aborted when the clerk is not waited for any longer. */
+  readonly #givenUp = new AbortController();
   #stopping: Promise<void> | undefined;
 
   constructor(options: DeskAttendanceOptions) {
@@ -47,7 +54,13 @@ class DeskAttendance implements Attendance {
   async #stop(): Promise<void> {
     this.#stopped = true;
     this.#intake.steer();
-    await Promise.allSettled([this.#asked]);
+    const { clock, stopLimit, log } = this.#options;
+    const answered = Promise.allSettled([this.#asked]);
+    if (!(await settlesWithin(clock, stopLimit, answered))) {
+      log('queue: what was handed in last takes too long; whoever serves next is asked again');
+      this.#givenUp.abort(new HandedBack());
+      await answered;
+    }
     await this.#intake.close();
   }
 
@@ -77,6 +90,6 @@ class DeskAttendance implements Attendance {
     // One that was on its way when it was said that none is wanted.
     if (this.#stopped) throw new HandedBack();
     const { clerk, log } = this.#options;
-    return answerTo(written, { id, clerk, log });
+    return unlessAborted(answerTo(written, { id, clerk, log }), this.#givenUp.signal);
   }
 }

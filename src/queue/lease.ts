@@ -53,7 +53,7 @@ export class Lease {
     for (let before: Holder | null = null; ; ) {
       const other = await line.retrying((producer) => this.#hold(producer));
       if (other === null) break;
-      if (before === null) log(`queue: ${nameOf(other)} works it, or has died lately; it is looked at for a while`);
+      if (before === null) log(`queue: ${nameOf(other)} worked it a moment ago; waiting to see whether that one lives`);
       else if (other.left >= before.left) throw this.#taken(other);
       before = other;
       await pause(clock, Math.min(POLL_MS, limit / 8));

@@ -5,6 +5,7 @@ import { pause } from '../process/clock.ts';
 import type { Millis } from '../units.ts';
 import type { Producer } from './bullmq-commands.ts';
 import { connectTo, isConnectionTrouble, type RedisServer, reconnectDelay, unavailable } from './redis-server.ts';
+import { unlessAborted } from './unless-aborted.ts';
 
 export interface ProducerLineOptions {
   readonly server: RedisServer;
@@ -89,15 +90,4 @@ export class ProducerLine {
     });
     return { redis, queue };
   }
-}
-
-/** What was asked of the server may still come about. */
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise;
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }
