@@ -7,7 +7,7 @@ import type { Gate } from './gate.ts';
 import type { Delivery, Job } from './ports.ts';
 import { type Passenger, type PassengersInHand, type TripParts, workOff } from './trip.ts';
 import { givingUp, type Outcome } from './trip-outcome.ts';
-import type { EpochMillis, Millis } from './units.ts';
+import type { Millis } from './units.ts';
 
 export interface KilnOptions extends TripParts {
   readonly launch: string;
@@ -15,8 +15,6 @@ export interface KilnOptions extends TripParts {
   /** How long a device is not to be used, because its owner wants it for something else; 0 while it may be. */
   restsFor(device: string): Millis;
   onWindow?(window: number): void;
-  /** The run is not to go on by itself. Its other jobs are refused by the store. */
-  onHeld(runId: string, reason: string): void;
   /** Work cannot go on (no Python, a broken store); the jobs in hand went back to the queue. The first one told is the reason. */
   onFatal(error: AppError): void;
 }
@@ -30,10 +28,11 @@ export class Kiln {
   /** By device, what its batch holds. */
   readonly #underWay = new Map<string, readonly Passenger[]>();
   readonly #told = new Map<string, number>();
-  /** Devices whose worker could not be had at all, until when they are left alone. */
-  readonly #unavailable = new Map<string, EpochMillis>();
+  /** Devices whose worker could not be had at all; until when, by the monotonic clock, they are left alone. */
+  readonly #unavailable = new Map<string, Millis>();
   #batches = 0;
-  #anyFinished = false;
+  /** A worker has come so far as to work on a batch: Python, model and device are there. */
+  #anyBegun = false;
   #closed = false;
 
   constructor(options: KilnOptions) {
@@ -133,16 +132,16 @@ export class Kiln {
     if (!(error instanceof UnavailableError)) return false;
     // It may have been put into quarantine between the look at it and the batch.
     if (error.code === 'device_quarantined') return true;
-    this.#unavailable.set(device, clock.now() + UNAVAILABLE_MS);
-    if (!this.#anyFinished && provider.devices.every(({ id }) => this.#unavailable.has(id))) return false;
+    this.#unavailable.set(device, clock.monotonic() + UNAVAILABLE_MS);
+    if (!this.#anyBegun && provider.devices.every(({ id }) => this.#unavailable.has(id))) return false;
     onTrouble(`${device} is left alone for ${UNAVAILABLE_MS / 60_000} minutes: ${error.message}`);
     return true;
   }
 
   async #learnFrom({ device, passengers }: PassengersInHand, outcomes: readonly Outcome[]): Promise<void> {
-    const finished = outcomes.some((outcome) => outcome.state === 'done');
-    this.#anyFinished ||= finished;
-    if (finished) this.#unavailable.delete(device);
+    const begun = outcomes.some((outcome) => outcome.state === 'done' || !BEFORE_THE_BATCH.has(outcome.answer.code));
+    this.#anyBegun ||= begun;
+    if (begun) this.#unavailable.delete(device);
     const runs = new Map(passengers.map(({ job }) => [job.id, job.runId]));
     for (const outcome of outcomes) {
       const runId = runs.get(outcome.id);
@@ -153,18 +152,18 @@ export class Kiln {
 
   async #hold(runId: string): Promise<void> {
     const reason = 'three pictures in a row stayed black, also with the VAE in float32';
+    // From here on the store refuses its other jobs, and whoever follows it finds out there.
     await this.#options.disk.untilTaken(() => this.#options.store.hold(runId, reason));
-    this.#options.onHeld(runId, reason);
   }
 
-  /** Where no picture was ever made and no device is left, it is not the pictures, and waiting mends nothing. */
+  /** Where no batch was ever begun and no device is left, it is not the pictures, and waiting mends nothing. */
   #tellQuarantine(device: string, outcomes: readonly Outcome[]): void {
     const { provider, onTrouble, onFatal } = this.#options;
     const quarantine = provider.quarantine(device);
     if (quarantine === null || this.#told.get(device) === quarantine.until) return;
     this.#told.set(device, quarantine.until);
     const none = provider.devices.every(({ id }) => provider.quarantine(id) !== null);
-    if (none && !this.#anyFinished) {
+    if (none && !this.#anyBegun) {
       onFatal(keepsDying(quarantine.reason, outcomes));
       return;
     }
@@ -188,14 +187,18 @@ export class Kiln {
     const { gate, provider, clock, restsFor } = this.#options;
     if (!gate.isOpen) return Number.POSITIVE_INFINITY;
     const quarantine = provider.quarantine(device);
-    const until = Math.max(quarantine?.until ?? 0, this.#unavailable.get(device) ?? 0);
-    return Math.max(restsFor(device), until - clock.now(), 0);
+    const quarantined = quarantine === null ? 0 : quarantine.until - clock.now();
+    const unavailable = (this.#unavailable.get(device) ?? 0) - clock.monotonic();
+    return Math.max(restsFor(device), quarantined, unavailable, 0);
   }
 
   #rest(device: string): void {
     this.#options.provider.rest(device).catch((error: unknown) => this.#options.onFatal(fatalOf(error)));
   }
 }
+
+/** Answers that say nothing of a batch: its worker or its model did not come up. */
+const BEFORE_THE_BATCH: ReadonlySet<string> = new Set(['worker_died_loading', 'model_kills_worker', 'worker_stopped']);
 
 /** As long as the first quarantine of a device that dies. */
 const UNAVAILABLE_MS: Millis = 300_000;
@@ -219,6 +222,6 @@ function kindOf(outcome: Outcome): 'made' | 'black' | 'other' {
 function keepsDying(reason: string, outcomes: readonly Outcome[]): AppError {
   const last = outcomes.find((outcome) => outcome.state !== 'done');
   const why = last === undefined ? '' : ` (${last.answer.message})`;
-  const sentence = `no picture was made, and every device is in quarantine: ${reason}${why}; kilnwatt doctor looks at what it needs`;
+  const sentence = `no worker came so far as to begin a picture, and every device is in quarantine: ${reason}${why}; kilnwatt doctor looks at what it needs`;
   return new UnavailableError(sentence, { code: 'worker_keeps_dying' });
 }

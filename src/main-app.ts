@@ -139,8 +139,12 @@ export class LocalApp implements App {
   });
 
   async requireRoom(): Promise<void> {
-    if (await this.#hasRoom()) return;
     const { dataDir, diskReserveMb } = this.#config;
+    await mkdir(dataDir, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
+      const sentence = `the data folder ${dataDir} cannot be made (${sentenceOf(cause)}); choose another --data-dir`;
+      throw new StorageError(sentence, { code: 'not_writable', cause });
+    });
+    if (await this.#hasRoom()) return;
     const sentence = `less than ${diskReserveMb} MB (disk_reserve_mb) are free for ${dataDir}: free some space`;
     throw new StorageError(sentence, { code: 'disk_full' });
   }

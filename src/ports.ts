@@ -261,7 +261,7 @@ export interface Store extends Checked {
   news(seq: number): Promise<News>;
   /** Failed and cancelled ones of the jobs wait again, clean and for whoever serves. Returns their ids. */
   retry(jobIds: readonly string[]): Promise<readonly string[]>;
-  /** What is interrupted of a run waits again, for whoever serves, and its hold is lifted. Returns the ids. */
+  /** What is interrupted of a run waits again, for whoever serves; its hold is lifted, with what that had kept back. Returns the ids. */
   resume(runId: string): Promise<readonly string[]>;
   /** Holds a run, so that nothing more of it is begun; null lets it go on. */
   hold(runId: string, reason: string | null): Promise<void>;

@@ -155,9 +155,9 @@ export class JobTable {
     return this.#move(runId, OPEN_STATES, 'interrupted');
   }
 
-  /** What was interrupted of a run is submitted again. */
-  resume(runId: string): readonly string[] {
-    return this.#move(runId, ['interrupted'], 'submitting');
+  /** What was interrupted of a run is submitted again; of one that was held, what the queue had dropped too. */
+  resume(runId: string, wasHeld: boolean): readonly string[] {
+    return this.#move(runId, wasHeld ? ['interrupted', 'queued'] : ['interrupted'], 'submitting');
   }
 
   cancel(jobIds: readonly string[]): readonly string[] {

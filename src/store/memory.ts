@@ -176,8 +176,9 @@ export class MemoryStore implements Store {
   }
 
   async resume(runId: string): Promise<readonly string[]> {
+    const wasHeld = typeof this.#runs.get(runId)?.held === 'string';
     this.#change(runId, { served: true, held: null });
-    return this.#move(runId, ['interrupted'], 'submitting');
+    return this.#move(runId, wasHeld ? ['interrupted', 'queued'] : ['interrupted'], 'submitting');
   }
 
   async hold(runId: string, reason: string | null): Promise<void> {

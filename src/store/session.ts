@@ -147,8 +147,9 @@ export class Session implements Omit<Calls, 'open'> {
 
   resume(runId: string): readonly string[] {
     return inTransaction(this.#db, () => {
+      const wasHeld = typeof this.#runs.byId(runId)?.held === 'string';
       this.#runs.serve(runId);
-      return this.#jobs.resume(runId);
+      return this.#jobs.resume(runId, wasHeld);
     });
   }
 

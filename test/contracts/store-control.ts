@@ -116,7 +116,8 @@ export function controlPromises(open: () => StoreBench): void {
       expect(await store.run('r1')).toMatchObject({ held: 'black pictures' });
       expect(await store.markRunning(['r1-000000'], 'b-1')).toEqual([]);
       expect(await bench.statesOf('r1')).toEqual(['queued']);
-      await store.resume('r1');
+      expect(await store.resume('r1')).toEqual(['r1-000000']);
+      expect((await store.news(0)).submitted).toBe(true);
       expect(await store.markRunning(['r1-000000'], 'b-2')).toEqual(['r1-000000']);
       await store.hold('r1', 'again');
       await store.writeRun({ ...runWrite('r1', 0), claimedFrom: 'launch-a' });
