@@ -169,6 +169,8 @@ export type Heard =
   | { readonly kind: 'answered'; readonly answer: unknown }
   /** Nobody began with it; it was taken back, and nobody will. */
   | { readonly kind: 'unheard' }
+  /** Whoever began with it is gone, and nobody came instead. Nobody will begin again; what had come of it is known there alone. */
+  | { readonly kind: 'abandoned' }
   /** The asker's signal was aborted. False: somebody may have begun with it, or will when the server is back. */
   | { readonly kind: 'interrupted'; readonly takenBack: boolean };
 
@@ -185,7 +187,7 @@ export interface AskOptions {
 export interface Desk {
   /**
    * Hands a question in and waits for its answer.
-   * @param options.patience how long it may lie there while nobody attends; once somebody began with it, it waits on
+   * @param options.patience how long it may lie there while nobody attends; while somebody does, it waits on
    * @param options.onHandingIn called once, when the server is reached: from then on an asker that dies leaves it behind
    * @throws what the clerk threw, as InputError, ConfigError, StorageError or UnavailableError with its code, sentence
    *   and place; AppError `internal` for any other error, whose text stays with whoever attends
@@ -204,7 +206,10 @@ export interface Desk {
 }
 
 export interface Attendance {
-  /** Takes no further question at once, and waits for the answer to the one in hand. May be called twice. */
+  /**
+   * Takes no further question at once, and waits for the answer to the one in hand; where that takes too long, the
+   * question is left to whoever attends next, although the clerk may still come to its end. May be called twice.
+   */
   stop(): Promise<void>;
 }
 
