@@ -131,6 +131,6 @@ const LOOKS: { readonly first: Millis; readonly most: Millis; readonly jitter: n
 
 const MENDABLE: ReadonlySet<string> = new Set(['disk_full', 'not_writable', 'storage_failed', 'store_busy']);
 
-function isMendable(error: unknown): error is AppError {
+export function isMendable(error: unknown): error is AppError {
   return error instanceof StorageError && MENDABLE.has(error.code);
 }
