@@ -239,8 +239,11 @@ export interface Store extends Checked {
    * @throws InputError `run_busy` when another launch claimed it meanwhile or the name was just taken
    */
   writeRun(write: RunWrite): Promise<void>;
-  /** `submitting` → `queued`, after the queue has them. */
-  markQueued(runId: string): Promise<void>;
+  /**
+   * `submitting` → `queued`, after the queue has them.
+   * @param jobIds those that it has; left out: all of the run
+   */
+  markQueued(runId: string, jobIds?: readonly string[]): Promise<void>;
   /**
    * `queued` or `submitting` → `running`, before a provider sees them. Returns the ids that are to be made: one that
    * was done, cancelled or interrupted meanwhile, or whose run is held, is not among them.
@@ -256,19 +259,25 @@ export interface Store extends Checked {
   /**
    * Everything of the run that is not settled becomes `interrupted`, if `launch` is still what claimed the run last:
    * whoever claimed it meanwhile keeps it. Returns the ids.
+   * @param jobIds only those, and nothing at all of a run that waits for whoever serves: what it has was promised to be made
    */
-  interrupt(runId: string, launch: string): Promise<readonly string[]>;
+  interrupt(runId: string, launch: string, jobIds?: readonly string[]): Promise<readonly string[]>;
   /** Those of the jobs that are not settled become `cancelled`, interrupted ones too. Returns their ids. */
   cancel(jobIds: readonly string[]): Promise<readonly string[]>;
   /** What others wrote for whoever works, after `seq`: one quick look, made several times a second. */
   news(seq: number): Promise<News>;
-  /** Failed and cancelled ones of the jobs wait again, clean and for whoever serves. Returns their ids. */
+  /**
+   * Failed and cancelled ones of the jobs wait again, clean and for whoever serves; a hold of their runs is lifted, with
+   * what that had kept back. Returns the ids of those that had failed or been cancelled.
+   */
   retry(jobIds: readonly string[]): Promise<readonly string[]>;
   /** What is interrupted of a run waits again, for whoever serves; its hold is lifted, with what that had kept back. Returns the ids. */
   resume(runId: string): Promise<readonly string[]>;
   /** Holds a run, so that nothing more of it is begun; null lets it go on. */
   hold(runId: string, reason: string | null): Promise<void>;
   setPause(pause: Pause | null): Promise<void>;
+  /** Of a pause whose time is over; another one that has taken its place stays. */
+  endPause(pause: Pause): Promise<void>;
   owner(): Promise<Owner | null>;
   setOwner(owner: Owner): Promise<void>;
   limits(): Promise<readonly LearnedLimit[]>;

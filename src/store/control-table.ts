@@ -38,6 +38,11 @@ export class ControlTable {
     this.#pause.run({ since: pause?.since ?? null, until: pause?.until ?? null, now: pause?.now === true ? 1 : 0 });
   }
 
+  endPause({ since, until }: Pause): void {
+    const now = this.pause();
+    if (now?.since === since && now.until === until) this.setPause(null);
+  }
+
   owner(): Owner | null {
     const row = this.#read.get() ?? {};
     const launch = textOrNull(row, 'owner_launch');

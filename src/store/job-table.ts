@@ -119,8 +119,8 @@ export class JobTable {
     }
   }
 
-  markQueued(runId: string): void {
-    this.#move(runId, ['submitting'], 'queued');
+  markQueued(runId: string, jobIds?: readonly string[]): void {
+    this.#moveOf(runId, jobIds, ['submitting'], 'queued');
   }
 
   /** A queue may hand a job out before `markQueued` was written, hence from `submitting` too. */
@@ -151,13 +151,13 @@ export class JobTable {
     return row === undefined ? CLEAN : marksOf(row);
   }
 
-  interrupt(runId: string): readonly string[] {
-    return this.#move(runId, OPEN_STATES, 'interrupted');
+  interrupt(runId: string, jobIds?: readonly string[]): readonly string[] {
+    return this.#moveOf(runId, jobIds, OPEN_STATES, 'interrupted');
   }
 
-  /** What was interrupted of a run is submitted again; of one that was held, what the queue had dropped too. */
-  resume(runId: string, wasHeld: boolean): readonly string[] {
-    return this.#move(runId, wasHeld ? ['interrupted', 'queued'] : ['interrupted'], 'submitting');
+  /** What of a run is in one of these states is submitted again: it is in no queue any more. */
+  resume(runId: string, from: readonly JobState[]): readonly string[] {
+    return this.#move(runId, from, 'submitting');
   }
 
   cancel(jobIds: readonly string[]): readonly string[] {
@@ -183,6 +183,18 @@ export class JobTable {
   #mayRun(id: string): boolean {
     const row = this.#state.get(id);
     return row !== undefined && row.held === 0 && OPEN_STATES.includes(oneOf(row, 'state', JOB_STATES));
+  }
+
+  /** All of a run, or those of these jobs that are its own. */
+  #moveOf(
+    runId: string,
+    jobIds: readonly string[] | undefined,
+    from: readonly JobState[],
+    to: JobState,
+  ): readonly string[] {
+    if (jobIds === undefined) return this.#move(runId, from, to);
+    const own = jobIds.filter((id) => this.#isOf.get(id, runId) !== undefined);
+    return this.#moveAmong(own, from, to);
   }
 
   #moveAmong(jobIds: readonly string[], states: readonly JobState[], to: JobState): readonly string[] {

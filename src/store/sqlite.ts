@@ -132,8 +132,8 @@ class SqliteStore implements Store {
     });
   }
 
-  markQueued(runId: string): Promise<void> {
-    return this.#call('markQueued', runId);
+  markQueued(runId: string, jobIds?: readonly string[]): Promise<void> {
+    return this.#call('markQueued', runId, jobIds);
   }
 
   markRunning(jobIds: readonly string[], batchId: string): Promise<readonly string[]> {
@@ -144,8 +144,8 @@ class SqliteStore implements Store {
     return this.#call('settle', settlement);
   }
 
-  interrupt(runId: string, launch: string): Promise<readonly string[]> {
-    return this.#call('interrupt', runId, launch);
+  interrupt(runId: string, launch: string, jobIds?: readonly string[]): Promise<readonly string[]> {
+    return this.#call('interrupt', runId, launch, jobIds);
   }
 
   marks(jobId: string): Promise<Marks> {
@@ -174,6 +174,10 @@ class SqliteStore implements Store {
 
   setPause(pause: Pause | null): Promise<void> {
     return this.#call('setPause', pause);
+  }
+
+  endPause(pause: Pause): Promise<void> {
+    return this.#call('endPause', pause);
   }
 
   owner(): Promise<Owner | null> {
