@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, rm, statfs, writeFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { v7 as uuidv7 } from 'uuid';
@@ -11,7 +11,7 @@ import type { Part } from './cli/doctor.ts';
 import { hostParts, pauseChecks } from './cli/doctor-checks.ts';
 import type { Io } from './cli/io.ts';
 import type { Config, LoadedConfig } from './config.ts';
-import { type AppError, StorageError, sentenceOf, UnavailableError } from './errors.ts';
+import { type AppError, sentenceOf, UnavailableError } from './errors.ts';
 import { pillowContactSheets } from './images/contact-sheet.ts';
 import { DiskImages } from './images/disk.ts';
 import { hubFetcher } from './model/fetch.ts';
