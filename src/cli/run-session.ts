@@ -10,7 +10,7 @@ import { follow } from './follow.ts';
 import { Herald } from './herald.ts';
 import { pausedNote } from './pause.ts';
 import { failureOf, imageOf, jobOf } from './run-events.ts';
-import { announce, heldBy, plan, type RunSessionOptions, reportEarlier, showPlan, submitted } from './run-plan.ts';
+import { announce, heldBy, plan, type RunSessionOptions, reportEarlier, showPlan, submittedByRun } from './run-plan.ts';
 import { summaryOf } from './run-summary.ts';
 import { Session } from './session.ts';
 
@@ -38,7 +38,7 @@ export async function runSession(options: RunSessionOptions): Promise<number> {
   let making: Making | null = null;
   if (options.dryRun) return showPlan(app, await plan(options), reporter);
   await session.enter();
-  const planned = await submitted(options, session);
+  const planned = await submittedByRun(options, session);
   for (const run of session.cutOff) reporter.note(cutOffNote(run, planned.run.id));
   making = new Making(options, session, planned, await heraldOf(options, planned));
   const end = await making.toTheEnd();
