@@ -4,7 +4,7 @@ import { pause } from '../process/clock.ts';
 import type { Millis } from '../units.ts';
 import type { App, Interrupts } from './app.ts';
 import { attendDesk } from './desk-clerk.ts';
-import { commandElsewhere } from './desk-hand-in.ts';
+import { commandFromElsewhere } from './desk-hand-in.ts';
 import { EXIT, exitCodeOf, explain } from './exit.ts';
 import { pausedNote } from './pause.ts';
 import { pricesOf } from './prices.ts';
@@ -69,7 +69,7 @@ async function servedUntilStopped(serving: Serving): Promise<number> {
   serving.attendance = await attendDesk(app);
   await session.takeOver();
   io.err(`Serving ${loaded.config.dataDir}; \`kilnwatt submit FILE\` feeds it. Ctrl-C finishes the running batch.`);
-  if (serving.attendance !== null) io.err(`From another host: ${commandElsewhere(loaded.config, 'submit FILE')}`);
+  if (serving.attendance !== null) io.err(`From another host: ${commandFromElsewhere(loaded.config, 'submit FILE')}`);
   await lookAfter(serving);
   return windDown(serving);
 }
