@@ -83,12 +83,15 @@ function counted(name: string, text: string | undefined, unset: number): number 
 }
 
 function readable(result: ChaosResult | BareResult): string {
-  const { acknowledged, completed, failed_with_reason, missing, doubled, torn, recomputed, deaths } = result;
+  const { acknowledged, completed, failed_with_reason, missing, doubled, torn } = result;
+  const { recomputed, deaths, largest_batch: largest, retried_for_memory, given_up, remade_black } = result;
   const given = Object.entries(result.kills).map(([kind, count]) => `${kind} ${count}`);
   const took = 'recovery_s' in result ? Object.entries(result.recovery_s) : [];
   return [
     `${acknowledged} acknowledged = ${completed} completed + ${failed_with_reason} failed with reason + ${missing} missing`,
-    `${doubled} doubled, ${torn} torn, ${recomputed} recomputed over ${deaths} deaths; ${result.seconds} s`,
+    `${doubled} doubled, ${torn} torn; ${result.seconds} s`,
+    `${recomputed} recomputed over ${deaths} deaths, of ${deaths * largest} allowed`,
+    `made again without a death: ${retried_for_memory} for memory, ${given_up} given up, ${remade_black} black`,
     `given: ${given.join(', ')}`,
     ...took.map(([part, { n, median, most, limit }]) => {
       const promise = limit === null ? '' : `, promised ${limit} s`;

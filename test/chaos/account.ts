@@ -1,3 +1,4 @@
+import { type Again, type Excuses, madeAgain, NO_EXCUSES } from './again.ts';
 import type { Evidence } from './evidence.ts';
 
 export interface AccountAsk {
@@ -8,8 +9,10 @@ export interface AccountAsk {
   readonly evidence: Evidence;
   /** By job, the batches that it was seen in while the work went on, whether or not they left an entry. */
   readonly begun: ReadonlyMap<string, ReadonlySet<string>>;
-  /** Ends of a worker or of the orchestrator that were not asked for. */
+  /** Ends of a worker or of the orchestrator that nobody had asked for. */
   readonly deaths: number;
+  /** What is made again without any death; nothing where it is left out. */
+  readonly excuses?: Excuses;
 }
 
 /** acknowledged = completed + failed_with_reason + missing. */
@@ -23,9 +26,13 @@ export interface Account {
   readonly doubled: number;
   /** Pictures under a final name that do not decode, or do not say of which job they are. */
   readonly torn: number;
-  /** Batches beyond the first that jobs were taken into: of each death, what it interrupted. */
+  /** What deaths interrupted, as {@link Again} says: not more than deaths times largest batch. */
   readonly recomputed: number;
+  readonly retried_for_memory: number;
+  readonly given_up: number;
+  readonly remade_black: number;
   readonly deaths: number;
+  /** Of those that did not run out of memory for their size. */
   readonly largest_batch: number;
   /** Failed although nothing was wrong with them. */
   readonly failed_neighbours: number;
@@ -57,13 +64,13 @@ export function accountOf(ask: AccountAsk): Account {
     unbooked: facts.ids.filter((id) => facts.isUnbooked(id)),
     leftovers: evidence.leftovers,
   };
-  const largest = Math.max(0, ...sizesOfBatches(ask));
-  const recomputed = recomputedOf(ask);
-  const bound = deaths * largest;
+  const again: Again = madeAgain(evidence.entries, ask.begun, ask.excuses ?? NO_EXCUSES);
+  const bound = deaths * again.largest_batch;
   const faults = Object.entries(counted).flatMap(([name, found]) =>
     found.length === 0 ? [] : [`${name}: ${found.slice(0, SHOWN).join(', ')}${found.length > SHOWN ? ' …' : ''}`],
   );
-  if (recomputed > bound) faults.push(`recomputed: ${recomputed}, and ${deaths} deaths explain ${bound} at most`);
+  if (again.recomputed > bound)
+    faults.push(`recomputed: ${again.recomputed}, and ${deaths} deaths explain ${bound} at most`);
   return {
     acknowledged: ids.length,
     completed: completed.length,
@@ -71,9 +78,8 @@ export function accountOf(ask: AccountAsk): Account {
     missing: counted.missing.length,
     doubled: counted.doubled.length,
     torn: counted.torn.length,
-    recomputed,
+    ...again,
     deaths,
-    largest_batch: largest,
     failed_neighbours: counted.failed_neighbours.length,
     poison_completed: counted.poison_completed.length,
     unacknowledged: counted.unacknowledged.length,
@@ -123,21 +129,4 @@ class Facts {
   isUnbooked(id: string): boolean {
     return (this.#jobs.get(id)?.state === 'done') !== this.#active.has(id);
   }
-}
-
-/** What was watched and what was booked see different batches: those that left no entry, and those over in a moment. */
-function recomputedOf({ begun, evidence }: AccountAsk): number {
-  const batches = new Map([...begun].map(([job, seen]) => [job, new Set(seen)]));
-  for (const { job, batch } of evidence.entries) {
-    const known = batches.get(job);
-    if (known === undefined) batches.set(job, new Set([batch]));
-    else known.add(batch);
-  }
-  return [...batches.values()].reduce((sum, seen) => sum + seen.size - 1, 0);
-}
-
-function sizesOfBatches({ begun, evidence }: AccountAsk): readonly number[] {
-  const sizes = new Map<string, number>();
-  for (const seen of begun.values()) for (const batch of seen) sizes.set(batch, (sizes.get(batch) ?? 0) + 1);
-  return [...sizes.values(), ...evidence.entries.map(({ size }) => size)];
 }

@@ -11,7 +11,7 @@ import { lateParts, promisedParts, type RecoveryFigures, recoveryFigures } from 
 import { Ledger } from './ledger.ts';
 import { chaosKiln, type EngineKind, FLAGS, HANG_LIMIT_MS, outputsOf, scriptOf } from './place.ts';
 import { PoisonByHand } from './poison.ts';
-import { type Planted, plantedForDiffusers, plantedForFake } from './prompts.ts';
+import { FITS, type Planted, plantedForDiffusers, plantedForFake } from './prompts.ts';
 import { seeded } from './rng.ts';
 import { scheduleOf } from './schedule.ts';
 import { Strikes } from './strikes.ts';
@@ -37,6 +37,8 @@ export interface ChaosAsk {
 
 export interface ChaosResult extends Account {
   readonly kills: Strikes['given'];
+  /** Ends of workers and orchestrators that are none of `deaths`. */
+  readonly ends_asked_for: number;
   readonly recovery_s: RecoveryFigures;
   /** Parts of a recovery that took longer than was promised. */
   readonly late: readonly string[];
@@ -73,6 +75,7 @@ export async function wreakHavoc(ask: ChaosAsk): Promise<ChaosResult> {
 class Havoc {
   readonly #ask: ChaosAsk;
   readonly #kiln: Kiln;
+  readonly #planted: Planted;
   readonly #driver: Driver;
   readonly #ledger: Ledger;
   readonly #watch: Watch;
@@ -94,11 +97,11 @@ class Havoc {
     const { engine, jobs } = ask;
     this.#ask = ask;
     this.#kiln = kiln;
-    const planted = engine === 'fake' ? plantedForFake(ask) : plantedForDiffusers(ask);
-    this.#driver = driverFor(ask, kiln, planted);
+    this.#planted = engine === 'fake' ? plantedForFake(ask) : plantedForDiffusers(ask);
+    this.#driver = driverFor(ask, kiln, this.#planted);
     this.#ledger = new Ledger(join(kiln.root, 'ledger.jsonl'));
     this.#watch = new Watch(join(kiln.data, 'kilnwatt.sqlite'));
-    this.#submissions = new Submissions(planted, this.#driver, this.#ledger);
+    this.#submissions = new Submissions(this.#planted, this.#driver, this.#ledger);
     this.#strikes = new Strikes({
       schedule: scheduleOf({ ...ask, jobs }),
       deaths: this.#deaths,
@@ -127,7 +130,7 @@ class Havoc {
     const sample = this.#watch.look();
     if (sample.settled !== this.#settled || this.#working === null) this.#progressAt = at;
     this.#settled = sample.settled;
-    this.#deaths.look(at, sample);
+    this.#deaths.look(at);
     this.#tendOrchestrator(at);
     if (this.#working === null) return;
     this.#submissions.tend(sample.settled, this.#driver, this.#working);
@@ -140,7 +143,7 @@ class Havoc {
   #tendOrchestrator(at: Millis): void {
     if (this.#working !== null && this.#ended !== null) {
       if (this.#ended.signal !== 'SIGKILL') this.#complain(this.#ended);
-      this.#deaths.orchestratorEnded();
+      this.#deaths.orchestratorEnded({ asked: false });
       this.#working = null;
       this.#startAt = at + Math.floor(this.#rng() * LONGEST_ABSENCE_MS);
     }
@@ -161,9 +164,9 @@ class Havoc {
   }
 
   #hear(ear: Ear, text: string): void {
-    for (const word of ear.hear(text)) {
-      this.#strikes.hear(performance.now(), word);
-      if (word === 'begun') this.#deaths.heardBegin();
+    for (const { device, word } of ear.hear(text)) {
+      if (word !== 'loaded') this.#deaths.hear(device, word);
+      if (word !== 'stopping') this.#strikes.hear(performance.now(), word);
     }
   }
 
@@ -201,8 +204,14 @@ class Havoc {
       poison: this.#submissions.poison,
       evidence: await gather(join(this.#kiln.data, 'kilnwatt.sqlite'), outputsOf(this.#kiln)),
       begun: this.#watch.begun,
-      deaths: this.#deaths.count,
+      // A worker that has lost its device is stopped like one that is to be replaced.
+      deaths: this.#deaths.unasked + this.#planted.losses,
+      excuses: { givenUp: new Set(), fits: this.#fits, black: this.#submissions.black },
     });
+    // As often as the third death that fails a job for good.
+    const planted = this.#planted.poison.length * 3 + this.#planted.lethal;
+    if (this.#deaths.ofThemselves > planted)
+      this.#faults.push(`${this.#deaths.ofThemselves} workers died by themselves, and ${planted} were planted to`);
     if (this.#strikes.left > 0)
       this.#faults.push(`${this.#strikes.left} strikes of the schedule found nothing to strike`);
     const figures = recoveryFigures(this.#strikes.figures, promisedParts(HANG_LIMIT_MS[this.#ask.engine]));
@@ -210,10 +219,15 @@ class Havoc {
       ...account,
       faults: [...account.faults, ...this.#faults],
       kills: this.#strikes.given,
+      ends_asked_for: this.#deaths.asked,
       recovery_s: figures,
       late: lateParts(figures),
       seconds: Math.round(seconds),
     };
+  }
+
+  get #fits(): number | null {
+    return this.#ask.engine === 'fake' ? FITS : null;
   }
 
   #say(at: Millis): void {

@@ -5,9 +5,9 @@ import { Recovery } from './recovery.ts';
 import type { Sample } from './watch.ts';
 
 const ids = ['a', 'b'];
-const HELD: Sample = { settled: 3, running: new Map(ids.map((id) => [id, 'batch-1'])) };
-const WAITING: Sample = { settled: 3, running: new Map() };
-const AGAIN: Sample = { settled: 3, running: new Map([['a', 'batch-2']]) };
+const HELD: Sample = { settled: 3, running: new Map(ids.map((id) => [id, 'batch-1'])), deaths: new Map() };
+const WAITING: Sample = { settled: 3, running: new Map(), deaths: new Map() };
+const AGAIN: Sample = { settled: 3, running: new Map([['a', 'batch-2']]), deaths: new Map() };
 
 describe('a recovery', () => {
   it('of a worker ends when its jobs are out of the batch that died, and the next worker has loaded and begun', () => {
@@ -55,12 +55,26 @@ describe('a recovery', () => {
 describe('the ear', () => {
   it('hears that a worker has loaded and that it has begun, also in pieces of lines, and in both forms of the log', () => {
     const ear = new Ear();
-    expect(ear.hear('cpu: debug: the worker is ready\ncpu: debug: the worker is loading\ncpu: debug: the wor')).toEqual(
+    const heard = (text: string) => ear.hear(text).map(({ device, word }) => `${device} ${word}`);
+    expect(heard('cpu: debug: the worker is ready\ncpu: debug: the worker is loading\ncpu: debug: the wor')).toEqual(
       [],
     );
-    expect(ear.hear('ker is ready\ncpu: debug: the worker is generating\n')).toEqual(['loaded', 'begun']);
-    expect(ear.hear('cpu: info: the fake engine stands in for /m\ncpu: {"v":1} step 0\n')).toEqual(['loaded', 'begun']);
-    expect(ear.hear('cpu: debug: the worker is ready\ncpu: {"v":1} step 1\n')).toEqual([]);
+    expect(heard('ker is ready\ncpu: debug: the worker is generating\n')).toEqual(['cpu loaded', 'cpu begun']);
+    expect(heard('cpu: info: the fake engine stands in for /m\ncpu: {"v":1} step 0\n')).toEqual([
+      'cpu loaded',
+      'cpu begun',
+    ]);
+    expect(heard('cpu: debug: the worker is ready\ncpu: {"v":1} step 1\n')).toEqual([]);
+  });
+
+  it('tells the workers of two devices apart', () => {
+    const ear = new Ear();
+    ear.hear('cpu: debug: the worker is loading\n');
+    const heard = ear.hear('cpu:1: debug: the worker is stopping\ncpu: debug: the worker is ready\n');
+    expect(heard).toEqual([
+      { device: 'cpu:1', word: 'stopping' },
+      { device: 'cpu', word: 'loaded' },
+    ]);
   });
 });
 

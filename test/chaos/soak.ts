@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Draft } from '../../src/job/draft.ts';
 import type { Millis } from '../../src/units.ts';
-import { workerOf } from './processes.ts';
+import { workersOf } from './processes.ts';
 import { FAILS, KILLS, SoakHouse, type SoakProvider } from './soak-house.ts';
 
 export interface SoakAsk {
@@ -117,7 +117,7 @@ function mixedDrafts(first: number): readonly Draft[] {
 
 /** After a collection where the process was started with --expose-gc: what the next one would free has not leaked. */
 function sampleOf(house: SoakHouse, jobs: number): Sample {
-  const worker = workerOf(process.pid);
+  const [worker] = workersOf(process.pid).values();
   globalThis.gc?.();
   return {
     jobs,

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Millis } from '../../src/units.ts';
-import type { Deaths } from './deaths.ts';
+import type { Deaths, Worker } from './deaths.ts';
 import { isAlive, isCondemned } from './processes.ts';
 import { type Figure, Recovery, type Word } from './recovery.ts';
 import type { Strike, StrikeKind } from './schedule.ts';
@@ -96,28 +96,32 @@ export class Strikes {
     if (kind === 'orchestrator') return killed(this.#parts.orchestrator());
     if (kind === 'redis') return killed(this.#redis());
     const { deaths } = this.#parts;
-    const { worker } = deaths;
-    if (worker === null || sample.running.size === 0 || this.#wouldBeTheLast(sample)) return false;
-    // A worker that never came up is another matter: kilnwatt gives up then, and says what is wrong with its Python.
-    if (kind === 'worker') return deaths.oneHasBegun(at) && killed(worker);
+    const [worker] = deaths.workers;
+    if (worker === undefined || sample.running.size === 0 || this.#wouldBeTheLast(sample)) return false;
+    if (kind === 'worker') return this.#kill(worker);
     // The limits of start and load are minutes.
-    if (!deaths.hasBegun(at) || !killed(worker, 'SIGSTOP')) return false;
-    this.#stopped = worker;
+    if (!deaths.hasBegun(worker, at) || !this.#kill(worker, 'SIGSTOP')) return false;
+    this.#stopped = worker.pid;
     return true;
   }
 
   /** Once hit and blameless, a job runs alone: the second hit must not be laid at its door either. */
-  #aimAtSuspect(at: Millis, { running }: Sample): void {
-    const { deaths, poison, suspects } = this.#parts;
+  #aimAtSuspect(at: Millis, { running, deaths }: Sample): void {
     const [job] = running.keys();
-    if (this.given.suspect >= suspects || running.size !== 1 || job === undefined || poison.has(job)) return;
-    if (deaths.hits(job) !== 1 || this.#stopped !== null || !deaths.hasBegun(at)) return;
-    if (killed(deaths.worker)) this.given.suspect += 1;
+    const [worker] = this.#parts.deaths.workers;
+    if (this.given.suspect >= this.#parts.suspects || running.size !== 1 || job === undefined) return;
+    if (worker === undefined || this.#parts.poison.has(job) || deaths.get(job) !== 1 || this.#stopped !== null) return;
+    if (this.#parts.deaths.hasBegun(worker, at) && this.#kill(worker)) this.given.suspect += 1;
   }
 
-  #wouldBeTheLast({ running }: Sample): boolean {
-    const { deaths, poison } = this.#parts;
-    return [...running.keys()].some((job) => !poison.has(job) && deaths.hits(job) >= MOST_HITS);
+  #wouldBeTheLast({ deaths }: Sample): boolean {
+    return [...deaths].some(([job, count]) => !this.#parts.poison.has(job) && count >= MOST_HITS);
+  }
+
+  #kill({ pid }: Worker, signal: NodeJS.Signals = 'SIGKILL'): boolean {
+    if (!isAlive(pid)) return false;
+    this.#parts.deaths.struck(pid);
+    return killed(pid, signal);
   }
 
   #redis(): number | null {

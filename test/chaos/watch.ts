@@ -7,16 +7,18 @@ export interface Sample {
   readonly settled: number;
   /** By id of a job that is being made, its batch. */
   readonly running: ReadonlyMap<string, string>;
+  /** Of those, the deaths that the program counts against each. */
+  readonly deaths: ReadonlyMap<string, number>;
 }
 
-const NOTHING: Sample = { settled: 0, running: new Map() };
+const NOTHING: Sample = { settled: 0, running: new Map(), deaths: new Map() };
 
 // By run, because that is what there is an index for.
 const SETTLED = `
   SELECT count(*) AS n FROM jobs
   WHERE run_id IN (SELECT id FROM runs) AND state IN ('done', 'failed', 'cancelled')`;
 const RUNNING = `
-  SELECT id, batch_id AS batch FROM jobs WHERE run_id IN (SELECT id FROM runs) AND state = 'running'`;
+  SELECT id, batch_id AS batch, deaths FROM jobs WHERE run_id IN (SELECT id FROM runs) AND state = 'running'`;
 
 /** Looks at the store beside the program, and remembers which batches each job was seen in. */
 export class Watch {
@@ -53,7 +55,8 @@ export class Watch {
       if (seen === undefined) this.begun.set(job, new Set([batch]));
       else seen.add(batch);
     }
-    return { settled: Number(database.prepare(SETTLED).get()?.n), running };
+    const deaths = new Map(rows.map((row) => [String(row.id), Number(row.deaths)]));
+    return { settled: Number(database.prepare(SETTLED).get()?.n), running, deaths };
   }
 }
 
