@@ -6,6 +6,9 @@ export interface AccountAsk {
   readonly acknowledged: ReadonlySet<string>;
   /** Ids of the jobs that must fail; all others must not. */
   readonly poison: ReadonlySet<string>;
+  /** Ids of the jobs that somebody asked to be cancelled, and of those that the program said are. */
+  readonly askedToCancel?: ReadonlySet<string>;
+  readonly saidToBeCancelled?: ReadonlySet<string>;
   readonly evidence: Evidence;
   /** By job, the batches that it was seen in while the work went on, whether or not they left an entry. */
   readonly begun: ReadonlyMap<string, ReadonlySet<string>>;
@@ -15,12 +18,14 @@ export interface AccountAsk {
   readonly excuses?: Excuses;
 }
 
-/** acknowledged = completed + failed_with_reason + missing. */
+/** acknowledged = completed + failed_with_reason + cancelled + missing. */
 export interface Account {
   readonly acknowledged: number;
   /** Done in the store, with an active entry and a whole picture that names the job. */
   readonly completed: number;
   readonly failed_with_reason: number;
+  /** As somebody asked. One that was made before, or with the batch that was under way, is completed instead. */
+  readonly cancelled: number;
   readonly missing: number;
   /** With two active entries or two pictures. */
   readonly doubled: number;
@@ -40,7 +45,9 @@ export interface Account {
   readonly poison_completed: number;
   /** Jobs and pictures that nobody was told of. */
   readonly unacknowledged: number;
-  /** Done without an active entry, or with one and not done. */
+  /** Said to be cancelled, and neither that nor completed. */
+  readonly not_as_cancelled: number;
+  /** Done without an active entry, or with one and not done; a picture without one. */
   readonly unbooked: number;
   readonly leftovers: number;
   /** A sentence for each thing that must not be, with the first few of its kind. */
@@ -53,7 +60,10 @@ export function accountOf(ask: AccountAsk): Account {
   const ids = [...acknowledged];
   const completed = ids.filter((id) => facts.isCompleted(id));
   const failed = ids.filter((id) => facts.isFailed(id));
-  const settled = new Set([...completed, ...failed]);
+  const asked = ask.askedToCancel ?? NOBODY;
+  const cancelled = ids.filter((id) => asked.has(id) && facts.isCancelled(id));
+  const settled = new Set([...completed, ...failed, ...cancelled]);
+  const kept = new Set([...completed, ...cancelled]);
   const counted = {
     missing: ids.filter((id) => !settled.has(id)),
     doubled: facts.ids.filter((id) => facts.isDoubled(id)),
@@ -61,6 +71,7 @@ export function accountOf(ask: AccountAsk): Account {
     failed_neighbours: failed.filter((id) => !poison.has(id)),
     poison_completed: completed.filter((id) => poison.has(id)),
     unacknowledged: facts.ids.filter((id) => !acknowledged.has(id)),
+    not_as_cancelled: [...(ask.saidToBeCancelled ?? NOBODY)].filter((id) => !kept.has(id)),
     unbooked: facts.ids.filter((id) => facts.isUnbooked(id)),
     leftovers: evidence.leftovers,
   };
@@ -75,6 +86,7 @@ export function accountOf(ask: AccountAsk): Account {
     acknowledged: ids.length,
     completed: completed.length,
     failed_with_reason: failed.length,
+    cancelled: cancelled.length,
     missing: counted.missing.length,
     doubled: counted.doubled.length,
     torn: counted.torn.length,
@@ -83,6 +95,7 @@ export function accountOf(ask: AccountAsk): Account {
     failed_neighbours: counted.failed_neighbours.length,
     poison_completed: counted.poison_completed.length,
     unacknowledged: counted.unacknowledged.length,
+    not_as_cancelled: counted.not_as_cancelled.length,
     unbooked: counted.unbooked.length,
     leftovers: counted.leftovers.length,
     faults,
@@ -90,6 +103,7 @@ export function accountOf(ask: AccountAsk): Account {
 }
 
 const SHOWN = 5;
+const NOBODY: ReadonlySet<string> = new Set();
 
 /** The evidence by job. */
 class Facts {
@@ -122,11 +136,16 @@ class Facts {
     return job?.state === 'failed' && job.reason !== null;
   }
 
+  isCancelled(id: string): boolean {
+    return this.#jobs.get(id)?.state === 'cancelled';
+  }
+
   isDoubled(id: string): boolean {
     return (this.#active.get(id)?.length ?? 0) > 1 || (this.#pictures.get(id)?.length ?? 0) > 1;
   }
 
   isUnbooked(id: string): boolean {
-    return (this.#jobs.get(id)?.state === 'done') !== this.#active.has(id);
+    const isBooked = this.#active.has(id);
+    return (this.#jobs.get(id)?.state === 'done') !== isBooked || (this.#pictures.has(id) && !isBooked);
   }
 }

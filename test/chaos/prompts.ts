@@ -79,15 +79,17 @@ export function plantedForDiffusers({ seed, jobs, poison }: PlantAsk): Planted {
   return { prompts, poison: places.slice(0, poison).toSorted((a, b) => a - b), lethal: 0, losses: 0, black: [] };
 }
 
-/** The fake engine's script for such prompts. @param onceDir keeps what has happened over all of its processes */
-export function fakeScript(onceDir: string): string {
+/** The fake engine's script for such prompts. @param onceDir keeps what has happened over all of its processes @param diskSeconds before each picture */
+export function fakeScript(onceDir: string, diskSeconds: number): string {
   return JSON.stringify({
     ...ONCE,
     crash_on: POISON,
     once_dir: onceDir,
     chatter: true,
     memory_pixels: { auto: FITS * PICTURE_PIXELS },
+    // Long enough to be met while it loads.
+    load_seconds: 0.15,
     step_seconds: 0.02,
-    slow_disk_seconds: 0.002,
+    slow_disk_seconds: diskSeconds,
   });
 }
