@@ -1,4 +1,4 @@
-import { type AppError, StorageError } from './errors.ts';
+import { HandedBack, StorageError } from './errors.ts';
 import type { Clock } from './ports.ts';
 import { backoffDelay } from './process/backoff.ts';
 import { pause } from './process/clock.ts';
@@ -60,22 +60,25 @@ export class Disk {
 
   /**
    * Does the work, and does it again as long as the disk refuses; so it must be one that may be done twice.
-   * @throws the disk's own error once the work is being stopped
+   * @param unwanted aborted when nobody needs the work any more
+   * @throws HandedBack where a stop, or that, came before the disk took it
    */
-  async untilTaken<T>(work: () => Promise<T>): Promise<T> {
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        const value = await work();
-        if (attempt > 1) this.#taken();
-        return value;
-      } catch (error) {
-        if (!isMendable(error) || this.#options.stopping.aborted) {
-          if (attempt > 1) this.#taken();
-          throw error;
+  async untilTaken<T>(work: () => Promise<T>, unwanted?: AbortSignal): Promise<T> {
+    let waits = false;
+    try {
+      for (let attempt = 1; ; attempt += 1) {
+        try {
+          return await work();
+        } catch (error) {
+          if (!isMendable(error)) throw error;
+          if (!waits) this.#refusedFor(error.message);
+          waits = true;
         }
-        if (attempt === 1) this.#refusedFor(error.message);
-        await this.#wait(attempt);
+        await this.#wait(attempt, unwanted);
+        if (this.#options.stopping.aborted || unwanted?.aborted === true) throw new HandedBack();
       }
+    } finally {
+      if (waits) this.#taken();
     }
   }
 
@@ -86,6 +89,9 @@ export class Disk {
     try {
       await this.#wait(this.#spoilt);
       await this.untilTaken(probe);
+    } catch (error) {
+      // What is stopped meets the disk at its next start.
+      if (!(error instanceof HandedBack)) throw error;
     } finally {
       this.#taken();
     }
@@ -112,14 +118,20 @@ export class Disk {
     gate.open('disk');
   }
 
-  /** Ends early, without an error, when the work is being stopped. */
-  async #wait(attempt: number): Promise<void> {
+  /** Ends early, without an error, when the work is being stopped or not wanted any more. */
+  async #wait(attempt: number, unwanted?: AbortSignal): Promise<void> {
     const { clock, stopping } = this.#options;
+    const ended = new AbortController();
+    const end = () => ended.abort();
+    const signals = unwanted === undefined ? [stopping] : [stopping, unwanted];
+    for (const signal of signals) signal.addEventListener('abort', end, { once: true });
+    if (signals.some((signal) => signal.aborted)) end();
     await pause(
       clock,
       backoffDelay(attempt, () => 0, LOOKS),
-      stopping,
+      ended.signal,
     ).catch(() => {});
+    for (const signal of signals) signal.removeEventListener('abort', end);
   }
 }
 
@@ -129,8 +141,15 @@ const LOOKS: { readonly first: Millis; readonly most: Millis; readonly jitter: n
   jitter: 0,
 };
 
-const MENDABLE: ReadonlySet<string> = new Set(['disk_full', 'not_writable', 'storage_failed', 'store_busy']);
+const MENDABLE: ReadonlySet<string> = new Set([
+  'disk_full',
+  'not_writable',
+  'storage_failed',
+  'store_busy',
+  'io_error',
+]);
 
-function isMendable(error: unknown): error is AppError {
+/** Whether a disk may do later what it refuses now. */
+export function isMendable(error: unknown): error is StorageError {
   return error instanceof StorageError && MENDABLE.has(error.code);
 }

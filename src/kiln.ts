@@ -1,13 +1,13 @@
 import { Batcher } from './batch/batcher.ts';
-import { BlackStreak } from './batch/black-streak.ts';
+import { BlackStreak, type Light } from './batch/black-streak.ts';
 import { batchKey } from './batch/key.ts';
-import { isSuspect } from './batch/marks.ts';
+import { isSuspect, type Marks } from './batch/marks.ts';
 import { AppError, HandedBack, sentenceOf, UnavailableError } from './errors.ts';
 import type { Gate } from './gate.ts';
 import type { Delivery, Job } from './ports.ts';
 import { type Passenger, type PassengersInHand, type TripParts, workOff } from './trip.ts';
 import { givingUp, type Outcome } from './trip-outcome.ts';
-import type { EpochMillis, Millis } from './units.ts';
+import type { Millis } from './units.ts';
 
 export interface KilnOptions extends TripParts {
   readonly launch: string;
@@ -15,8 +15,6 @@ export interface KilnOptions extends TripParts {
   /** How long a device is not to be used, because its owner wants it for something else; 0 while it may be. */
   restsFor(device: string): Millis;
   onWindow?(window: number): void;
-  /** The run is not to go on by itself. Its other jobs are refused by the store. */
-  onHeld(runId: string, reason: string): void;
   /** Work cannot go on (no Python, a broken store); the jobs in hand went back to the queue. The first one told is the reason. */
   onFatal(error: AppError): void;
 }
@@ -30,10 +28,11 @@ export class Kiln {
   /** By device, what its batch holds. */
   readonly #underWay = new Map<string, readonly Passenger[]>();
   readonly #told = new Map<string, number>();
-  /** Devices whose worker could not be had at all, until when they are left alone. */
-  readonly #unavailable = new Map<string, EpochMillis>();
+  /** Devices whose worker could not be had at all; until when, by the monotonic clock, they are left alone. */
+  readonly #unavailable = new Map<string, Millis>();
   #batches = 0;
-  #anyFinished = false;
+  /** A worker has come so far as to work on a batch: Python, model and device are there. */
+  #anyBegun = false;
   #closed = false;
 
   constructor(options: KilnOptions) {
@@ -45,7 +44,7 @@ export class Kiln {
       keyOf,
       modelOf: ({ job }) => job.request.modelHash,
       rankOf: ({ job, marks }) => (job.priority === 'interactive' ? 0 : 2) + (isSuspect(marks) ? 1 : 0),
-      limit: ({ job }, device) => provider.limit(job, device),
+      limit: ({ job, marks }, device) => provider.limit(job, device, marks.blacks > 0),
       resident: (device) => provider.resident(device),
       closedFor: (device) => this.#closedFor(device),
       ...(onWindow === undefined ? {} : { onWindow }),
@@ -64,7 +63,7 @@ export class Kiln {
   /** Resolves when the job is settled in the store; rejects as {@link JobHandler} promises. */
   async take(job: Job, { signal, behind }: Delivery): Promise<void> {
     if (this.#closed) throw new HandedBack();
-    const marks = await this.#options.disk.untilTaken(() => this.#options.store.marks(job.id));
+    const marks = await this.#marksOf(job);
     if (isSuspect(marks) && !behind) throw new HandedBack({ behind: true });
     await this.#ride({ job, marks, giveUp: new AbortController() }, signal);
   }
@@ -95,8 +94,24 @@ export class Kiln {
     for (const { id } of this.#options.provider.devices) if (!this.#underWay.has(id)) this.#rest(id);
   }
 
+  /** To be called now and then: hours begin and end, and devices come back. */
   look(): void {
+    const { provider, restsFor } = this.#options;
+    for (const { id } of provider.devices) {
+      if (!this.#underWay.has(id) && restsFor(id) > 0 && provider.resident(id) !== null) this.#rest(id);
+    }
     this.#batcher.look();
+  }
+
+  /** A store that cannot tell is no reason to drop the job. */
+  async #marksOf(job: Job): Promise<Marks> {
+    const { disk, store, onFatal } = this.#options;
+    try {
+      return await disk.untilTaken(() => store.marks(job.id));
+    } catch (error) {
+      if (!(error instanceof HandedBack)) onFatal(fatalOf(error));
+      throw new HandedBack();
+    }
   }
 
   async #ride(passenger: Passenger, signal: AbortSignal): Promise<void> {
@@ -115,16 +130,22 @@ export class Kiln {
     this.#underWay.set(device, passengers);
     try {
       const { answers, outcomes } = await workOff(this.#options, hand);
-      await this.#learnFrom(hand, outcomes);
+      // It is settled: what goes wrong from here on changes nothing about these jobs.
+      await this.#learnFrom(hand, outcomes).catch((error: unknown) => this.#options.onFatal(fatalOf(error)));
       return answers;
     } catch (error) {
       await this.#handBack(passengers);
       if (!(error instanceof HandedBack) && !this.#isOfOneDevice(device, error)) this.#options.onFatal(fatalOf(error));
-      throw new HandedBack();
+      return passengers.map((passenger) => (isCancelled(passenger) ? undefined : new HandedBack()));
     } finally {
       this.#underWay.delete(device);
-      if (this.#closedFor(device) > 0) this.#rest(device);
+      if (this.#isToRest(device)) this.#rest(device);
     }
+  }
+
+  /** Its owner wants it for something else; one that only waits for a disk or a server keeps its model. */
+  #isToRest(device: string): boolean {
+    return this.#options.gate.isShutFor('paused') || this.#options.restsFor(device) > 0;
   }
 
   /** Whether the others can go on: a card that does not come up stops nobody but itself, unless none does. */
@@ -133,38 +154,46 @@ export class Kiln {
     if (!(error instanceof UnavailableError)) return false;
     // It may have been put into quarantine between the look at it and the batch.
     if (error.code === 'device_quarantined') return true;
-    this.#unavailable.set(device, clock.now() + UNAVAILABLE_MS);
-    if (!this.#anyFinished && provider.devices.every(({ id }) => this.#unavailable.has(id))) return false;
+    this.#unavailable.set(device, clock.monotonic() + UNAVAILABLE_MS);
+    if (!this.#anyBegun && provider.devices.every(({ id }) => this.#unavailable.has(id))) return false;
     onTrouble(`${device} is left alone for ${UNAVAILABLE_MS / 60_000} minutes: ${error.message}`);
     return true;
   }
 
   async #learnFrom({ device, passengers }: PassengersInHand, outcomes: readonly Outcome[]): Promise<void> {
-    const finished = outcomes.some((outcome) => outcome.state === 'done');
-    this.#anyFinished ||= finished;
-    if (finished) this.#unavailable.delete(device);
-    const runs = new Map(passengers.map(({ job }) => [job.id, job.runId]));
-    for (const outcome of outcomes) {
-      const runId = runs.get(outcome.id);
-      if (runId !== undefined && this.#blacks.note(runId, kindOf(outcome))) await this.#hold(runId);
-    }
+    const begun = outcomes.some((outcome) => outcome.state === 'done' || !BEFORE_THE_BATCH.has(outcome.answer.code));
+    this.#anyBegun ||= begun;
+    if (begun) this.#unavailable.delete(device);
     this.#tellQuarantine(device, outcomes);
+    const aboard = new Map(passengers.map((passenger) => [passenger.job.id, passenger]));
+    for (const outcome of outcomes) {
+      const passenger = aboard.get(outcome.id);
+      const light = passenger === undefined ? null : lightOf(outcome, passenger);
+      if (passenger !== undefined && light !== null && this.#blacks.note(passenger.job.runId, light))
+        await this.#hold(passenger.job.runId);
+    }
   }
 
   async #hold(runId: string): Promise<void> {
     const reason = 'three pictures in a row stayed black, also with the VAE in float32';
-    await this.#options.disk.untilTaken(() => this.#options.store.hold(runId, reason));
-    this.#options.onHeld(runId, reason);
+    // From here on the store refuses its other jobs, and whoever follows it finds out there.
+    const { disk, store } = this.#options;
+    await disk
+      .untilTaken(() => store.hold(runId, reason))
+      .catch((error: unknown) => {
+        // A stop came first: the next three hold it.
+        if (!(error instanceof HandedBack)) throw error;
+      });
   }
 
-  /** Where no picture was ever made and no device is left, it is not the pictures, and waiting mends nothing. */
+  /** Where no batch was ever begun and no device is left, it is not the pictures, and waiting mends nothing. */
   #tellQuarantine(device: string, outcomes: readonly Outcome[]): void {
     const { provider, onTrouble, onFatal } = this.#options;
     const quarantine = provider.quarantine(device);
     if (quarantine === null || this.#told.get(device) === quarantine.until) return;
     this.#told.set(device, quarantine.until);
     const none = provider.devices.every(({ id }) => provider.quarantine(id) !== null);
-    if (none && !this.#anyFinished) {
+    if (none && !this.#anyBegun) {
       onFatal(keepsDying(quarantine.reason, outcomes));
       return;
     }
@@ -188,14 +217,18 @@ export class Kiln {
     const { gate, provider, clock, restsFor } = this.#options;
     if (!gate.isOpen) return Number.POSITIVE_INFINITY;
     const quarantine = provider.quarantine(device);
-    const until = Math.max(quarantine?.until ?? 0, this.#unavailable.get(device) ?? 0);
-    return Math.max(restsFor(device), until - clock.now(), 0);
+    const quarantined = quarantine === null ? 0 : quarantine.until - clock.now();
+    const unavailable = (this.#unavailable.get(device) ?? 0) - clock.monotonic();
+    return Math.max(restsFor(device), quarantined, unavailable, 0);
   }
 
   #rest(device: string): void {
     this.#options.provider.rest(device).catch((error: unknown) => this.#options.onFatal(fatalOf(error)));
   }
 }
+
+/** Answers that say nothing of a batch: its worker or its model did not come up. */
+const BEFORE_THE_BATCH: ReadonlySet<string> = new Set(['worker_died_loading', 'model_kills_worker', 'worker_stopped']);
 
 /** As long as the first quarantine of a device that dies. */
 const UNAVAILABLE_MS: Millis = 300_000;
@@ -205,20 +238,26 @@ export function fatalOf(error: unknown): AppError {
   return error instanceof AppError ? error : new AppError(sentenceOf(error), { code: 'internal', cause: error });
 }
 
+/** The store has its last word already. */
+function isCancelled({ giveUp: { signal } }: Passenger): boolean {
+  return signal.reason instanceof AppError && signal.reason.code === 'cancelled';
+}
+
 /** A suspect travels alone: whoever it takes down with it, it is not its neighbours. */
 function keyOf({ job, marks }: Passenger): string {
   const key = `${job.priority} ${batchKey(job)}${marks.blacks > 0 ? ' safe' : ''}`;
   return isSuspect(marks) ? `${key} ${job.id}` : key;
 }
 
-function kindOf(outcome: Outcome): 'made' | 'black' | 'other' {
-  if (outcome.state === 'done') return 'made';
-  return outcome.state === 'failed' && outcome.answer.code === 'black_image' ? 'black' : 'other';
+function lightOf(outcome: Outcome, { marks }: Passenger): Light | null {
+  if (outcome.state === 'done') return marks.blacks > 0 ? 'lightened' : 'made';
+  if (outcome.answer.code !== 'black_image') return null;
+  return outcome.state === 'failed' ? 'black' : 'dark';
 }
 
 function keepsDying(reason: string, outcomes: readonly Outcome[]): AppError {
   const last = outcomes.find((outcome) => outcome.state !== 'done');
   const why = last === undefined ? '' : ` (${last.answer.message})`;
-  const sentence = `no picture was made, and every device is in quarantine: ${reason}${why}; kilnwatt doctor looks at what it needs`;
+  const sentence = `no worker came so far as to begin a picture, and every device is in quarantine: ${reason}${why}; kilnwatt doctor looks at what it needs`;
   return new UnavailableError(sentence, { code: 'worker_keeps_dying' });
 }

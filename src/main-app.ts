@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, rm, statfs, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { v7 as uuidv7 } from 'uuid';
 import { hoursOf, strangersIn } from './batch/hours.ts';
@@ -21,7 +22,7 @@ import { systemClock } from './process/clock.ts';
 import { type Lock, Presence, tryLock } from './process/lock.ts';
 import { runBriefly } from './process/run-briefly.ts';
 import { LocalProvider } from './provider/local.ts';
-import { BullmqQueue } from './queue/bullmq.ts';
+import { BullmqQueue, type BullmqQueueOptions } from './queue/bullmq.ts';
 import { BullmqDesk } from './queue/desk.ts';
 import { keepRunning } from './queue/keep-running.ts';
 import { socketPathFor, startValkey } from './queue/valkey.ts';
@@ -138,8 +139,12 @@ export class LocalApp implements App {
   });
 
   async requireRoom(): Promise<void> {
-    if (await this.#hasRoom()) return;
     const { dataDir, diskReserveMb } = this.#config;
+    await mkdir(dataDir, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
+      const sentence = `the data folder ${dataDir} cannot be made (${sentenceOf(cause)}); choose another --data-dir`;
+      throw new StorageError(sentence, { code: 'not_writable', cause });
+    });
+    if (await this.#hasRoom()) return;
     const sentence = `less than ${diskReserveMb} MB (disk_reserve_mb) are free for ${dataDir}: free some space`;
     throw new StorageError(sentence, { code: 'disk_full' });
   }
@@ -199,17 +204,24 @@ export class LocalApp implements App {
 
   async #connect(role: 'owner' | 'client'): Promise<BullmqQueue> {
     const { redisUrl, queue: name } = this.#config;
-    const connection = redisUrl === null ? await this.#ownServer(role) : { url: redisUrl };
-    const queue = new BullmqQueue({ connection, name, clock: this.clock, log: (line) => this.#log(line) });
+    const server = redisUrl === null ? await this.#ownServer(role) : this.#sharedServer(role, redisUrl);
+    const queue = new BullmqQueue({ ...server, name, clock: this.clock, log: (line) => this.#log(line) });
     this.#stops.push(() => queue.close());
     return queue;
   }
 
-  /** Where the data folder's own Valkey listens; the owner starts it, and starts it again when it dies. */
-  async #ownServer(role: 'owner' | 'client'): Promise<{ readonly socketPath: string }> {
+  /** Which others reach too. */
+  #sharedServer(role: 'owner' | 'client', url: string): Pick<BullmqQueueOptions, 'connection' | 'owner'> {
+    const { dataDir } = this.#config;
+    const owner = { host: hostname(), dataDir, launch: this.launch };
+    return { connection: { url }, ...(role === 'owner' ? { owner } : {}) };
+  }
+
+  /** Where the data folder's own Valkey listens; the owner starts it, and starts it again when it dies or hangs. */
+  async #ownServer(role: 'owner' | 'client'): Promise<Pick<BullmqQueueOptions, 'connection' | 'onSilent'>> {
     const { dataDir, runtimeDir, python, redisBinary: binary } = this.#config;
     const socketPath = socketPathFor(dataDir, runtimeDir);
-    if (role === 'client') return { socketPath };
+    if (role === 'client') return { connection: { socketPath } };
     const log = (line: string) => this.#log(line);
     const start = () =>
       startValkey({ python, dataDir, socketPath, log, clock: this.clock, ...(binary === null ? {} : { binary }) });
@@ -217,9 +229,10 @@ export class LocalApp implements App {
       this.#broken = error;
     };
     const room = () => this.#hasRoom();
-    const server = await keepRunning({ start, log, onLost, room, onFull: () => {}, clock: this.clock });
+    const server = await keepRunning({ start, log, onLost, room, clock: this.clock });
     this.#stops.push(() => server.stop());
-    return { socketPath };
+    const onSilent = () => server.restart('it has answered nothing for a minute');
+    return { connection: { socketPath }, onSilent };
   }
 
   /** Free space says nothing of a quota, so something is written too. */

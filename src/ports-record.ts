@@ -166,6 +166,8 @@ export interface LearnedLimit {
   readonly shape: string;
   /** The largest batch that may still be tried; 0: not even one picture fits. */
   readonly limit: number;
+  /** When it was learned: what else was in the memory then is not there for ever. */
+  readonly at: EpochMillis;
 }
 
 export interface RunTotals {

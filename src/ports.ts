@@ -72,8 +72,11 @@ export interface ModelRegistry extends Checked {
 export interface Provider extends Checked {
   readonly name: 'local' | 'fake';
   readonly devices: readonly Device[];
-  /** How many jobs like this one a batch on this device may hold, as the preset and what was learned there say. */
-  limit(job: Job, device: string): number;
+  /**
+   * How many jobs like this one a batch on this device may hold, as the preset and what was learned there say.
+   * @param safe whether the batch is to be a safe one: its settings have limits of their own
+   */
+  limit(job: Job, device: string, safe: boolean): number;
   /** The model hash that a device has loaded now, or null. */
   resident(device: string): string | null;
   /** Null for a device that takes batches; else why it is in quarantine, and when it is to be probed with the next batch. */
@@ -166,6 +169,8 @@ export type Heard =
   | { readonly kind: 'answered'; readonly answer: unknown }
   /** Nobody began with it; it was taken back, and nobody will. */
   | { readonly kind: 'unheard' }
+  /** Whoever began with it is gone, and nobody came instead. Nobody will begin again; what had come of it is known there alone. */
+  | { readonly kind: 'abandoned' }
   /** The asker's signal was aborted. False: somebody may have begun with it, or will when the server is back. */
   | { readonly kind: 'interrupted'; readonly takenBack: boolean };
 
@@ -182,7 +187,7 @@ export interface AskOptions {
 export interface Desk {
   /**
    * Hands a question in and waits for its answer.
-   * @param options.patience how long it may lie there while nobody attends; once somebody began with it, it waits on
+   * @param options.patience how long it may lie there while nobody attends; while somebody does, it waits on
    * @param options.onHandingIn called once, when the server is reached: from then on an asker that dies leaves it behind
    * @throws what the clerk threw, as InputError, ConfigError, StorageError or UnavailableError with its code, sentence
    *   and place; AppError `internal` for any other error, whose text stays with whoever attends
@@ -201,7 +206,10 @@ export interface Desk {
 }
 
 export interface Attendance {
-  /** Takes no further question at once, and waits for the answer to the one in hand. May be called twice. */
+  /**
+   * Takes no further question at once, and waits for the answer to the one in hand; where that takes too long, the
+   * question is left to whoever attends next, although the clerk may still come to its end. May be called twice.
+   */
   stop(): Promise<void>;
 }
 
@@ -226,13 +234,16 @@ export interface Store extends Checked {
   payloads(runId: string, states: readonly JobState[]): Promise<readonly Job[]>;
   /**
    * One transaction: claims the run for a launch, inserts jobs and sets those and the requeued to `submitting`;
-   * a requeued job that is done meanwhile is left as it is, unless it is to be remade. What befell a requeued job that
+   * a requeued job that is done meanwhile is left as it is, unless it is to be remade, and so is one that is being made. What befell a requeued job that
    * was interrupted is kept; one that had failed or was done is clean again. A hold of the run is lifted.
    * @throws InputError `run_busy` when another launch claimed it meanwhile or the name was just taken
    */
   writeRun(write: RunWrite): Promise<void>;
-  /** `submitting` → `queued`, after the queue has them. */
-  markQueued(runId: string): Promise<void>;
+  /**
+   * `submitting` → `queued`, after the queue has them.
+   * @param jobIds those that it has; left out: all of the run
+   */
+  markQueued(runId: string, jobIds?: readonly string[]): Promise<void>;
   /**
    * `queued` or `submitting` → `running`, before a provider sees them. Returns the ids that are to be made: one that
    * was done, cancelled or interrupted meanwhile, or whose run is held, is not among them.
@@ -248,24 +259,32 @@ export interface Store extends Checked {
   /**
    * Everything of the run that is not settled becomes `interrupted`, if `launch` is still what claimed the run last:
    * whoever claimed it meanwhile keeps it. Returns the ids.
+   * @param jobIds only those, and nothing at all of a run that waits for whoever serves: what it has was promised to be made
    */
-  interrupt(runId: string, launch: string): Promise<readonly string[]>;
+  interrupt(runId: string, launch: string, jobIds?: readonly string[]): Promise<readonly string[]>;
   /** Those of the jobs that are not settled become `cancelled`, interrupted ones too. Returns their ids. */
   cancel(jobIds: readonly string[]): Promise<readonly string[]>;
   /** What others wrote for whoever works, after `seq`: one quick look, made several times a second. */
   news(seq: number): Promise<News>;
-  /** Failed and cancelled ones of the jobs wait again, clean and for whoever serves. Returns their ids. */
+  /**
+   * Failed and cancelled ones of the jobs wait again, clean and for whoever serves; a hold of their runs is lifted, with
+   * what that had kept back. Returns the ids of those that had failed or been cancelled.
+   */
   retry(jobIds: readonly string[]): Promise<readonly string[]>;
-  /** What is interrupted of a run waits again, for whoever serves, and its hold is lifted. Returns the ids. */
+  /** What is interrupted of a run waits again, for whoever serves; its hold is lifted, with what that had kept back. Returns the ids. */
   resume(runId: string): Promise<readonly string[]>;
   /** Holds a run, so that nothing more of it is begun; null lets it go on. */
   hold(runId: string, reason: string | null): Promise<void>;
   setPause(pause: Pause | null): Promise<void>;
+  /** Of a pause whose time is over; another one that has taken its place stays. */
+  endPause(pause: Pause): Promise<void>;
   owner(): Promise<Owner | null>;
   setOwner(owner: Owner): Promise<void>;
   limits(): Promise<readonly LearnedLimit[]>;
-  /** Keeps the lowest limit that was ever learned of the same. */
+  /** In place of what was known of the same: whoever learns knows what holds. */
   learn(limit: LearnedLimit): Promise<void>;
+  /** Forgets what was learned of a device, as the limits name it; null: of all of them. Returns how many limits that were. */
+  forgetLimits(device: string | null): Promise<number>;
   /**
    * Sums over entries of the run written after `seq`. The last picture of a job that is done counts as `active` also
    * where it was booked as `redone`, if the job's active entry is older than `seq`: it is what this stretch made.
@@ -300,7 +319,7 @@ export interface ImageStore extends Checked {
   find(target: string, jobId: string): Promise<{ readonly path: string; readonly metadata: ImageMetadata } | undefined>;
   /**
    * Whether a picture can be put there now: the folder can be made and written to, and the disk keeps its reserve.
-   * @throws StorageError `disk_full`, `not_writable`
+   * @throws StorageError `disk_full`, `not_writable`; `bad_target` for a name that no waiting mends
    */
   requireRoom(target: string): Promise<void>;
   /** Removes a temporary file; a missing one is fine. */

@@ -71,7 +71,11 @@ export async function addMissing(parts: QueueParts): Promise<number> {
     const jobs = await parts.store.payloads(run.id, ['submitting', 'queued', 'running']);
     const missing = jobs.filter((job) => !queued.has(job.id));
     await parts.queue.add(missing);
-    await parts.store.markQueued(run.id);
+    // By their ids: what was submitted meanwhile is not in the queue yet.
+    await parts.store.markQueued(
+      run.id,
+      jobs.map((job) => job.id),
+    );
     lost += Math.max(0, missing.length - run.counts.submitting);
   }
   return lost;
@@ -82,12 +86,16 @@ async function runsToMake({ store, serves, isAlive }: QueueParts): Promise<reado
   return open.filter((run) => run.held === null && (serves || isAlive(run.launch)));
 }
 
-/** Takes out what is left of a run that `launch` claimed: the store first, so that a worker which meets a job drops it. */
+/**
+ * Takes out what is left of a run that `launch` claimed: the store first, so that a worker which meets a job drops it.
+ * @param jobIds as in `Store.interrupt`
+ */
 export async function interruptRun(
   parts: { readonly store: Store; readonly queue: Queue | null },
   run: Pick<RunRow, 'id' | 'launch'>,
+  jobIds?: readonly string[],
 ): Promise<number> {
-  const ids = await parts.store.interrupt(run.id, run.launch);
+  const ids = await parts.store.interrupt(run.id, run.launch, jobIds);
   try {
     await parts.queue?.remove(ids);
   } catch (error) {

@@ -11,6 +11,7 @@ import type {
   ImageStore,
   Job,
   JobRow,
+  JobState,
   Model,
   ModelRegistry,
   NewJob,
@@ -160,8 +161,12 @@ async function findRun(parts: DoorParts, ask: Ask, key: string): Promise<RunRow 
   }
   if (ask.fresh) return null;
   const run = await parts.store.interruptedRun(key);
-  return run === undefined || parts.isAlive(run.launch) ? null : run;
+  if (run === undefined || parts.isAlive(run.launch)) return null;
+  // What was submitted is made by whoever serves, though nobody waits for it here: it is not interrupted.
+  return run.served && OPEN.some((state) => run.counts[state] > 0) ? null : run;
 }
+
+const OPEN: readonly JobState[] = ['submitting', 'queued', 'running'];
 
 async function freeName(parts: DoorParts, ask: Ask): Promise<string> {
   const name = runNameFor(new Date(parts.clock.now()), ask.hint);

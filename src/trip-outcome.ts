@@ -1,5 +1,5 @@
 import { judge, type Marks } from './batch/marks.ts';
-import { AppError, StorageError } from './errors.ts';
+import { AppError, HandedBack, StorageError } from './errors.ts';
 import type { Disk } from './gate.ts';
 import { parametersText } from './job/parameters.ts';
 import { requestKey } from './job/request.ts';
@@ -33,14 +33,20 @@ export interface OutcomeParts {
 export interface Riding {
   readonly job: Batch['jobs'][number];
   readonly marks: Marks;
+  /** Aborted when nobody wants its picture now. */
+  readonly unwanted: AbortSignal;
   readonly answer: Made | Failure | undefined;
   readonly receipt: Receipt | undefined;
 }
 
 /** Puts a picture that was made on the disk, or judges what came instead of it. */
-export async function outcomeOf(parts: OutcomeParts, { job, marks, answer, receipt }: Riding): Promise<Outcome> {
+export async function outcomeOf(parts: OutcomeParts, riding: Riding): Promise<Outcome> {
+  const { job, marks, unwanted, answer, receipt } = riding;
   const fail = async (failure: Pick<Failure, 'code' | 'message' | 'retryable'>): Promise<Outcome> => {
-    await parts.images.discard(job.temporary);
+    // What a disk will not let go of now is removed when the job's next picture is prepared.
+    await parts.images.discard(job.temporary).catch((error: unknown) => {
+      if (!(error instanceof StorageError)) throw error;
+    });
     return unmade(job.id, marks, failure);
   };
   if (answer === undefined || receipt === undefined)
@@ -49,12 +55,19 @@ export async function outcomeOf(parts: OutcomeParts, { job, marks, answer, recei
   const { target, format, sidecar } = job;
   const made = { temporary: answer.temporary, target, format, sidecar };
   try {
-    const path = await parts.disk.untilTaken(() => parts.images.finish(made, metadataOf(parts, job, receipt)));
-    return { id: job.id, state: 'done', path };
+    const finish = () => parts.images.finish(made, metadataOf(parts, job, receipt));
+    return { id: job.id, state: 'done', path: await parts.disk.untilTaken(finish, unwanted) };
   } catch (error) {
+    if (error instanceof HandedBack) return fail(failureFor(unwanted.reason));
     if (!(error instanceof StorageError)) throw error;
     return fail({ code: error.code, message: error.message, retryable: true });
   }
+}
+
+/** Somebody did not want to wait for the disk. */
+function failureFor(reason: unknown): Pick<Failure, 'code' | 'message' | 'retryable'> {
+  const { code, message } = reason instanceof AppError ? reason : givingUp('stopped', 'kilnwatt was stopped');
+  return { code, message, retryable: true };
 }
 
 function unmade(id: string, marks: Marks, failure: Pick<Failure, 'code' | 'message' | 'retryable'>): Outcome {

@@ -1,8 +1,9 @@
 import { isSuspect, type Marks } from './batch/marks.ts';
 import { settlementOf } from './cost/entries.ts';
 import { type Prices, receiptsFor } from './cost/receipt.ts';
-import { HandedBack } from './errors.ts';
-import type { Batch, BatchResult, Clock, Job, Progress, Provider, Store } from './ports.ts';
+import { HandedBack, StorageError } from './errors.ts';
+import { isMendable } from './gate.ts';
+import type { Batch, BatchResult, Clock, ImageStore, Job, Progress, Provider, Store } from './ports.ts';
 import { adoptionOf } from './recovery.ts';
 import { givingUp, type Outcome, type OutcomeParts, outcomeOf } from './trip-outcome.ts';
 import type { Millis } from './units.ts';
@@ -46,48 +47,123 @@ export interface WorkedOff {
 /** One batch, all the way: running → made → receipts → pictures on disk → one transaction. */
 export async function workOff(parts: TripParts, hand: PassengersInHand): Promise<WorkedOff> {
   const ids = hand.passengers.map(({ job }) => job.id);
-  await parts.disk.untilTaken(() => roomFor(parts, hand.passengers));
-  const alive = new Set(await parts.disk.untilTaken(() => parts.store.markRunning(ids, hand.id)));
-  const riding = hand.passengers.filter(({ job }) => alive.has(job.id));
-  const fresh = await withoutFinished(parts, riding);
-  const outcomes = fresh.length === 0 ? [] : await makeAndSettle(parts, { ...hand, passengers: fresh });
+  const nobody = whenAllGaveUp(hand.passengers);
+  try {
+    await parts.disk.untilTaken(() => roomFor(parts, hand.passengers), nobody.signal);
+    const alive = new Set(await parts.disk.untilTaken(() => parts.store.markRunning(ids, hand.id), nobody.signal));
+    const riding = hand.passengers.filter(({ job }) => alive.has(job.id));
+    const boarded = await Promise.all(riding.map((passenger) => board(parts, passenger)));
+    const refused = await settleRefused(parts, hand.id, boarded);
+    await adoptFinished(parts, boarded);
+    const fresh = boarded.filter((one) => one.kind === 'fresh');
+    const made = fresh.length === 0 ? [] : await makeAndSettle(parts, { ...hand, passengers: fresh });
+    return await workedOff(parts, ids, fresh, [...refused, ...made]);
+  } finally {
+    nobody.close();
+  }
+}
+
+async function workedOff(
+  parts: TripParts,
+  ids: readonly string[],
+  fresh: readonly Passenger[],
+  outcomes: readonly Outcome[],
+): Promise<WorkedOff> {
   tellTrouble(parts, outcomes);
   await afterDiskTrouble(parts, fresh, outcomes);
   const trips = new Map(outcomes.map((outcome) => [outcome.id, tripOf(outcome)]));
   return { answers: ids.map((id) => trips.get(id)), outcomes };
 }
 
+/** Aborted when the last of them was given up; to be closed, since a signal keeps who listens to it. */
+function whenAllGaveUp(passengers: readonly Passenger[]): { readonly signal: AbortSignal; close(): void } {
+  const all = new AbortController();
+  const look = () => {
+    if (passengers.every(({ giveUp }) => giveUp.signal.aborted)) all.abort();
+  };
+  for (const { giveUp } of passengers) giveUp.signal.addEventListener('abort', look);
+  look();
+  const close = () => {
+    for (const { giveUp } of passengers) giveUp.signal.removeEventListener('abort', look);
+  };
+  return { signal: all.signal, close };
+}
+
 /** Before the jobs are marked, so that a job that only waits for its disk is not taken for one that was being made. */
 async function roomFor({ images, requireRoom }: TripParts, passengers: readonly Passenger[]): Promise<void> {
   await requireRoom();
-  for (const { job } of passengers) await images.requireRoom(job.target);
+  for (const { job } of passengers) {
+    try {
+      await images.requireRoom(job.target);
+    } catch (error) {
+      // What is wrong with one name alone is that job's, and met again where its picture is prepared.
+      if (isMendable(error) || !(error instanceof StorageError)) throw error;
+    }
+  }
+}
+
+type Boarded = Passenger &
+  (
+    | { readonly kind: 'fresh'; readonly temporary: string }
+    | { readonly kind: 'finished'; readonly picture: NonNullable<Awaited<ReturnType<ImageStore['find']>>> }
+    | { readonly kind: 'refused'; readonly error: StorageError }
+  );
+
+/** What is wrong with the name of one picture is its own trouble, and no reason to stop the others. */
+async function board({ disk, images }: TripParts, passenger: Passenger): Promise<Boarded> {
+  const { job, giveUp } = passenger;
+  try {
+    const picture = await disk.untilTaken(() => images.find(job.target, job.id), giveUp.signal);
+    if (picture !== undefined) return { ...passenger, kind: 'finished', picture };
+    const temporary = await disk.untilTaken(() => images.prepare(job.target, job.id), giveUp.signal);
+    return { ...passenger, kind: 'fresh', temporary };
+  } catch (error) {
+    if (!(error instanceof StorageError)) throw error;
+    return { ...passenger, kind: 'refused', error };
+  }
+}
+
+async function settleRefused(
+  parts: TripParts,
+  batch: string,
+  boarded: readonly Boarded[],
+): Promise<readonly Outcome[]> {
+  const refused = boarded.flatMap((one): Extract<Outcome, { state: 'failed' }>[] => {
+    if (one.kind !== 'refused') return [];
+    const { code, message } = one.error;
+    const error = { code, message };
+    return [{ id: one.job.id, state: 'failed', error, answer: error, wasted: 'failed' }];
+  });
+  const jobs = refused.map(({ id, state, error }) => ({ id, state, error }));
+  const settlement = { batchId: batch, at: parts.clock.now(), entries: [], jobs };
+  if (jobs.length > 0) await parts.disk.untilTaken(() => parts.store.settle(settlement));
+  return refused;
 }
 
 /** Settles those whose picture is on disk already: a batch was cut off between its pictures and its transaction. */
-async function withoutFinished(parts: TripParts, riding: readonly Passenger[]): Promise<readonly Passenger[]> {
-  const found = await Promise.all(riding.map(({ job }) => parts.images.find(job.target, job.id)));
-  for (const [at, { job }] of riding.entries()) {
-    const picture = found[at];
-    if (picture === undefined) continue;
-    await parts.disk.untilTaken(() => parts.store.settle(adoptionOf(job, picture, parts.clock.now())));
+async function adoptFinished({ disk, store, clock }: TripParts, boarded: readonly Boarded[]): Promise<void> {
+  for (const one of boarded) {
+    if (one.kind !== 'finished') continue;
+    await disk.untilTaken(() => store.settle(adoptionOf(one.job, one.picture, clock.now())));
   }
-  return riding.filter((_, at) => found[at] === undefined);
 }
 
-async function makeAndSettle(parts: TripParts, hand: PassengersInHand): Promise<readonly Outcome[]> {
+type Prepared = Omit<PassengersInHand, 'passengers'> & {
+  readonly passengers: readonly (Passenger & { readonly temporary: string })[];
+};
+
+async function makeAndSettle(parts: TripParts, hand: Prepared): Promise<readonly Outcome[]> {
   const { id, key, device, passengers } = hand;
   const { images, disk, prices, provider } = parts;
-  const prepare = ({ job }: Passenger) => disk.untilTaken(() => images.prepare(job.target, job.id));
-  const jobs = await Promise.all(passengers.map(async (one) => ({ ...one.job, temporary: await prepare(one) })));
+  const jobs = passengers.map(({ job, temporary }) => ({ ...job, temporary }));
   const batch: Batch = { id, key, device, jobs, safe: passengers.some(({ marks }) => marks.blacks > 0) };
   const result = await makeWithin(parts, batch, passengers);
   const receipts = receiptsFor(batch, result, prices, provider.name);
   parts.fault('receipt_computed');
   const outcomes = await Promise.all(
-    batch.jobs.map((job, at) => {
-      const marks = passengers[at]?.marks;
-      if (marks === undefined) throw new RangeError(`batch ${id} has more jobs than passengers`);
-      return outcomeOf(parts, { job, marks, answer: result.answers[at], receipt: receipts.get(job.id) });
+    passengers.map(({ job, marks, temporary, giveUp }, at) => {
+      const riding = { job: { ...job, temporary }, marks, unwanted: giveUp.signal };
+      return outcomeOf(parts, { ...riding, answer: result.answers[at], receipt: receipts.get(job.id) });
     }),
   );
   const paths = outcomes.flatMap((outcome) => (outcome.state === 'done' ? [outcome.path] : []));
@@ -103,15 +179,17 @@ async function makeAndSettle(parts: TripParts, hand: PassengersInHand): Promise<
 async function makeWithin(parts: TripParts, batch: Batch, passengers: readonly Passenger[]): Promise<BatchResult> {
   const { clock, jobLimit, provider, onProgress } = parts;
   let stopTimer: (() => void) | null = null;
+  // Of each picture: those of one batch are made together.
+  const limit = jobLimit === null ? null : jobLimit * batch.jobs.length;
   const timeOut = () => {
-    const reason = givingUp('timed_out', `it was not finished after ${(jobLimit ?? 0) / 1000} s (limits.job_seconds)`);
+    const reason = givingUp('timed_out', `it was not finished after ${(limit ?? 0) / 1000} s (limits.job_seconds)`);
     for (const { giveUp } of passengers) giveUp.abort(reason);
   };
   try {
     return await provider.make(batch, {
       givenUp: new Map(passengers.map(({ job, giveUp }) => [job.id, giveUp.signal])),
       onProgress: (progress) => {
-        if (jobLimit !== null && !LOADING.has(progress.phase)) stopTimer ??= clock.after(jobLimit, timeOut);
+        if (limit !== null && !LOADING.has(progress.phase)) stopTimer ??= clock.after(limit, timeOut);
         onProgress?.(progress);
       },
     });

@@ -49,10 +49,10 @@ class BatchReport:
     def image(self, item: Item, width: int, height: int) -> None:
         try:
             size = os.path.getsize(item.out)
-        except OSError as error:  # removed behind our back; the neighbours go on
+        except OSError as error:  # removed behind our back, as with its folder; the neighbours go on
             reason = error.strerror or type(error).__name__
             gone = f"the picture {item.out} is gone after saving: {reason}"
-            self.failure(item, WorkerError("image_missing", gone, retryable=True))
+            self.failure(item, WorkerError("not_writable", gone, retryable=True))
             return
         self._answered(item)
         self._channel.send(Image(self._batch, item.job, item.out, width, height, size))

@@ -18,8 +18,8 @@ WEBP_QUALITY = 95
 
 def save(picture: "Image", path: str, form: Format) -> None:
     """
-    Raises WorkerError `disk_full` or `not_writable`, both of them the disk's fault and not the picture's, or
-    `image_missing` where the folder was taken away, which another try makes anew.
+    Raises WorkerError `disk_full` or `not_writable`, both of them the disk's fault and not the picture's. A folder
+    that was taken away is the disk's trouble too: it is waited for, and counts against no job.
 
     The orchestrator syncs the file, after adding metadata.
     """
@@ -41,5 +41,5 @@ def _told(path: str, error: OSError) -> WorkerError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return WorkerError("disk_full", f"no space is left for the picture {path}; free some and run again")
     if error.errno == errno.ENOENT:
-        return WorkerError("image_missing", f"the folder of the picture {path} is gone", retryable=True)
+        return WorkerError("not_writable", f"the folder of the picture {path} is gone", retryable=True)
     return WorkerError("not_writable", f"the picture {path} cannot be written: {error.strerror}")

@@ -48,14 +48,14 @@ def test_an_engine_that_forgets_a_job_does_not_leave_it_without_an_answer(tmp_pa
     assert bench.sent()[1]["code"] == "internal"
 
 
-def test_a_picture_that_vanished_after_saving_fails_alone(tmp_path: Path) -> None:
+def test_a_picture_that_vanished_after_saving_fails_alone_for_its_disk(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     Path(bench.items[0].out).unlink()
     for one in bench.items:
         bench.report.image(one, 8, 8)
     bench.report.settle(None)
     assert [(message["type"], message["job"]) for message in bench.sent()] == [("failure", "job-0"), ("image", "job-1")]
-    assert bench.sent()[0]["code"] == "image_missing"
+    assert bench.sent()[0]["code"] == "not_writable"
 
 
 def test_what_the_batch_failed_with_goes_to_the_jobs_that_are_left(tmp_path: Path) -> None:

@@ -281,7 +281,7 @@ def test_a_picture_that_cannot_be_written_fails_alone(
     recorder = Recorder(generate)
     engine.generate(generate, recorder)
     assert list(recorder.images) == ["job-1"]
-    assert recorder.failures["job-0"].code == "image_missing"
+    assert recorder.failures["job-0"].code == "not_writable"
 
 
 def test_a_model_that_makes_no_numbers_fails_each_picture_as_black(

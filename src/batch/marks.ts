@@ -18,14 +18,14 @@ export const CLEAN: Marks = { deaths: 0, cutOffs: 0, failures: 0, blacks: 0 };
 const MOST_DEATHS = 3;
 const MOST_CUT_OFFS = 10;
 const MOST_FAILURES = 3;
-/** A picture that took its time twice, the second time alone, takes it a third time too. */
-const MOST_TIME_OUTS = 2;
 /** Once as asked for, once with the safe settings. */
 const MOST_BLACKS = 2;
 
 /** Codes of answers that say nothing against the job: it is made again as if nothing had been. */
 const UNHARMED: ReadonlySet<string> = new Set([
   'worker_stopped',
+  // The next ones go one by one.
+  'order_too_large',
   // The model's trouble, or the device's, and both are counted where the worker is kept.
   'worker_died_loading',
   'paused',
@@ -59,7 +59,7 @@ export function judge(
   if (code === 'worker_died' || code === 'device_lost')
     return counted(marks, 'deaths', MOST_DEATHS, { code, message: deathSentence(message) });
   if (code === 'black_image') return counted(marks, 'blacks', MOST_BLACKS, { code, message });
-  if (code === 'timed_out') return counted(marks, 'failures', MOST_TIME_OUTS, { code, message });
+  if (code === 'timed_out') return counted(marks, 'failures', MOST_FAILURES, { code, message });
   if (!retryable) return { state: 'failed', error: { code, message } };
   // The provider's limit has become smaller, and ends by itself with an answer that is final.
   if (code === 'out_of_memory') return { state: 'queued', marks };

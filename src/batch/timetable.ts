@@ -5,6 +5,8 @@ import { type Hours, isOpen, type LocalTime, localTimeIn, nextChange } from './h
 export class Timetable {
   readonly #hours: Hours | null;
   readonly #local: LocalTime;
+  /** What was found out at the one holds up to the other, unless the clock is set. */
+  #from: EpochMillis = Number.POSITIVE_INFINITY;
   #until: EpochMillis = Number.NEGATIVE_INFINITY;
   #rests = false;
 
@@ -17,7 +19,8 @@ export class Timetable {
   /** 0 while it works. */
   restsFor(now: EpochMillis): Millis {
     if (this.#hours === null) return 0;
-    if (now >= this.#until) {
+    if (now < this.#from || now >= this.#until) {
+      this.#from = now;
       this.#rests = !isOpen(this.#hours, this.#local(now));
       this.#until = nextChange(this.#hours, now, this.#local) ?? Number.POSITIVE_INFINITY;
     }

@@ -21,7 +21,7 @@ export interface HandInParts {
 /**
  * Hands a run to whoever serves the queue, on whatever host.
  * @throws what a submission on that host throws, and InputError `path_elsewhere`
- * @throws UnavailableError `nobody_serves`; AppError `interrupted`, which says whether the run may be made
+ * @throws UnavailableError `nobody_serves`, `server_gone`; AppError `interrupted`, which says whether the run may be made
  */
 export async function handIn(parts: HandInParts, ask: Ask, flags: PathFlags): Promise<RunStarted> {
   const { desk, loaded, io, clock, interrupts } = parts;
@@ -34,7 +34,7 @@ export async function handIn(parts: HandInParts, ask: Ask, flags: PathFlags): Pr
   try {
     const onHandingIn = () => interrupts.take();
     const heard = await desk.ask(question, { patience: PATIENCE_MS, signal: interrupt.signal, onHandingIn });
-    return startedFrom(heard, config);
+    return startedFrom(heard, config, ask.name);
   } finally {
     cancelNote();
     interrupt.stop();
@@ -50,13 +50,17 @@ const PATIENCE_MS: Millis = 30_000;
 const NOTE_AFTER_MS: Millis = 3_000;
 const POLL_MS: Millis = 100;
 
-function startedFrom(heard: Heard, config: Config): RunStarted {
+function startedFrom(heard: Heard, config: Config, name: string | null): RunStarted {
   if (heard.kind === 'answered') return readStarted(heard.answer);
   const { queue, redisUrl } = config;
   if (heard.kind === 'unheard') {
     const where = `the queue ${queue} at ${withoutSecret('redis_url', redisUrl)}`;
     const sentence = `nobody serves ${where}: the run lay there for ${PATIENCE_MS / 1_000} s and was taken back. On the host with the card: ${commandElsewhere(config, 'serve')}`;
     throw new UnavailableError(sentence, { code: 'nobody_serves', retryable: true });
+  }
+  if (heard.kind === 'abandoned') {
+    const sentence = `whoever served the queue ${queue} had begun with it and is gone: ask \`kilnwatt runs ls\` there whether ${name ?? 'it'} was taken before submitting again`;
+    throw new UnavailableError(sentence, { code: 'server_gone' });
   }
   const fate = heard.takenBack
     ? 'the run was taken back, and none of it is made'

@@ -4,6 +4,7 @@ import type { App, Interrupts } from './app.ts';
 import { EXIT } from './exit.ts';
 import { installService } from './install.ts';
 import { type JobsOptions, jobsCancel, jobsLs, jobsRetry, jobsShow } from './jobs.ts';
+import { type LimitsOptions, limitsForget, limitsLs } from './limits.ts';
 import { type PauseOptions, pause, resume } from './pause.ts';
 import { addPlaces, type PlaceFlags } from './program-places.ts';
 import { countOf } from './program-run.ts';
@@ -31,6 +32,7 @@ export function addControl(program: Command, { withApp, interrupts }: ControlOpt
   );
   addJobs(program, withApp);
   addRuns(program, withApp);
+  addLimits(program, withApp);
   const pausing = program
     .command('pause')
     .summary('free the cards: nothing is begun until `resume`, or for a while')
@@ -82,4 +84,14 @@ function addRuns(program: Command, withApp: ControlOptions['withApp']): void {
   one('show', 'one run', runsShow);
   one('cancel', 'what is not made yet is not to be made', runsCancel);
   one('resume', 'what was interrupted or held goes on, by `kilnwatt serve`', runsResume);
+}
+
+function addLimits(program: Command, withApp: ControlOptions['withApp']): void {
+  const limits = program.command('limits').summary('show and forget what did not fit into the memory of a device');
+  const one = (name: string, summary: string, action: typeof limitsLs) =>
+    addPlaces(limits.command(name).summary(summary))
+      .option('--device <device>', 'only those of this device, as `limits ls` names it')
+      .action((flags: PlaceFlags & LimitsOptions) => withApp(flags, (app) => action(app, flags)));
+  one('ls', 'which batches are not tried, and until when', limitsLs);
+  one('forget', 'what did not fit is tried again', limitsForget);
 }

@@ -1,3 +1,4 @@
+import { StorageError } from '../errors.ts';
 import type { Attendance } from '../ports.ts';
 import { pause } from '../process/clock.ts';
 import type { Millis } from '../units.ts';
@@ -36,6 +37,7 @@ export async function serve(app: App, { json, interrupts }: ServeOptions): Promi
     onResumed: () => runs.resumed(),
   });
   interrupts.take();
+  if (!(await hasRoom(app, interrupts))) return EXIT.done;
   // Also keeps this process alive while it waits: its timers do not.
   await app.store();
   if (!(await becomeOwner(session, app, interrupts))) return EXIT.done;
@@ -79,6 +81,26 @@ async function windDown({ session, app, runs, attendance }: Serving): Promise<nu
   return exitCodeOf(fatal);
 }
 
+/** Waits for room in the data folder, as whoever works waits for it later: who starts a service again and again mends nothing. */
+async function hasRoom(app: App, interrupts: Interrupts): Promise<boolean> {
+  const awake = setInterval(() => {}, ROOM_MS);
+  try {
+    for (let told = false; ; told = true) {
+      try {
+        await app.requireRoom();
+        return true;
+      } catch (error) {
+        if (!(error instanceof StorageError)) throw error;
+        if (!told) app.io.err(`Waiting: ${error.message}. It goes on by itself once that is mended.`);
+      }
+      if (interrupts.count() > 0) return false;
+      await pause(app.clock, ROOM_MS);
+    }
+  } finally {
+    clearInterval(awake);
+  }
+}
+
 /** Waits for the process that owns the data folder now. False where the user did not want to wait. */
 async function becomeOwner(session: Session, { io, clock }: App, interrupts: Interrupts): Promise<boolean> {
   for (let told = false; !(await session.enter()); told = true) {
@@ -92,3 +114,4 @@ async function becomeOwner(session: Session, { io, clock }: App, interrupts: Int
 const POLL_MS: Millis = 150;
 const LOOK_EVERY_MS: Millis = 5_000;
 const WAIT_MS: Millis = 250;
+const ROOM_MS: Millis = 2_000;

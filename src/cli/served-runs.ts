@@ -66,8 +66,14 @@ export class ServedRuns {
       await this.#tellChanges(store, followed);
       if (now === undefined) await this.#finish(store, followed);
       else this.#followed.set(now.id, { ...followed, run: now });
-      if (now !== undefined && now.held !== null) followed.herald.paused(now.held);
+      if (now?.held != null && followed.run.held === null) this.#sayHeld(now, now.held);
+      if (now?.held === null && followed.run.held !== null) followed.herald.resumed();
     }
+  }
+
+  #sayHeld({ id, name }: RunRow, reason: string): void {
+    this.#followed.get(id)?.herald.paused(reason);
+    this.#app.io.err(`${name} is held: ${reason}; \`kilnwatt runs resume ${name}\` goes on`);
   }
 
   #meet(run: RunRow, store: Store, since: number): void {

@@ -255,7 +255,6 @@ export class Session {
       stopLimit: limits.stopSeconds * 1000,
       requireRoom: () => app.requireRoom(),
       restsFor: (device) => app.restsFor(device),
-      onHeld: (_run, reason) => onNote(`The run is held: ${reason}.`),
       onProgress,
       onTrouble: onNote,
       onNote,

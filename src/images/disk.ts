@@ -3,7 +3,7 @@ import { dirname, join, resolve } from 'node:path';
 import { sentenceOf } from '../errors.ts';
 import type { Check, ImageMetadata, ImageStore } from '../ports.ts';
 import type { Bytes } from '../units.ts';
-import { brokenImage, diskFull, folderGone, mendOf, orMissing, storageFailure } from './failure.ts';
+import { brokenImage, diskFull, folderGone, mendOf, orForeign, orMissing, storageFailure } from './failure.ts';
 import { folderOf, makeFolder, requireWritable } from './folder.ts';
 import { embedMetadata, readMetadata } from './metadata.ts';
 import { type Link, numbered, placeFile, syncFolder } from './place.ts';
@@ -164,11 +164,11 @@ export class DiskImages implements ImageStore {
 
   /** The metadata of a picture of ours, null for another file, undefined where there is none. */
   async #read(path: string): Promise<ImageMetadata | null | undefined> {
-    const found = await orMissing(stat(path));
+    const found = await orForeign(orMissing(stat(path)));
     if (found === undefined) return undefined;
-    const readable = found.isFile() && found.size <= LARGEST;
-    const file = readable ? await orMissing(readFile(path)) : undefined;
-    const metadata = file === undefined ? null : (readMetadata(file, path) ?? null);
+    const readable = found?.isFile() === true && found.size <= LARGEST;
+    const file = readable ? await orForeign(orMissing(readFile(path))) : null;
+    const metadata = file == null ? null : (readMetadata(file, path) ?? null);
     if (this.#owners.size >= MOST_OWNERS) this.#owners.clear();
     this.#owners.set(path, metadata?.kilnwatt.job ?? null);
     return metadata;

@@ -9,38 +9,40 @@ const REFUSED: ReadonlyMap<string, string> = new Map([
   ['EACCES', NO_RIGHT],
   ['EPERM', NO_RIGHT],
   ['EROFS', `the file system is mounted read-only; ${OTHER}`],
+]);
+/** What is wrong with the name of a picture, and not with the disk: no waiting mends it. */
+const BAD_NAME: ReadonlyMap<string, string> = new Map([
   ['ENOTDIR', IN_THE_WAY],
   ['EEXIST', IN_THE_WAY],
   ['EISDIR', `a folder stands where a file is needed; ${OTHER}`],
   ['ELOOP', `its links lead in a circle; ${OTHER}`],
   ['ENAMETOOLONG', 'the name is too long; shorten it with --pattern or --out'],
 ]);
+/** What a file of somebody else may answer. */
+const UNREADABLE: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'ELOOP']);
 
 /** The error to throw for a failed step on `path`; what is no file system's error comes back as it is. */
 export function storageFailure(error: unknown, path: string): unknown {
   const code = errnoOf(error);
   if (error instanceof AppError || code === undefined) return error;
   if (FULL.has(code)) return diskFull(path, error);
-  if (REFUSED.has(code)) {
-    const sentence = `${path} cannot be written (${code}): ${mendOf(error)}`;
-    return new StorageError(sentence, { code: 'not_writable', cause: error });
-  }
-  return new StorageError(
-    `${path} could not be written (${code}): look at the disk, then start the same command again`,
-    {
-      code: 'storage_failed',
-      cause: error,
-    },
-  );
+  const sentence = `${path} cannot be written (${code}): ${mendOf(error)}`;
+  if (REFUSED.has(code)) return new StorageError(sentence, { code: 'not_writable', cause: error });
+  if (BAD_NAME.has(code)) return new StorageError(sentence, { code: 'bad_target', cause: error });
+  return new StorageError(`${path} could not be written (${code}): look at the disk`, {
+    code: 'storage_failed',
+    cause: error,
+  });
 }
 
 /** What to do about a folder that takes no pictures. */
 export function mendOf(error: unknown): string {
-  return REFUSED.get(errnoOf(error) ?? '') ?? NO_RIGHT;
+  const code = errnoOf(error) ?? '';
+  return REFUSED.get(code) ?? BAD_NAME.get(code) ?? NO_RIGHT;
 }
 
 export function diskFull(path: string, cause?: unknown): StorageError {
-  const mend = 'free some space or choose another folder with --out, then start the same command again';
+  const mend = 'free some space or choose another folder with --out';
   return new StorageError(`the disk has no room for ${path}: ${mend}`, { code: 'disk_full', cause });
 }
 
@@ -67,6 +69,16 @@ export async function orMissing<T>(work: Promise<T>): Promise<T | undefined> {
   } catch (error) {
     const code = errnoOf(error);
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw error;
+  }
+}
+
+/** Null for what is there and may not be read: it is somebody else's. */
+export async function orForeign<T>(work: Promise<T>): Promise<T | null> {
+  try {
+    return await work;
+  } catch (error) {
+    if (UNREADABLE.has(errnoOf(error) ?? '')) return null;
     throw error;
   }
 }

@@ -18,6 +18,7 @@ export interface ChildSpec {
   readonly channel?: {
     /** Bytes of one line at most. */
     readonly limit: number;
+    /** Of whole lines only: what a child that is killed had half written is no message. */
     onLine(line: string): void;
     onOverlong(): void;
   };
@@ -52,6 +53,8 @@ export interface Child {
   /** Undefined if it could not be started. */
   readonly pid: number | undefined;
   readonly log: LogTail;
+  /** True from the moment that it is known to have exited, while its last lines may still be read. */
+  readonly left: boolean;
   /** Resolves once the child is gone, its descendants are killed, and all its lines were delivered. Never rejects. */
   readonly exited: Promise<Exit>;
   /** Writes one line to its standard input; a line to a child that is gone is lost, as its exit tells. */
@@ -78,7 +81,7 @@ export function startChild(spec: ChildSpec): Child {
   const channel = subprocess.stdio[3];
   drain(stdout, log.splitter());
   drain(stderr, log.splitter());
-  if (spec.channel !== undefined && channel !== null) drain(channel, channelSplitter(spec.channel));
+  if (spec.channel !== undefined && channel !== null) drain(channel, channelSplitter(spec.channel), 'nothing');
   // A write to a child that has left breaks the pipe; its exit says so better.
   stdin.on('error', () => {});
 
@@ -98,6 +101,9 @@ export function startChild(spec: ChildSpec): Child {
     pid,
     log,
     exited,
+    get left() {
+      return left;
+    },
     send: (line) => void (stdin.writable && stdin.write(`${line}\n`)),
     endInput: () => void stdin.end(),
     stop: (ask) => {
@@ -120,9 +126,9 @@ function spawn(spec: ChildSpec) {
   });
 }
 
-function drain(stream: Readable, splitter: LineSplitter): void {
+function drain(stream: Readable, splitter: LineSplitter, rest: 'a line' | 'nothing' = 'a line'): void {
   stream.on('data', (chunk: Buffer) => splitter.push(chunk));
-  stream.once('close', () => splitter.end());
+  if (rest === 'a line') stream.once('close', () => splitter.end());
   // A stream that breaks is over; what the child had to say is in its exit.
   stream.on('error', () => {});
 }

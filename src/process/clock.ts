@@ -6,11 +6,15 @@ export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   after(delay, callback) {
-    const timer = setTimeout(callback, delay);
+    // A longer one would call back at once; who waits for so long looks again.
+    const timer = setTimeout(callback, Math.min(delay, LONGEST_MS));
     timer.unref();
     return () => clearTimeout(timer);
   },
 };
+
+/** What a timer of Node can hold: 24.8 days. */
+const LONGEST_MS: Millis = 2 ** 31 - 1;
 
 /** Waits `delay`, not at all for 0; rejects with the signal's reason as soon as it is aborted. */
 export function pause(clock: Clock, delay: Millis, signal?: AbortSignal): Promise<void> {

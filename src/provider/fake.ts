@@ -15,6 +15,7 @@ import type {
 import type { Preset } from '../preset/catalogue.ts';
 import { pause } from '../process/clock.ts';
 import type { Millis } from '../units.ts';
+import { abandonedAnswers, isAbandoned, type Wishes, whileWanted } from './abandonment.ts';
 import { Calls } from './calls.ts';
 import { gradientPng } from './gradient-png.ts';
 import { FORGETFUL, type LimitKeeper } from './learned-limits.ts';
@@ -60,11 +61,9 @@ type Item = Batch['jobs'][number];
 type MakeOptions = Parameters<Provider['make']>[1];
 
 /** A batch on its way, and who gives it up. */
-interface Call {
+interface Call extends Wishes {
   readonly batch: Batch;
   readonly preset: Preset;
-  readonly signal: AbortSignal;
-  readonly givenUp: ReadonlyMap<string, AbortSignal>;
   readonly onProgress: NonNullable<MakeOptions['onProgress']>;
 }
 
@@ -83,11 +82,11 @@ export class FakeProvider implements Provider {
     this.devices = devices;
     this.#clock = clock;
     this.#script = script;
-    this.#rungs = new Rungs({ most, memory, log: (line) => options.log?.(line) });
+    this.#rungs = new Rungs({ most, memory, clock, log: (line) => options.log?.(line) });
   }
 
-  limit(job: Job, device: string): number {
-    return this.#rungs.limit(job, this.#deviceOf(device));
+  limit(job: Job, device: string, safe: boolean): number {
+    return this.#rungs.limit(job, this.#deviceOf(device), safe);
   }
 
   resident(device: string): string | null {
@@ -124,11 +123,15 @@ export class FakeProvider implements Provider {
   }
 
   async #attempt(call: Call): Promise<Attempt> {
-    const { batch, preset } = call;
-    const wanted = batch.jobs.filter((job) => !isGivenUp(call, job));
-    const refused = wanted.length === 0 ? batch.jobs.map((job) => abandoned(call, job)) : formatFailures(batch);
+    const { batch, preset, givenUp } = call;
+    const refused = isAbandoned(batch, givenUp) ? abandonedAnswers(batch, givenUp) : formatFailures(batch);
     if (refused !== null) return { result: refusal(refused, { preset: preset.name }), ranOut: null };
     const overhead = await this.#load(call);
+    if (isAbandoned(batch, givenUp)) {
+      const answers = abandonedAnswers(batch, givenUp);
+      return { result: refusal(answers, { preset: preset.name, overhead }), ranOut: null };
+    }
+    const wanted = batch.jobs.filter((job) => !isGivenUp(call, job));
     const begun = this.#clock.monotonic();
     const end = this.#endOf(batch, preset, wanted);
     if (end === null) await this.#denoise(call);
@@ -139,16 +142,23 @@ export class FakeProvider implements Provider {
     return { result, ranOut: end?.code === 'out_of_memory' ? wanted.length : null };
   }
 
-  async #load({ batch, preset, signal, onProgress }: Call): Promise<BatchResult['overhead']> {
+  async #load(call: Call): Promise<BatchResult['overhead']> {
+    const { batch, preset, onProgress } = call;
     const { modelHash } = firstOf(batch).request;
     const loaded = this.#loaded.get(batch.device);
     if (loaded?.modelHash === modelHash && loaded.preset === preset.name) return [];
     const { loadMillis = 0 } = this.#script;
     onProgress({ batch: batch.id, phase: 'load', step: 0, steps: 1 });
-    await pause(this.#clock, loadMillis, signal);
-    this.#loaded.set(batch.device, { modelHash, preset: preset.name });
-    onProgress({ batch: batch.id, phase: 'load', step: 1, steps: 1 });
-    return [{ cause: 'load', seconds: loadMillis / 1_000, energy: UNKNOWN_ENERGY }];
+    const begun = this.#clock.monotonic();
+    this.#loaded.delete(batch.device);
+    try {
+      await whileWanted(batch, call, (either) => pause(this.#clock, loadMillis, either));
+      this.#loaded.set(batch.device, { modelHash, preset: preset.name });
+      onProgress({ batch: batch.id, phase: 'load', step: 1, steps: 1 });
+    } catch (error) {
+      if (call.signal.aborted || !isAbandoned(batch, call.givenUp)) throw error;
+    }
+    return [{ cause: 'load', seconds: (this.#clock.monotonic() - begun) / 1_000, energy: UNKNOWN_ENERGY }];
   }
 
   /** What ends the process before the first step; null if nothing does. */

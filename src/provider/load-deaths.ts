@@ -1,4 +1,5 @@
 import { AppError, WorkerDied } from '../errors.ts';
+import { WorkerKilled } from '../worker/death.ts';
 import type { EngineSpec } from '../worker/engine.ts';
 
 /** Deaths over the load of one engine, in a row, after which it is not tried any more. */
@@ -38,7 +39,8 @@ export class LoadDeaths {
       return value;
     } catch (error) {
       if (!(error instanceof WorkerDied)) throw error;
-      if (this.#loading) this.#count(nameOf(spec), error.message);
+      // Whoever sent SIGKILL may do so over any model; if nothing else is to be had, the breaker lets the device rest.
+      if (this.#loading && !(error instanceof WorkerKilled)) this.#count(nameOf(spec), error.message);
       throw new AppError(error.message, { code: 'worker_died_loading', retryable: true, cause: error });
     }
   }

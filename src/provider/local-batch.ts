@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto';
 import { AppError, UnavailableError } from '../errors.ts';
-import type { Batch, BatchResult, Clock, Device, EnergyReading, EngineFacts, Progress } from '../ports.ts';
+import type { Batch, BatchResult, Clock, Device, EnergyReading, EngineFacts, Failure, Progress } from '../ports.ts';
 import type { Preset } from '../preset/catalogue.ts';
 import type { BatchReport } from '../worker/answers.ts';
 import type { EngineSpec } from '../worker/engine.ts';
-import type { Generate } from '../worker/messages.ts';
+import { formatMessage, type Generate, OrderTooLarge, PROTOCOL_VERSION } from '../worker/messages.ts';
 import type { Supervisor } from '../worker/supervisor.ts';
+import { abandonedAnswers, isAbandoned, type Wishes, whileWanted } from './abandonment.ts';
 import type { LoadDeaths } from './load-deaths.ts';
-import { failuresOf, firstOf, givenUpFailure, refusal } from './refusal.ts';
+import { failureOf, failuresOf, firstOf, refusal } from './refusal.ts';
 import type { Attempt } from './rungs.ts';
 
 /** A device and who keeps its worker. */
@@ -17,11 +18,8 @@ export interface Place {
   readonly loadDeaths: LoadDeaths;
 }
 
-interface MakeOptions {
+interface MakeOptions extends Wishes {
   readonly clock: Clock;
-  readonly signal: AbortSignal;
-  /** By job id. */
-  readonly givenUp: ReadonlyMap<string, AbortSignal>;
   onProgress(progress: Progress): void;
 }
 
@@ -33,14 +31,20 @@ const UNKNOWN_ENERGY: EnergyReading = { millijoules: null, method: 'unknown', me
  * or a card that was lost, the process is replaced.
  */
 export async function makeBatch(place: Place, batch: Batch, preset: Preset, options: MakeOptions): Promise<Attempt> {
-  const wanted = batch.jobs.filter(({ id }) => !options.givenUp.get(id)?.aborted);
-  if (wanted.length === 0) return { result: abandoned(batch, preset, options.givenUp), ranOut: null };
+  const { givenUp } = options;
+  // Nobody waits for it any more: nothing needs to be loaded.
+  if (isAbandoned(batch, givenUp))
+    return { result: refusal(abandonedAnswers(batch, givenUp), { preset: preset.name }), ranOut: null };
+  const wanted = batch.jobs.filter(({ id }) => !givenUp.get(id)?.aborted);
   const { result, loaded } = await makeOrRefuse(place, batch, preset, options);
   const ranOut = failedBy(result, 'out_of_memory');
   // What such a process has left of its memory is in pieces, and a broken CUDA context stays broken.
   if (ranOut || failedBy(result, 'device_lost')) await place.supervisor.stop();
-  return { result, ranOut: ranOut ? (loaded ? wanted.length : 'load') : null };
+  const tooLarge = result.answers.every((answer) => answer.kind === 'failure' && answer.code === TOO_LARGE);
+  return { result, ranOut: ranOut ? (loaded ? wanted.length : 'load') : null, tooLarge };
 }
+
+const TOO_LARGE = 'order_too_large';
 
 function failedBy(result: BatchResult, code: string): boolean {
   return result.answers.some((answer) => answer.kind === 'failure' && answer.code === code);
@@ -55,14 +59,16 @@ async function makeOrRefuse(
   const overhead: BatchResult['overhead'][number][] = [];
   let loaded = false;
   try {
-    await load(place, engineFor(batch, place.device, preset), batch.id, options, overhead);
+    await load(place, engineFor(batch, place.device, preset), batch, options, overhead);
     loaded = true;
     const facts = place.supervisor.engine?.facts ?? { id: 'none', preset: preset.name, settings: {}, versions: {} };
     const report = await generate(place.supervisor, batch, options);
     return { result: { answers: report.answers, shared: sharedOf(report, place.device, facts), overhead }, loaded };
   } catch (error) {
-    if (options.signal.aborted || !isAboutTheBatch(error)) throw error;
-    return { result: refusal(failuresOf(batch, error), { preset: preset.name, overhead }), loaded };
+    if (options.signal.aborted) throw error;
+    const { givenUp } = options;
+    const answers = isAbandoned(batch, givenUp) ? abandonedAnswers(batch, givenUp) : answersTo(batch, error);
+    return { result: refusal(answers, { preset: preset.name, overhead }), loaded };
   }
 }
 
@@ -77,22 +83,24 @@ function engineFor(batch: Batch, { id: device }: Device, preset: Preset): Engine
 async function load(
   { supervisor, loadDeaths }: Place,
   spec: EngineSpec,
-  batch: string,
-  { clock, signal, onProgress }: MakeOptions,
+  batch: Batch,
+  { clock, signal, givenUp, onProgress }: MakeOptions,
   overhead: BatchResult['overhead'][number][],
 ): Promise<void> {
   await loadDeaths.over(spec, async () => {
     const begun = clock.monotonic();
-    if (supervisor.engine?.spec.id !== spec.id) onProgress({ batch, phase: 'load', step: 0, steps: 1 });
+    if (supervisor.engine?.spec.id !== spec.id) onProgress({ batch: batch.id, phase: 'load', step: 0, steps: 1 });
     try {
-      const report = await supervisor.ensureLoaded(spec, { signal });
+      const report = await whileWanted(batch, { signal, givenUp }, (either) =>
+        supervisor.ensureLoaded(spec, { signal: either }),
+      );
       if (report === null) return;
       overhead.push({ cause: 'load', ...report });
     } catch (error) {
       overhead.push({ cause: 'load', seconds: (clock.monotonic() - begun) / 1_000, energy: UNKNOWN_ENERGY });
       throw error;
     }
-    onProgress({ batch, phase: 'load', step: 1, steps: 1 });
+    onProgress({ batch: batch.id, phase: 'load', step: 1, steps: 1 });
   });
 }
 
@@ -127,14 +135,29 @@ function sharedOf(report: BatchReport, device: Device, engine: EngineFacts): Bat
   return { seconds, phases, peakMemory: peakMemory ?? null, energy, engine };
 }
 
-/** A RangeError is an order that does not fit into a message. A worker that died over the load took time that is booked. */
-function isAboutTheBatch(error: unknown): boolean {
-  if (error instanceof UnavailableError) return false;
-  return error instanceof AppError || error instanceof RangeError;
+/**
+ * A worker that died over the load took time that is booked.
+ * @throws the error, where it is not about this batch
+ */
+function answersTo(batch: Batch, error: unknown): readonly Failure[] {
+  if (error instanceof OrderTooLarge) return batch.jobs.map((job) => tooLargeAnswer(batch, job, error));
+  if (error instanceof UnavailableError || !(error instanceof AppError)) throw error;
+  return failuresOf(batch, error);
 }
 
-/** Nobody waits for it any more: nothing needs to be loaded. */
-function abandoned(batch: Batch, { name }: Preset, givenUp: MakeOptions['givenUp']): BatchResult {
-  const answers = batch.jobs.map(({ id }) => givenUpFailure(id, givenUp.get(id)?.reason));
-  return refusal(answers, { preset: name });
+/** Only what is too large by itself can never be made; the others wait for a smaller batch. */
+function tooLargeAnswer(batch: Batch, job: Batch['jobs'][number], error: OrderTooLarge): Failure {
+  const isToBlame = batch.jobs.length === 1 || !fitsAlone(batch, job);
+  return failureOf(job.id, isToBlame ? new AppError(error.message, { code: 'bad_request' }) : error);
+}
+
+/** But for the few characters by which heads of messages differ; the next try knows better. */
+function fitsAlone(batch: Batch, job: Batch['jobs'][number]): boolean {
+  const order = { batch: batch.id, params: paramsOf(batch), items: [itemOf(job)], engine: '' };
+  try {
+    formatMessage({ v: PROTOCOL_VERSION, launch: '', seq: 1, type: 'generate', ...order });
+    return true;
+  } catch {
+    return false;
+  }
 }

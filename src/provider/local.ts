@@ -50,12 +50,12 @@ export class LocalProvider implements Provider {
     this.#options = options;
     const sound = new Set<string>();
     this.#places = new Map(options.devices.map((device) => [device.id, placeFor(device, options, sound)]));
-    const { limit: most, memory = FORGETFUL } = options;
-    this.#rungs = new Rungs({ most, memory, log: (line) => options.log(line) });
+    const { limit: most, memory = FORGETFUL, clock } = options;
+    this.#rungs = new Rungs({ most, memory, clock, log: (line) => options.log(line) });
   }
 
-  limit(job: Job, device: string): number {
-    return this.#rungs.limit(job, this.#placeOf(device).device);
+  limit(job: Job, device: string, safe: boolean): number {
+    return this.#rungs.limit(job, this.#placeOf(device).device, safe);
   }
 
   resident(device: string): string | null {

@@ -12,14 +12,13 @@ export function refusal(
   return { answers, shared: { seconds: 0, phases, peakMemory: null, energy, engine }, overhead };
 }
 
-/** One answer for all jobs. Whatever is no error of ours is one of the order. */
-export function failuresOf(batch: Batch, error: unknown): readonly Failure[] {
+/** One answer for all jobs. */
+export function failuresOf(batch: Batch, error: AppError): readonly Failure[] {
   return batch.jobs.map(({ id }) => failureOf(id, error));
 }
 
-export function failureOf(job: string, error: unknown): Failure {
-  const { code, retryable } = error instanceof AppError ? error : { code: 'bad_request', retryable: false };
-  return { kind: 'failure', job, code, message: sentenceOf(error), retryable };
+export function failureOf(job: string, { code, message, retryable }: AppError): Failure {
+  return { kind: 'failure', job, code, message, retryable };
 }
 
 /** The answer of a job that was given up, by the reason that its signal carries. */

@@ -1,5 +1,5 @@
 import { AppError } from '../errors.ts';
-import type { Batch, BatchResult, Device, Failure, Job } from '../ports.ts';
+import type { Batch, BatchResult, Clock, Device, Failure, Job } from '../ports.ts';
 import { PRESETS, type Preset, presetNamed } from '../preset/catalogue.ts';
 import { type Rung, rungFor, shapeOf, sizeOf } from '../preset/ladder.ts';
 import { LearnedLimits, type LimitKeeper, memoryOf } from './learned-limits.ts';
@@ -9,6 +9,8 @@ export interface RungsOptions {
   /** How many jobs a batch may hold at most, instead of what its preset says. */
   readonly most: number | undefined;
   readonly memory: LimitKeeper;
+  /** Says how old a limit is. */
+  readonly clock: Pick<Clock, 'now'>;
   log(line: string): void;
 }
 
@@ -17,6 +19,8 @@ export interface Attempt {
   readonly result: BatchResult;
   /** What ran out of memory, of the device's or of the host's: the load, a batch of this many, or nothing. */
   readonly ranOut: 'load' | number | null;
+  /** The batch as a whole was too large for its worker to be told of; each of its jobs alone is not. */
+  readonly tooLarge?: boolean;
 }
 
 const OUT_OF_MEMORY = 'out_of_memory';
@@ -30,16 +34,18 @@ export class Rungs {
   readonly #limits: LearnedLimits;
   /** Models, each with the preset asked for, whose pictures were black and with the safe settings were not. */
   readonly #dark = new Set<string>();
+  /** Models with preset and shape, of whose jobs several were too large for one order: they go alone from then on. */
+  readonly #alone = new Set<string>();
 
   constructor(options: RungsOptions) {
     this.#options = options;
-    this.#limits = new LearnedLimits(options.memory);
+    this.#limits = new LearnedLimits(options.memory, options.clock);
   }
 
   /** At least one, so that a job for which nothing is left to try gets its answer too. */
-  limit(job: Job, device: Device): number {
-    if (!PRESETS.some(({ name }) => name === job.preset)) return 1;
-    const rung = this.#rungFor(job, device, false);
+  limit(job: Job, device: Device, safe: boolean): number {
+    if (!PRESETS.some(({ name }) => name === job.preset) || this.#alone.has(kindKey(job))) return 1;
+    const rung = this.#rungFor(job, device, safe);
     return 'exhausted' in rung ? 1 : Math.max(1, rung.limit);
   }
 
@@ -53,7 +59,8 @@ export class Rungs {
       if (!(error instanceof AppError)) throw error;
       return refusal(failuresOf(batch, error), { preset: first.preset });
     }
-    const { result, ranOut } = await attempt(preset);
+    const { result, ranOut, tooLarge } = await attempt(preset);
+    if (tooLarge === true) this.#alone.add(kindKey(first));
     if (ranOut === null) {
       if (batch.safe) this.#noteLight(first, device, result);
       return result;
@@ -68,9 +75,10 @@ export class Rungs {
     const first = firstOf(batch);
     const rung = this.#rungFor(first, device, batch.safe);
     if ('exhausted' in rung) throw new AppError(rung.exhausted, { code: OUT_OF_MEMORY });
-    // It was formed before its limit was learned, perhaps on another worker with the same memory.
+    // It was formed before its limit was learned, perhaps on another worker with the same memory. Whoever forms the
+    // next one asks for the limit, and gets the one that this is judged by: a refusal cannot repeat without end.
     const known = this.#limits.of(placeOf(first, device)).size > 0;
-    if (!known || batch.jobs.length <= rung.limit) return rung.preset;
+    if (!known || batch.jobs.length <= this.limit(first, device, batch.safe)) return rung.preset;
     const what = `${batch.jobs.length} pictures of ${sizeOf(first.request)} in one batch`;
     throw new AppError(`${what} do not fit on ${device.id}; ${nextClause(rung)}`, {
       code: OUT_OF_MEMORY,
@@ -78,10 +86,17 @@ export class Rungs {
     });
   }
 
+  /** What was black is made safely or not at all; of the others many would come out well without. */
   #rungFor(job: Job, device: Device, safe: boolean): Rung {
+    if (safe) return this.#ladder(job, device, true);
+    const safely = this.#dark.has(darkKey(job)) ? this.#ladder(job, device, true) : null;
+    return safely === null || 'exhausted' in safely ? this.#ladder(job, device, false) : safely;
+  }
+
+  #ladder(job: Job, device: Device, safe: boolean): Rung {
     return rungFor({
       preset: presetNamed(job.preset),
-      safe: safe || this.#dark.has(darkKey(job)),
+      safe,
       most: this.#options.most,
       fits: this.#limits.of(placeOf(job, device)),
       size: sizeOf(job.request),
@@ -93,7 +108,7 @@ export class Rungs {
     if (this.#dark.has(darkKey(job)) || !answers.some((answer) => answer.kind === 'made')) return;
     this.#dark.add(darkKey(job));
     const what = `pictures of ${job.request.model} that were black with ${job.preset}`;
-    this.#options.log(`${device.id}: ${what} are not with the VAE in float32; all of them are made so from here on`);
+    this.#options.log(`${device.id}: ${what} are not with the VAE in float32; what fits is made so from here on`);
   }
 }
 
@@ -116,4 +131,8 @@ function placeOf({ request }: Job, device: Device): { device: string; model: str
 
 function darkKey({ request, preset }: Job): string {
   return `${request.modelHash} ${preset}`;
+}
+
+function kindKey(job: Job): string {
+  return `${darkKey(job)} ${shapeOf(job.request)}`;
 }

@@ -2,6 +2,7 @@ import type { Clock } from '../ports.ts';
 import type { Millis } from '../units.ts';
 import type { Ask } from './bullmq-commands.ts';
 import { type ActiveJobs, giveBackLocked, giveBackUnlocked, keepLocks } from './bullmq-locks.ts';
+import { isReply } from './redis-server.ts';
 
 export interface WatchOptions {
   readonly clock: Clock;
@@ -11,7 +12,17 @@ export interface WatchOptions {
   readonly ask: Ask;
   readonly limits: WatchLimits;
   readonly watched: Watched;
-  onAway(away: boolean): void;
+  readonly silence?: Silence;
+  onAway?(away: boolean): void;
+  /** At the begin of each look, and part of it: where it fails, the server is asked nothing more. */
+  onLook?(): Promise<void>;
+}
+
+/** Whoever can do something about a server that takes connections and answers nothing. */
+export interface Silence {
+  readonly limit: Millis;
+  /** Told again after as long again. */
+  tell(): void;
 }
 
 export interface WatchLimits {
@@ -40,6 +51,7 @@ export interface Watched {
 const LOOK_MS = 2_000;
 /** A worker that was away itself has this long to take its expired locks again. */
 const SWEEP_MS = 5_000;
+const SILENT_LOOKS = 3;
 
 /** Looks every two seconds whether what the server believes of our jobs is true, and mends what is not. */
 export class Watch {
@@ -49,6 +61,9 @@ export class Watch {
   #cancelLook = () => {};
   #cancelAway = () => {};
   #away = false;
+  /** Looks in a row that heard nothing at all, not even a refusal, and when something was heard last. */
+  #silentLooks = 0;
+  #heardAt: Millis;
   /** A round trip is under way. */
   #asking = false;
   /** Active jobs without a lock, and since when. */
@@ -58,6 +73,7 @@ export class Watch {
 
   constructor(options: WatchOptions) {
     this.#options = options;
+    this.#heardAt = options.clock.monotonic();
     // A lock is renewed when a quarter of its time is gone, and must be seen in time for that.
     this.#lookEvery = Math.min(LOOK_MS, options.limits.lock / 8);
     this.#awaitAnswer();
@@ -92,34 +108,53 @@ export class Watch {
     watched.onAnswer();
     this.#answered();
     this.#findStrays(seen);
-    this.#replaceIfIdle(seen.waiting);
+    await this.#mendIfIdle(seen.waiting);
     await this.#sweep(seen);
   }
 
   async #keepLocks(): Promise<ActiveJobs> {
-    const { ask, limits, watched } = this.#options;
+    const { ask, limits, watched, onLook } = this.#options;
     try {
+      await onLook?.();
       return await ask((producer) => keepLocks(producer, watched.held(), limits.lock));
     } catch (error) {
       // Nothing can be fetched from a server that is away.
       this.fed();
+      if (isReply(error)) this.#heard();
+      else this.#heardNothing();
       throw error;
     }
   }
 
+  #heard(): void {
+    this.#silentLooks = 0;
+    this.#heardAt = this.#options.clock.monotonic();
+  }
+
+  /** Time alone says nothing, of which this process may have slept through any amount. */
+  #heardNothing(): void {
+    const { clock, silence } = this.#options;
+    this.#silentLooks += 1;
+    if (silence === undefined || this.#silentLooks < SILENT_LOOKS) return;
+    if (clock.monotonic() - this.#heardAt < silence.limit) return;
+    this.#heard();
+    silence.tell();
+  }
+
   /** After the locks were kept: whoever hears that the server is back may rely on what is in hand. */
   #answered(): void {
+    this.#heard();
     this.#awaitAnswer();
     if (!this.#away) return;
     this.#away = false;
-    this.#options.onAway(false);
+    this.#options.onAway?.(false);
   }
 
   #awaitAnswer(): void {
     this.#cancelAway();
     this.#cancelAway = this.#options.clock.after(this.#options.limits.away, () => {
       this.#away = true;
-      this.#options.onAway(true);
+      this.#options.onAway?.(true);
     });
   }
 
@@ -173,11 +208,14 @@ export class Watch {
   }
 
   /** Looks are counted and not time, of which this process may have slept through any amount. */
-  #replaceIfIdle(waiting: number): void {
-    const { limits, watched } = this.#options;
+  async #mendIfIdle(waiting: number): Promise<void> {
+    const { ask, limits, log, watched } = this.#options;
     this.#hungryLooks = waiting > 0 && watched.isHungry() ? this.#hungryLooks + 1 : 0;
     if (this.#hungryLooks * this.#lookEvery < limits.idle) return;
     this.fed();
-    watched.replace();
+    if (!(await ask(({ queue }) => queue.isPaused()))) return watched.replace();
+    // The queue is ours, and our own pauses are none of the server's: a dashboard has this button.
+    await ask(({ queue }) => queue.resume());
+    log('queue: another program had paused it; it goes on');
   }
 }

@@ -1,21 +1,13 @@
-import { Queue as BullQueue } from 'bullmq';
 import { AppError, sentenceOf } from '../errors.ts';
 import type { Check, Clock, Job, JobHandler, Queue, QueueWorker, WorkOptions } from '../ports.ts';
-import { pause } from '../process/clock.ts';
 import type { Millis } from '../units.ts';
-import { type Ask, chunks, giveBackActive, idsOf, type Producer, removeAll } from './bullmq-commands.ts';
+import { chunks, giveBackActive, idsOf, removeAll } from './bullmq-commands.ts';
 import { BullmqWorker } from './bullmq-worker.ts';
 import { checksOf, factsOf, requireFit } from './fitness.ts';
+import { Lease, type QueueOwner } from './lease.ts';
 import { numberOf } from './levels.ts';
-import {
-  connectTo,
-  isConnectionTrouble,
-  type RedisConnection,
-  type RedisServer,
-  reconnectDelay,
-  redisServer,
-  unavailable,
-} from './redis-server.ts';
+import { ProducerLine } from './producer-line.ts';
+import { connectTo, type RedisConnection, type RedisServer, redisServer, unavailable } from './redis-server.ts';
 import { JOB_BYTES, packed, runIdOf } from './travelling-job.ts';
 
 export interface BullmqQueueOptions {
@@ -34,6 +26,11 @@ export interface BullmqQueueOptions {
   readonly awayAfterMs?: Millis;
   /** Jobs wait, there is room for them, and none comes: how long until the worker's connections are made anew. */
   readonly idleLimitMs?: Millis;
+  /** Told where the server takes connections and answers a worker nothing for long; for whoever can start it again. */
+  onSilent?(): void;
+  readonly silentAfterMs?: Millis;
+  /** Who is to work the queue, where others can reach its server; clients leave it out. */
+  readonly owner?: QueueOwner;
 }
 
 const LOCK_MS = 30_000;
@@ -43,6 +40,7 @@ const ANSWER_LIMIT_MS = 12_000;
 /** At the last answer a lock had 20 s left at least. */
 const AWAY_AFTER_MS = 15_000;
 const IDLE_LIMIT_MS = 30_000;
+const SILENT_AFTER_MS = 60_000;
 const ADD_CHUNK = 100;
 const REMOVE_CHUNK = 200;
 const EVENTS_KEPT = 2_000;
@@ -59,7 +57,8 @@ export class BullmqQueue implements Queue {
   readonly #options: BullmqQueueOptions;
   readonly #server: RedisServer;
   readonly #limits: { readonly clock: Clock; readonly patience: Millis; readonly answer: Millis };
-  #producer: Promise<Producer> | undefined;
+  readonly #line: ProducerLine;
+  readonly #lease: Lease | null;
   #worker: BullmqWorker | undefined;
   #closing: Promise<void> | undefined;
 
@@ -67,16 +66,23 @@ export class BullmqQueue implements Queue {
   constructor(options: BullmqQueueOptions) {
     this.#options = options;
     this.#server = redisServer(options.connection);
-    const { clock, patienceMs: patience = PATIENCE_MS, answerLimitMs: answer = ANSWER_LIMIT_MS } = options;
+    const { name, clock, log, owner, lockDurationMs: limit = LOCK_MS } = options;
+    const { patienceMs: patience = PATIENCE_MS, answerLimitMs: answer = ANSWER_LIMIT_MS } = options;
     this.#limits = { clock, patience, answer };
+    const settings = { jobOptions: JOB_OPTIONS, eventsKept: EVENTS_KEPT };
+    this.#line = new ProducerLine({ server: this.#server, name, clock, log, patience, answer, ...settings });
+    const lease = { limit, clock, log, line: this.#line, queue: name, server: this.#server.name };
+    this.#lease = owner === undefined ? null : new Lease({ ...lease, owner });
   }
 
+  /** @throws UnavailableError `queue_taken` while another host has taken the queue of this owner */
   async add(jobs: readonly Job[]): Promise<void> {
+    this.#lease?.requireNotLost();
     // All of them first: a job that cannot travel must not leave half a run in the queue.
     for (const job of jobs) packed(job);
     for (const some of chunks(jobs, ADD_CHUNK)) {
       const entries = some.map((job) => ({ name: 'image', data: packed(job), opts: optionsOf(job) }));
-      await this.#retrying(({ queue }) => queue.addBulk(entries));
+      await this.#line.retrying(({ queue }) => queue.addBulk(entries));
     }
   }
 
@@ -86,7 +92,7 @@ export class BullmqQueue implements Queue {
       this.#worker?.deliveries.leaving(some);
       let gone = false;
       try {
-        await this.#retrying((producer) => removeAll(producer, some));
+        await this.#line.retrying((producer) => removeAll(producer, some));
         gone = true;
       } finally {
         this.#worker?.deliveries.left(some, gone);
@@ -94,12 +100,14 @@ export class BullmqQueue implements Queue {
     }
   }
 
+  /** @throws ConfigError `queue_taken` where another host works it, whose jobs are not touched */
   async reclaim(
     keep: (job: { readonly id: string; readonly runId: string }) => boolean,
   ): Promise<{ kept: number; removed: number }> {
+    await this.#lease?.claim();
     // A queue that another program left paused would hand out nothing, and nobody would say why.
-    await this.#retrying(({ queue }) => queue.resume());
-    await this.#retrying(giveBackActive);
+    await this.#line.retrying(({ queue }) => queue.resume());
+    await this.#line.retrying(giveBackActive);
     const ids = await this.ids();
     const refused = ids.filter((id) => !keep({ id, runId: runIdOf(id) }));
     // By their ids and never as a whole: a client may have added jobs since they were listed.
@@ -108,14 +116,14 @@ export class BullmqQueue implements Queue {
   }
 
   async ids(): Promise<readonly string[]> {
-    return this.#retrying(idsOf);
+    return this.#line.retrying(idsOf);
   }
 
   work(handler: JobHandler, work: WorkOptions): QueueWorker {
     if (this.#worker !== undefined || this.#closing !== undefined) {
       throw new AppError('this queue object has a worker already, or is closed', { code: 'queue_in_use' });
     }
-    const { name, clock, log, lockDurationMs, awayAfterMs, idleLimitMs } = this.#options;
+    const { name, clock, log, lockDurationMs, awayAfterMs, idleLimitMs, onSilent, silentAfterMs } = this.#options;
     const lock = lockDurationMs ?? LOCK_MS;
     const limits = {
       lock,
@@ -123,8 +131,10 @@ export class BullmqQueue implements Queue {
       away: awayAfterMs ?? Math.min(AWAY_AFTER_MS, lock / 2),
       idle: idleLimitMs ?? IDLE_LIMIT_MS,
     };
-    const ask: Ask = async (command) => command(await this.#connected());
-    this.#worker = new BullmqWorker({ server: this.#server, name, clock, log, limits, work, handler, ask });
+    this.#worker = new BullmqWorker({
+      ...{ server: this.#server, name, clock, log, limits, work, handler, ask: this.#line.once, lease: this.#lease },
+      silence: { limit: silentAfterMs ?? SILENT_AFTER_MS, tell: () => onSilent?.() },
+    });
     return this.#worker;
   }
 
@@ -143,16 +153,11 @@ export class BullmqQueue implements Queue {
   }
 
   async close(): Promise<void> {
-    this.#closing ??= this.#close();
+    this.#closing ??= this.#line.close(async () => {
+      await this.#worker?.stop();
+      await this.#lease?.release();
+    });
     return this.#closing;
-  }
-
-  async #close(): Promise<void> {
-    await this.#worker?.stop();
-    // A connection that never came about has told its caller; there is nothing to close then.
-    const producer = await this.#producer?.catch(() => undefined);
-    await producer?.queue.close();
-    producer?.redis.disconnect();
   }
 
   /** A connection of its own: BullMQ writes settings when it opens a queue, and a look must change nothing. */
@@ -165,49 +170,6 @@ export class BullmqQueue implements Queue {
     } finally {
       redis.disconnect();
     }
-  }
-
-  /** Every command may be sent twice, so each must be one that does nothing the second time. */
-  async #retrying<T>(command: (producer: Producer) => Promise<T>): Promise<T> {
-    const { clock, patience } = this.#limits;
-    const deadline = clock.monotonic() + patience;
-    if (this.#closing !== undefined) throw new AppError('the queue is closed', { code: 'queue_closed' });
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        return await command(await this.#connected());
-      } catch (error) {
-        if (error instanceof AppError || !isConnectionTrouble(error)) throw error;
-        const delay = reconnectDelay(attempt);
-        if (this.#closing !== undefined || clock.monotonic() + delay > deadline) throw unavailable(this.#server, error);
-        await pause(clock, delay);
-      }
-    }
-  }
-
-  /** Also while the queue closes: the worker still keeps the locks of what it finishes. */
-  async #connected(): Promise<Producer> {
-    this.#producer ??= this.#connect();
-    try {
-      return await this.#producer;
-    } catch (error) {
-      this.#producer = undefined;
-      throw error;
-    }
-  }
-
-  async #connect(): Promise<Producer> {
-    const { name, log } = this.#options;
-    const redis = await connectTo(this.#server, this.#limits);
-    const queue = new BullQueue(name, {
-      connection: redis,
-      streams: { events: { maxLen: EVENTS_KEPT } },
-      defaultJobOptions: JOB_OPTIONS,
-    });
-    queue.on('error', (error) => {
-      // The command that met a lost connection tells of it.
-      if (!isConnectionTrouble(error)) log(`queue: ${sentenceOf(error)}`);
-    });
-    return { redis, queue };
   }
 }
 

@@ -1,8 +1,11 @@
 import { AppError, HandedBack } from '../errors.ts';
 import type { AskOptions, Attendance, Clerk, Clock, Desk, Heard, Question } from '../ports.ts';
-import { pause } from '../process/clock.ts';
+import { pause, settlesWithin } from '../process/clock.ts';
 import type { Millis } from '../units.ts';
 import { answerOn, answerTo, type Paper, questionPaper } from './desk-paper.ts';
+import { unlessAborted } from './unless-aborted.ts';
+
+const STOP_LIMIT_MS: Millis = 10_000;
 
 interface Lying {
   readonly id: string;
@@ -18,11 +21,17 @@ export class MemoryDesk implements Desk {
   readonly #clock: Clock;
   /** In the order in which they came. */
   readonly #lying = new Map<string, Lying>();
+  readonly #stopLimit: Millis;
   #clerk: Clerk | undefined;
   #inHand: Promise<void> | undefined;
+  /** Since when nothing has been in hand. */
+  #idleSince: Millis = Number.NEGATIVE_INFINITY;
+  /** Aborted when the clerk is not waited for any longer. */
+  #givenUp = new AbortController();
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, { stopLimit = STOP_LIMIT_MS }: { readonly stopLimit?: Millis } = {}) {
     this.#clock = clock;
+    this.#stopLimit = stopLimit;
   }
 
   async ask({ id, body }: Question, { patience, signal, onHandingIn }: AskOptions): Promise<Heard> {
@@ -39,35 +48,51 @@ export class MemoryDesk implements Desk {
     if (this.#clerk !== undefined) throw new AppError('this desk is attended already', { code: 'queue_in_use' });
     this.#clerk = clerk;
     this.#attendNext();
-    const stop = async (): Promise<void> => {
-      this.#clerk = undefined;
-      await this.#inHand;
-    };
-    return { stop };
+    return { stop: () => this.#stop() };
   }
 
   async close(): Promise<void> {
+    await this.#stop();
+  }
+
+  async #stop(): Promise<void> {
     this.#clerk = undefined;
+    if (this.#inHand === undefined || (await settlesWithin(this.#clock, this.#stopLimit, this.#inHand))) return;
+    this.#givenUp.abort(new HandedBack());
     await this.#inHand;
+    this.#givenUp = new AbortController();
   }
 
   /** Undefined once it is answered. */
   async #endsUnheard(lying: Lying, patience: Millis, signal: AbortSignal): Promise<Heard | undefined> {
-    const answered = lying.done.promise.then(() => 'answered' as const);
-    for (;;) {
-      const waiting = new AbortController();
-      const over = pause(this.#clock, patience, AbortSignal.any([signal, waiting.signal])).then(
-        () => 'over' as const,
-        () => 'aborted' as const,
-      );
-      const what = await Promise.race([answered, over]);
-      waiting.abort();
+    const clock = this.#clock;
+    const began = clock.monotonic();
+    for (let delay = patience; ; ) {
+      const what = await this.#waits(lying, delay, signal);
       if (what === 'answered') return undefined;
-      const takenBack = !lying.begun && (what === 'aborted' || this.#inHand === undefined);
-      if (takenBack) this.#lying.delete(lying.id);
-      if (what === 'aborted') return { kind: 'interrupted', takenBack };
-      if (takenBack) return { kind: 'unheard' };
+      if (what === 'aborted') return this.#interrupted(lying);
+      delay = this.#inHand === undefined ? Math.max(began, this.#idleSince) + patience - clock.monotonic() : patience;
+      if (delay > 0) continue;
+      this.#lying.delete(lying.id);
+      return { kind: lying.begun ? 'abandoned' : 'unheard' };
     }
+  }
+
+  async #waits(lying: Lying, delay: Millis, signal: AbortSignal): Promise<'answered' | 'over' | 'aborted'> {
+    const waiting = new AbortController();
+    const answered = lying.done.promise.then(() => 'answered' as const);
+    const over = pause(this.#clock, delay, AbortSignal.any([signal, waiting.signal])).then(
+      () => 'over' as const,
+      () => 'aborted' as const,
+    );
+    const what = await Promise.race([answered, over]);
+    waiting.abort();
+    return what;
+  }
+
+  #interrupted({ id, begun }: Lying): Heard {
+    if (!begun) this.#lying.delete(id);
+    return { kind: 'interrupted', takenBack: !begun };
   }
 
   #collect({ id, text }: Lying): Heard {
@@ -82,13 +107,15 @@ export class MemoryDesk implements Desk {
     next.begun = true;
     this.#inHand = this.#answer(next, clerk).finally(() => {
       this.#inHand = undefined;
+      this.#idleSince = this.#clock.monotonic();
       this.#attendNext();
     });
   }
 
   async #answer(lying: Lying, clerk: Clerk): Promise<void> {
     try {
-      const paper = await answerTo(JSON.parse(lying.text), { id: lying.id, clerk, log: () => {} });
+      const answer = answerTo(JSON.parse(lying.text), { id: lying.id, clerk, log: () => {} });
+      const paper = await unlessAborted(answer, this.#givenUp.signal);
       lying.text = JSON.stringify(paper);
       lying.done.resolve();
     } catch (error) {

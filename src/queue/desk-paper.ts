@@ -62,6 +62,11 @@ export async function answerTo(
   }
 }
 
+export function isAnswered(written: unknown): boolean {
+  const read = paper.safeParse(written);
+  return read.success && read.data.kind !== 'question';
+}
+
 /** @throws what the clerk refused the question with; ConfigError `desk_unreadable` */
 export function answerOn(written: unknown): unknown {
   const read = readPaper(written);

@@ -4,7 +4,7 @@ import { pause } from '../process/clock.ts';
 import type { Millis } from '../units.ts';
 import type { Producer } from './bullmq-commands.ts';
 import { attendDesk } from './desk-attendance.ts';
-import { answerOn, type Paper, questionPaper } from './desk-paper.ts';
+import { answerOn, isAnswered, type Paper, questionPaper } from './desk-paper.ts';
 import { ProducerLine } from './producer-line.ts';
 import { type RedisConnection, type RedisServer, redisServer } from './redis-server.ts';
 
@@ -18,11 +18,14 @@ export interface BullmqDeskOptions {
   readonly patienceMs?: Millis;
   /** How long a question stays with whoever has died over it, if nobody comes in its place. */
   readonly lockDurationMs?: Millis;
+  /** How long a stop waits for the answer to the question in hand. */
+  readonly stopLimitMs?: Millis;
 }
 
 const PATIENCE_MS = 10_000;
 const LOCK_MS = 30_000;
 const IDLE_LIMIT_MS = 30_000;
+const STOP_LIMIT_MS = 10_000;
 /** BullMQ asks for no longer than 10 s at a time. */
 const FETCH_ANSWER_LIMIT_MS = 12_000;
 /** As long as a large file may take over a slow link. */
@@ -37,7 +40,7 @@ const JOB_OPTIONS = {
 const EVENTS_KEPT = 100;
 
 /** Where a question is. `done`: it has its answer; `absent` also where the server has lost it. */
-type Whereabouts = 'absent' | 'waiting' | 'begun' | 'done';
+type Whereabouts = 'absent' | 'lying' | 'done';
 
 /** A desk on a second queue of BullMQ: a question is a job, which is answered in place. Connects with its first command. */
 export class BullmqDesk implements Desk {
@@ -74,10 +77,10 @@ export class BullmqDesk implements Desk {
   attend(clerk: Clerk): Promise<Attendance> {
     if (this.#attendance !== undefined)
       return Promise.reject(new AppError('this desk is attended already', { code: 'queue_in_use' }));
-    const { clock, log, lockDurationMs: lock = LOCK_MS } = this.#options;
+    const { clock, log, lockDurationMs: lock = LOCK_MS, stopLimitMs: stopLimit = STOP_LIMIT_MS } = this.#options;
     const limits = { lock, away: lock / 2, idle: IDLE_LIMIT_MS, answer: FETCH_ANSWER_LIMIT_MS };
     const [server, name, line] = [this.#server, this.#name, this.#line];
-    this.#attendance = attendDesk({ server, name, line, clock, log, limits, clerk });
+    this.#attendance = attendDesk({ server, name, line, clock, log, limits, stopLimit, clerk });
     return this.#opened(this.#attendance);
   }
 
@@ -96,9 +99,10 @@ export class BullmqDesk implements Desk {
   }
 
   async close(): Promise<void> {
-    const attendance = await this.#attendance?.catch(() => undefined);
-    await attendance?.stop();
-    await this.#line.close();
+    await this.#line.close(async () => {
+      const attendance = await this.#attendance?.catch(() => undefined);
+      await attendance?.stop();
+    });
   }
 }
 
@@ -116,7 +120,7 @@ type Found = Exclude<Heard, { kind: 'answered' }> | { readonly kind: 'paper'; re
 class Asked {
   readonly #options: AskedOptions;
   #handedIn = false;
-  /** When nobody is expected to attend any more. */
+  /** When nobody is expected to attend any more; later after each sign that somebody does. */
   #deadline: Millis;
 
   constructor(options: AskedOptions) {
@@ -141,7 +145,7 @@ class Asked {
 
   async #look(): Promise<Found | undefined> {
     const { id, paper, signal, line, clock, patience } = this.#options;
-    const where = await line.retrying((producer) => whereIs(producer, id), signal);
+    const { where, attended } = await line.retrying((producer) => lookFor(producer, id), signal);
     if (where === 'done') return this.#collect();
     if (!this.#handedIn) this.#options.onHandingIn?.();
     // Before it is known: what the server has taken need not have been acknowledged.
@@ -149,11 +153,14 @@ class Asked {
     if (where === 'absent') {
       await line.retrying(({ queue }) => queue.add('question', paper, { jobId: id }), signal);
     }
-    if (where !== 'waiting' || clock.monotonic() < this.#deadline) return undefined;
-    const taken = await line.retrying((producer) => takeBack(producer, id, { evenInLine: false }), signal);
-    // Whoever answers another one now comes to this one too.
-    if (taken === 'in_line') this.#deadline = clock.monotonic() + patience;
-    return taken === 'taken_back' ? { kind: 'unheard' } : undefined;
+    // Whoever has another one in hand comes to this one too.
+    if (attended) this.#deadline = clock.monotonic() + patience;
+    if (where === 'absent' || clock.monotonic() < this.#deadline) return undefined;
+    const taken = await line.retrying((producer) => takeBack(producer, id, { asker: 'stays' }), signal);
+    if (taken === 'in_hand') return undefined;
+    if (taken === 'taken_back') return { kind: 'unheard' };
+    // Whoever died may have written the answer in its place, and only not said so.
+    return isAnswered(taken.abandoned) ? { kind: 'paper', paper: taken.abandoned } : { kind: 'abandoned' };
   }
 
   /** Removed once it is read; where that fails, the server forgets it in time. */
@@ -168,7 +175,7 @@ class Asked {
   async #takenBackAtLast(): Promise<boolean> {
     if (!this.#handedIn) return true;
     const { id, line } = this.#options;
-    const taken = line.once((producer) => takeBack(producer, id, { evenInLine: true }));
+    const taken = line.once((producer) => takeBack(producer, id, { asker: 'leaves' }));
     return (await taken.catch(() => null)) === 'taken_back';
   }
 }
@@ -178,35 +185,50 @@ function inDoubt(error: UnavailableError): UnavailableError {
   return new UnavailableError(sentence, { code: error.code, retryable: error.retryable, cause: error });
 }
 
-async function whereIs({ queue }: Producer, id: string): Promise<Whereabouts> {
+async function lookFor(
+  { redis, queue }: Producer,
+  id: string,
+): Promise<{ readonly where: Whereabouts; readonly attended: boolean }> {
   const state = await queue.getJobState(id);
-  if (state === 'completed') return 'done';
-  if (state === 'unknown') return 'absent';
-  return state === 'waiting' ? 'waiting' : 'begun';
+  if (state === 'completed') return { where: 'done', attended: true };
+  const attended = await redis.eval(ATTENDED, 1, queue.toKey('active'), queue.toKey(''));
+  const where = state === 'unknown' ? 'absent' : 'lying';
+  return { where, attended: attended === 1 };
 }
 
-/**
- * Takes a question out that nobody ever began with: one whose clerk has died may be answered in a store, and waits again.
- * Of others that are in hand it is told by their locks whether somebody attends.
- */
-const TAKE_BACK = `
-if tonumber(redis.call('HGET', KEYS[3], 'ats') or 0) > 0 then return 'begun' end
-if ARGV[3] == '0' then
-  for _, other in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
-    if redis.call('EXISTS', ARGV[2] .. other .. ':lock') == 1 then return 'in_line' end
+/** A question in hand is under a lock, which is kept as long as its clerk lives. */
+const IS_ATTENDED = `
+local function isAttended(active, prefix)
+  for _, id in ipairs(redis.call('LRANGE', active, 0, -1)) do
+    if redis.call('EXISTS', prefix .. id .. ':lock') == 1 then return true end
   end
+  return false
 end
-if redis.call('LREM', KEYS[2], 0, ARGV[1]) == 0 then return 'begun' end
+`;
+
+const ATTENDED = `${IS_ATTENDED} return isAttended(KEYS[1], ARGV[1]) and 1 or 0`;
+
+/**
+ * Takes a question out that nobody is going to answer. One that somebody has begun with may be answered in a store: an
+ * asker who leaves leaves it there, and one who stays gets it back as it is now. It may have been answered a moment ago.
+ */
+const TAKE_BACK = `${IS_ATTENDED}
+local stays = ARGV[3] == 'stays'
+if stays and isAttended(KEYS[1], ARGV[2]) then return 'in_hand' end
+local begun = tonumber(redis.call('HGET', KEYS[3], 'ats') or 0) > 0
+if begun and not stays then return 'in_hand' end
+if redis.call('LREM', KEYS[2], 0, ARGV[1]) + redis.call('LREM', KEYS[1], 0, ARGV[1]) == 0 then return 'in_hand' end
+local data = redis.call('HGET', KEYS[3], 'data')
 redis.call('UNLINK', KEYS[3])
-return 'taken_back'
+return begun and { data } or 'taken_back'
 `;
 
 async function takeBack(
   { redis, queue }: Producer,
   id: string,
-  { evenInLine }: { readonly evenInLine: boolean },
-): Promise<'begun' | 'in_line' | 'taken_back'> {
+  { asker }: { readonly asker: 'stays' | 'leaves' },
+): Promise<'in_hand' | 'taken_back' | { readonly abandoned: unknown }> {
   const keys = ['active', 'wait', id].map((name) => queue.toKey(name));
-  const settings = [id, queue.toKey(''), evenInLine ? '1' : '0'];
-  return (await redis.eval(TAKE_BACK, keys.length, ...keys, ...settings)) as 'begun' | 'in_line' | 'taken_back';
+  const taken = await redis.eval(TAKE_BACK, keys.length, ...keys, id, queue.toKey(''), asker);
+  return Array.isArray(taken) ? { abandoned: JSON.parse(String(taken[0])) } : (taken as 'in_hand' | 'taken_back');
 }

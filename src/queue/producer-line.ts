@@ -5,6 +5,7 @@ import { pause } from '../process/clock.ts';
 import type { Millis } from '../units.ts';
 import type { Producer } from './bullmq-commands.ts';
 import { connectTo, isConnectionTrouble, type RedisServer, reconnectDelay, unavailable } from './redis-server.ts';
+import { unlessAborted } from './unless-aborted.ts';
 
 export interface ProducerLineOptions {
   readonly server: RedisServer;
@@ -49,15 +50,16 @@ export class ProducerLine {
       } catch (error) {
         if (error instanceof AppError || !isConnectionTrouble(error)) throw error;
         const delay = reconnectDelay(attempt);
-        if (clock.monotonic() + delay > deadline) throw unavailable(server, error);
+        if (this.#closed || clock.monotonic() + delay > deadline) throw unavailable(server, error);
         await pause(clock, delay, signal);
       }
     }
   }
 
-  /** May be called twice. */
-  async close(): Promise<void> {
+  /** Retries nothing from now on, and goes once `last` is done, which may still send its commands `once`. May be called twice. */
+  async close(last: () => Promise<void> = async () => {}): Promise<void> {
     this.#closed = true;
+    await last();
     // A connection that never came about has told its caller; there is nothing to close then.
     const producer = await this.#producer?.catch(() => undefined);
     await producer?.queue.close();
@@ -88,15 +90,4 @@ export class ProducerLine {
     });
     return { redis, queue };
   }
-}
-
-/** What was asked of the server may still come about. */
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise;
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }

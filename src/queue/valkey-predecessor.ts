@@ -49,13 +49,22 @@ async function outlive(pid: number, isThere: () => boolean, { folder, clock }: P
     return true;
   };
   if (await goneWithin(DYING_LIMIT_MS)) return;
-  process.kill(pid, 'SIGTERM');
+  signalUnlessGone(pid, 'SIGTERM');
   if (await goneWithin(SHUTDOWN_LIMIT_MS)) return;
-  process.kill(pid, 'SIGKILL');
+  signalUnlessGone(pid, 'SIGKILL');
   if (await goneWithin(DYING_LIMIT_MS)) return;
   throw new UnavailableError(`an old Valkey (process ${pid}) still works on ${folder}; end it, then try again.`, {
     code: 'redis_unavailable',
   });
+}
+
+/** It may have gone since the last look. */
+function signalUnlessGone(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+  }
 }
 
 /** By its working folder, because a pid may have gone to another program since. */

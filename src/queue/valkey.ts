@@ -69,8 +69,8 @@ export async function startValkey(options: ValkeyOptions): Promise<Valkey> {
     limits: STOP_LIMITS,
   });
   const stop = async () => {
-    await child.stop();
-    rmSync(pidFileIn(folder), { force: true });
+    // Whoever starts the next one has to know of a server that even SIGKILL could not end.
+    if ((await child.stop()) !== 'stuck') rmSync(pidFileIn(folder), { force: true });
   };
   if (child.pid === undefined)
     throw failed(program.path, (await child.exited).error ?? 'it could not be started', child);

@@ -11,6 +11,7 @@ export class ControlTable {
   readonly #own: StatementSync;
   readonly #limits: StatementSync;
   readonly #learn: StatementSync;
+  readonly #forget: StatementSync;
 
   constructor(db: DatabaseSync, changes: Changes) {
     this.#changes = changes;
@@ -19,9 +20,9 @@ export class ControlTable {
     this.#own = db.prepare('UPDATE control SET owner_launch = :launch, owner_serves = :serves');
     this.#limits = db.prepare('SELECT * FROM learned_limits');
     this.#learn = db.prepare(
-      `INSERT INTO learned_limits VALUES (:device, :model, :engine, :shape, :limit)
-       ON CONFLICT DO UPDATE SET most = min(most, excluded.most)`,
+      'INSERT OR REPLACE INTO learned_limits VALUES (:device, :model, :engine, :shape, :limit, :at)',
     );
+    this.#forget = db.prepare('DELETE FROM learned_limits WHERE :device IS NULL OR device = :device');
   }
 
   pause(): Pause | null {
@@ -35,6 +36,11 @@ export class ControlTable {
   setPause(pause: Pause | null): void {
     this.#changes.take(1);
     this.#pause.run({ since: pause?.since ?? null, until: pause?.until ?? null, now: pause?.now === true ? 1 : 0 });
+  }
+
+  endPause({ since, until }: Pause): void {
+    const now = this.pause();
+    if (now?.since === since && now.until === until) this.setPause(null);
   }
 
   owner(): Owner | null {
@@ -54,10 +60,15 @@ export class ControlTable {
       engine: textOf(row, 'engine'),
       shape: textOf(row, 'shape'),
       limit: integerOf(row, 'most'),
+      at: integerOf(row, 'at'),
     }));
   }
 
-  learn({ device, model, engine, shape, limit }: LearnedLimit): void {
-    this.#learn.run({ device, model, engine, shape, limit });
+  learn({ device, model, engine, shape, limit, at }: LearnedLimit): void {
+    this.#learn.run({ device, model, engine, shape, limit, at });
+  }
+
+  forgetLimits(device: string | null): number {
+    return Number(this.#forget.run({ device }).changes);
   }
 }

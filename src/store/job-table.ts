@@ -45,7 +45,7 @@ export class JobTable {
     this.#requeue = db.prepare(
       `UPDATE jobs SET state = 'submitting', path = :path, error_code = NULL, error_message = NULL, batch_id = NULL,
          ${clearedIn('failed', 'cancelled', 'done')}, seq = :seq, payload = :payload
-       WHERE id = :id AND run_id = :runId AND (state <> 'done' OR :remake)`,
+       WHERE id = :id AND run_id = :runId AND state <> 'running' AND (state <> 'done' OR :remake)`,
     );
     this.#isOf = db.prepare('SELECT 1 FROM jobs WHERE id = ? AND run_id = ?');
     this.#idsIn = db.prepare(`SELECT id FROM jobs WHERE run_id = ? AND state IN ${EACH} ORDER BY idx`);
@@ -107,7 +107,7 @@ export class JobTable {
     for (const job of jobs) this.#insert.run({ ...job, runId, seq: ++seq });
   }
 
-  /** A job that is done stays so, unless it is to be remade. */
+  /** A job that is done stays so, unless it is to be remade; one that is being made is left to whoever makes it. */
   requeue(runId: string, jobs: readonly JobRequeue[]): void {
     let seq = this.#changes.take(jobs.length);
     for (const { remake, ...job } of jobs) {
@@ -119,8 +119,8 @@ export class JobTable {
     }
   }
 
-  markQueued(runId: string): void {
-    this.#move(runId, ['submitting'], 'queued');
+  markQueued(runId: string, jobIds?: readonly string[]): void {
+    this.#moveOf(runId, jobIds, ['submitting'], 'queued');
   }
 
   /** A queue may hand a job out before `markQueued` was written, hence from `submitting` too. */
@@ -151,13 +151,13 @@ export class JobTable {
     return row === undefined ? CLEAN : marksOf(row);
   }
 
-  interrupt(runId: string): readonly string[] {
-    return this.#move(runId, OPEN_STATES, 'interrupted');
+  interrupt(runId: string, jobIds?: readonly string[]): readonly string[] {
+    return this.#moveOf(runId, jobIds, OPEN_STATES, 'interrupted');
   }
 
-  /** What was interrupted of a run is submitted again. */
-  resume(runId: string): readonly string[] {
-    return this.#move(runId, ['interrupted'], 'submitting');
+  /** What of a run is in one of these states is submitted again: it is in no queue any more. */
+  resume(runId: string, from: readonly JobState[]): readonly string[] {
+    return this.#move(runId, from, 'submitting');
   }
 
   cancel(jobIds: readonly string[]): readonly string[] {
@@ -183,6 +183,18 @@ export class JobTable {
   #mayRun(id: string): boolean {
     const row = this.#state.get(id);
     return row !== undefined && row.held === 0 && OPEN_STATES.includes(oneOf(row, 'state', JOB_STATES));
+  }
+
+  /** All of a run, or those of these jobs that are its own. */
+  #moveOf(
+    runId: string,
+    jobIds: readonly string[] | undefined,
+    from: readonly JobState[],
+    to: JobState,
+  ): readonly string[] {
+    if (jobIds === undefined) return this.#move(runId, from, to);
+    const own = jobIds.filter((id) => this.#isOf.get(id, runId) !== undefined);
+    return this.#moveAmong(own, from, to);
   }
 
   #moveAmong(jobIds: readonly string[], states: readonly JobState[], to: JobState): readonly string[] {

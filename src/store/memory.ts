@@ -120,12 +120,13 @@ export class MemoryStore implements Store {
     for (const { job, ...line } of add) this.#submit(job, line);
     for (const { id, job, remake } of requeue) {
       const kept = this.#jobs.get(id);
-      if (kept !== undefined && (kept.state !== 'done' || remake)) this.#submit(job, kept, marksKept(kept));
+      if (kept === undefined || kept.state === 'running' || (kept.state === 'done' && !remake)) continue;
+      this.#submit(job, kept, marksKept(kept));
     }
   }
 
-  async markQueued(runId: string): Promise<void> {
-    this.#move(runId, ['submitting'], 'queued');
+  async markQueued(runId: string, jobIds?: readonly string[]): Promise<void> {
+    this.#move(runId, ['submitting'], 'queued', jobIds);
   }
 
   async markRunning(jobIds: readonly string[], batchId: string): Promise<readonly string[]> {
@@ -152,9 +153,11 @@ export class MemoryStore implements Store {
     for (const job of settlement.jobs) this.#settleJob(job);
   }
 
-  async interrupt(runId: string, launch: string): Promise<readonly string[]> {
+  async interrupt(runId: string, launch: string, jobIds?: readonly string[]): Promise<readonly string[]> {
     this.#mustBeOpen();
-    return this.#runs.get(runId)?.launch === launch ? this.#move(runId, OPEN_STATES, 'interrupted') : [];
+    const run = this.#runs.get(runId);
+    if (run?.launch !== launch || (jobIds !== undefined && run.served)) return [];
+    return this.#move(runId, OPEN_STATES, 'interrupted', jobIds);
   }
 
   async marks(jobId: string): Promise<Marks> {
@@ -168,16 +171,18 @@ export class MemoryStore implements Store {
 
   async retry(jobIds: readonly string[]): Promise<readonly string[]> {
     const moved = this.#moveAmong(jobIds, RETRIABLE_STATES, 'submitting');
-    for (const kept of moved) {
-      Object.assign(kept, { marks: CLEAN, error: null, batchId: null });
-      this.#change(kept.job.runId, { served: true });
+    for (const kept of moved) Object.assign(kept, { marks: CLEAN, error: null, batchId: null });
+    for (const runId of new Set(moved.map((kept) => kept.job.runId))) {
+      if (this.#isHeld(runId)) this.#move(runId, ['queued'], 'submitting');
+      this.#change(runId, { served: true, held: null });
     }
     return moved.map((kept) => kept.job.id);
   }
 
   async resume(runId: string): Promise<readonly string[]> {
+    const wasHeld = this.#isHeld(runId);
     this.#change(runId, { served: true, held: null });
-    return this.#move(runId, ['interrupted'], 'submitting');
+    return this.#move(runId, wasHeld ? ['interrupted', 'queued'] : ['interrupted'], 'submitting');
   }
 
   async hold(runId: string, reason: string | null): Promise<void> {
@@ -204,6 +209,10 @@ export class MemoryStore implements Store {
     this.#pause = pause;
   }
 
+  async endPause({ since, until }: Pause): Promise<void> {
+    if (this.#pause?.since === since && this.#pause.until === until) await this.setPause(null);
+  }
+
   async owner(): Promise<Owner | null> {
     return this.#owner;
   }
@@ -217,9 +226,14 @@ export class MemoryStore implements Store {
   }
 
   async learn(learned: LearnedLimit): Promise<void> {
-    const { device, model, engine, shape, limit } = learned;
-    const key = JSON.stringify([device, model, engine, shape]);
-    this.#limits.set(key, { ...learned, limit: Math.min(limit, this.#limits.get(key)?.limit ?? limit) });
+    const { device, model, engine, shape } = learned;
+    this.#limits.set(JSON.stringify([device, model, engine, shape]), learned);
+  }
+
+  async forgetLimits(device: string | null): Promise<number> {
+    const gone = [...this.#limits].filter(([, limit]) => device === null || limit.device === device);
+    for (const [key] of gone) this.#limits.delete(key);
+    return gone.length;
   }
 
   async totals(runId: string, seq: number): Promise<RunTotals> {
@@ -281,13 +295,18 @@ export class MemoryStore implements Store {
     return moved;
   }
 
+  #isHeld(runId: string): boolean {
+    return typeof this.#runs.get(runId)?.held === 'string';
+  }
+
   #change(runId: string, change: Partial<Pick<KeptRun, 'served' | 'held'>>): void {
     const run = this.#runs.get(runId);
     if (run !== undefined) this.#runs.set(runId, { ...run, ...change });
   }
 
-  #move(runId: string, from: readonly JobState[], to: JobState): readonly string[] {
-    const moved = this.#jobsOf(runId).filter((kept) => from.includes(kept.state));
+  #move(runId: string, from: readonly JobState[], to: JobState, jobIds?: readonly string[]): readonly string[] {
+    const among = jobIds === undefined ? null : new Set(jobIds);
+    const moved = this.#jobsOf(runId).filter((kept) => from.includes(kept.state) && among?.has(kept.job.id) !== false);
     for (const kept of moved) this.#become(kept, to);
     return moved.map((kept) => kept.job.id);
   }

@@ -140,6 +140,7 @@ export const MIGRATIONS: readonly string[] = [
     engine TEXT NOT NULL,
     shape TEXT NOT NULL,
     most INTEGER NOT NULL CHECK (most >= 0),
+    at INTEGER NOT NULL,
     PRIMARY KEY (device, model, engine, shape)
   ) STRICT, WITHOUT ROWID;
 

@@ -18,6 +18,7 @@ export class RunTable {
   readonly #submitted: StatementSync;
   readonly #serve: StatementSync;
   readonly #serveThoseOf: StatementSync;
+  readonly #heldAmong: StatementSync;
   readonly #hold: StatementSync;
   readonly #heldBy: StatementSync;
 
@@ -43,10 +44,8 @@ export class RunTable {
       `SELECT 1 FROM runs WHERE served = 1 AND held IS NULL AND ${hasJobIn(['submitting'])} LIMIT 1`,
     );
     this.#serve = db.prepare('UPDATE runs SET served = 1, held = NULL WHERE id = ?');
-    this.#serveThoseOf = db.prepare(
-      `UPDATE runs SET served = 1 WHERE id IN
-       (SELECT run_id FROM jobs WHERE id IN (SELECT value FROM json_each(?)))`,
-    );
+    this.#serveThoseOf = db.prepare(`UPDATE runs SET served = 1, held = NULL WHERE id IN ${RUNS_OF_JOBS}`);
+    this.#heldAmong = db.prepare(`SELECT id FROM runs WHERE held IS NOT NULL AND id IN ${RUNS_OF_JOBS}`);
     this.#hold = db.prepare('UPDATE runs SET held = ? WHERE id = ?');
     this.#heldBy = db.prepare('SELECT 1 FROM runs WHERE id = ? AND launch = ?');
   }
@@ -81,6 +80,11 @@ export class RunTable {
     this.#serve.run(id);
   }
 
+  heldAmongThoseOf(jobIds: readonly string[]): readonly string[] {
+    return this.#heldAmong.all(JSON.stringify(jobIds)).map((row) => textOf(row, 'id'));
+  }
+
+  /** Lifts a hold, too. */
   serveThoseOf(jobIds: readonly string[]): void {
     this.#serveThoseOf.run(JSON.stringify(jobIds));
   }
@@ -123,6 +127,8 @@ const SELECT = `
     FROM (SELECT state, count(*) AS n FROM jobs WHERE run_id = runs.id GROUP BY state)
   ) AS counts
   FROM runs`;
+
+const RUNS_OF_JOBS = '(SELECT run_id FROM jobs WHERE id IN (SELECT value FROM json_each(?)))';
 
 function hasJobIn(states: readonly JobState[]): string {
   const list = states.map((state) => `'${state}'`).join(', ');

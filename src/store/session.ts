@@ -109,8 +109,8 @@ export class Session implements Omit<Calls, 'open'> {
     rollBack(this.#db);
   }
 
-  markQueued(runId: string): void {
-    inTransaction(this.#db, () => this.#jobs.markQueued(runId));
+  markQueued(runId: string, jobIds?: readonly string[]): void {
+    inTransaction(this.#db, () => this.#jobs.markQueued(runId, jobIds));
   }
 
   markRunning(jobIds: readonly string[], batchId: string): readonly string[] {
@@ -125,8 +125,11 @@ export class Session implements Omit<Calls, 'open'> {
     });
   }
 
-  interrupt(runId: string, launch: string): readonly string[] {
-    return inTransaction(this.#db, () => (this.#runs.isHeldBy(runId, launch) ? this.#jobs.interrupt(runId) : []));
+  interrupt(runId: string, launch: string, jobIds?: readonly string[]): readonly string[] {
+    return inTransaction(this.#db, () => {
+      const kept = jobIds !== undefined && this.#runs.byId(runId)?.served === true;
+      return this.#runs.isHeldBy(runId, launch) && !kept ? this.#jobs.interrupt(runId, jobIds) : [];
+    });
   }
 
   marks(jobId: string): Marks {
@@ -140,6 +143,7 @@ export class Session implements Omit<Calls, 'open'> {
   retry(jobIds: readonly string[]): readonly string[] {
     return inTransaction(this.#db, () => {
       const ids = this.#jobs.retry(jobIds);
+      for (const runId of this.#runs.heldAmongThoseOf(ids)) this.#jobs.resume(runId, ['queued']);
       this.#runs.serveThoseOf(ids);
       return ids;
     });
@@ -147,8 +151,9 @@ export class Session implements Omit<Calls, 'open'> {
 
   resume(runId: string): readonly string[] {
     return inTransaction(this.#db, () => {
+      const wasHeld = typeof this.#runs.byId(runId)?.held === 'string';
       this.#runs.serve(runId);
-      return this.#jobs.resume(runId);
+      return this.#jobs.resume(runId, wasHeld ? ['interrupted', 'queued'] : ['interrupted']);
     });
   }
 
@@ -170,6 +175,10 @@ export class Session implements Omit<Calls, 'open'> {
     inTransaction(this.#db, () => this.#control.setPause(pause));
   }
 
+  endPause(pause: Pause): void {
+    inTransaction(this.#db, () => this.#control.endPause(pause));
+  }
+
   owner(): Owner | null {
     return this.#control.owner();
   }
@@ -184,6 +193,10 @@ export class Session implements Omit<Calls, 'open'> {
 
   learn(limit: LearnedLimit): void {
     inTransaction(this.#db, () => this.#control.learn(limit));
+  }
+
+  forgetLimits(device: string | null): number {
+    return inTransaction(this.#db, () => this.#control.forgetLimits(device));
   }
 
   totals(runId: string, seq: number): RunTotals {

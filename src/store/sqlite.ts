@@ -132,8 +132,8 @@ class SqliteStore implements Store {
     });
   }
 
-  markQueued(runId: string): Promise<void> {
-    return this.#call('markQueued', runId);
+  markQueued(runId: string, jobIds?: readonly string[]): Promise<void> {
+    return this.#call('markQueued', runId, jobIds);
   }
 
   markRunning(jobIds: readonly string[], batchId: string): Promise<readonly string[]> {
@@ -144,8 +144,8 @@ class SqliteStore implements Store {
     return this.#call('settle', settlement);
   }
 
-  interrupt(runId: string, launch: string): Promise<readonly string[]> {
-    return this.#call('interrupt', runId, launch);
+  interrupt(runId: string, launch: string, jobIds?: readonly string[]): Promise<readonly string[]> {
+    return this.#call('interrupt', runId, launch, jobIds);
   }
 
   marks(jobId: string): Promise<Marks> {
@@ -176,6 +176,10 @@ class SqliteStore implements Store {
     return this.#call('setPause', pause);
   }
 
+  endPause(pause: Pause): Promise<void> {
+    return this.#call('endPause', pause);
+  }
+
   owner(): Promise<Owner | null> {
     return this.#call('owner');
   }
@@ -190,6 +194,10 @@ class SqliteStore implements Store {
 
   learn(limit: LearnedLimit): Promise<void> {
     return this.#call('learn', limit);
+  }
+
+  forgetLimits(device: string | null): Promise<number> {
+    return this.#call('forgetLimits', device);
   }
 
   totals(runId: string, seq: number): Promise<RunTotals> {

@@ -45,6 +45,11 @@ export class Answers {
     return [...this.#outOf.keys()].filter((job) => !this.#answers.has(job) && !this.#cancelled.has(job));
   }
 
+  /** Somebody waits for one of those that are open. */
+  get isWanted(): boolean {
+    return this.open.some((job) => !this.#givenUp.has(job));
+  }
+
   /** Given up before it was asked for: it is answered, and no order names it. */
   leaveOut(job: string, reason: unknown): void {
     this.#answers.set(job, givenUp(job, reason));
@@ -90,7 +95,8 @@ export class Answers {
   report(done: InboundOf<'done'>): BatchReport {
     const { seconds, phases, memory, energy } = done;
     const missing = new AppError('the worker left it out, although nobody had asked for that', {
-      code: 'cancelled',
+      // Not `cancelled`: nobody withdrew it, and it is to be made.
+      code: 'left_out',
       retryable: true,
     });
     return { answers: this.#all(missing), seconds, phases, memory, energy };

@@ -25,7 +25,7 @@ export class Conversation {
 
   /**
    * Gives an order, or with null waits for what comes of itself, until the listener settles or the worker is lost.
-   * @throws RangeError for an order that does not fit into a message; it is not given
+   * @throws OrderTooLarge; it is not given
    */
   async ask<Value>(
     incarnation: Incarnation,

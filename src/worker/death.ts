@@ -18,8 +18,12 @@ export interface Death {
 export function endOfWorker(device: string, death: Death): AppError {
   const message = `the worker on ${device} ${sentence(death)}; ${logClause(death)}`;
   if (death.deliberate) return new AppError(message, { code: 'worker_stopped', retryable: true });
+  if (isKilling(death)) return new WorkerKilled(message, { lastLines: death.lastLines });
   return new WorkerDied(message, { lastLines: death.lastLines });
 }
+
+/** By the kernel, or by somebody else who was not us: no program does that to itself. */
+export class WorkerKilled extends WorkerDied {}
 
 /** For a device on which no worker ever came up. */
 export function workerUnavailable(device: string, command: string, death: Death): UnavailableError {
@@ -30,6 +34,10 @@ export function workerUnavailable(device: string, command: string, death: Death)
 
 function sentence({ condemned, exit, rung }: Death): string {
   return condemned === null ? exitClause(exit) : `${condemned}${rungClause(rung)}`;
+}
+
+function isKilling({ condemned, exit }: Death): boolean {
+  return condemned === null && exit.signal === 'SIGKILL';
 }
 
 function exitClause({ error, signal, code }: Exit): string {

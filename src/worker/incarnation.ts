@@ -77,7 +77,7 @@ export class Incarnation {
     });
   }
 
-  /** @throws RangeError for a message that does not fit into a line */
+  /** @throws OrderTooLarge; it is not sent */
   send(order: Order): void {
     this.#child.send(formatMessage({ v: PROTOCOL_VERSION, launch: this.launch, seq: this.#sent + 1, ...order }));
     this.#sent += 1;
@@ -88,9 +88,9 @@ export class Incarnation {
     this.#watchdog.enter(phase);
   }
 
-  /** True from the moment that its end is decided: it takes no further orders. */
+  /** True from the moment that its end is decided, or known: it takes no further orders. */
   get doomed(): boolean {
-    return this.#condemned !== null;
+    return this.#condemned !== null || this.#child.left;
   }
 
   /**

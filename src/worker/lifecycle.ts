@@ -57,6 +57,8 @@ export class Lifecycle {
   #launches = 0;
   /** Some process has said hello, so the installation is fit. */
   #everUp = false;
+  /** Starts in a row that failed by themselves while none had come up. */
+  #misfires = 0;
   /** Takes away the timer of the state. */
   #disarm = () => {};
 
@@ -98,15 +100,17 @@ export class Lifecycle {
     }
   }
 
-  /** Waits for the back-off, starts a process and waits for its hello. */
+  /** Waits for the back-off, starts a process and waits for its hello. The very first one may fail once. */
   async start(signal: AbortSignal | undefined): Promise<void> {
-    if (this.#standing.wait > 0) await this.#backOff(signal);
-    const incarnation = this.#launch();
-    this.#incarnation = incarnation;
-    void incarnation.ended.then((death) => this.#bury(death));
-    const outcome = await this.ask('starting', null, 'start', only('hello'));
-    if ('death' in outcome) throw this.#failedStart(outcome.death);
-    this.#everUp = true;
+    for (;;) {
+      const death = await this.#tryStart(signal);
+      if (death === null) return;
+      this.#misfires = this.#isMisfire(death) ? this.#misfires + 1 : 0;
+      // Another call may have waited for the end of this process, and begun to start the next one.
+      const isFree = this.#state === 'down';
+      if (this.#misfires !== 1 || !isFree) throw this.#failedStart(death);
+      this.#options.onLog(`debug: ${endOfWorker(this.#options.device, death).message}; it is tried once more`);
+    }
   }
 
   /** Gives an order, or with null waits for what comes of itself; the state holds until then. */
@@ -158,6 +162,18 @@ export class Lifecycle {
     });
   }
 
+  /** Returns how it died before its hello; null for one that is up. */
+  async #tryStart(signal: AbortSignal | undefined): Promise<Death | null> {
+    if (this.#standing.wait > 0) await this.#backOff(signal);
+    const incarnation = this.#launch();
+    this.#incarnation = incarnation;
+    void incarnation.ended.then((death) => this.#bury(death));
+    const outcome = await this.ask('starting', null, 'start', only('hello'));
+    if ('death' in outcome) return outcome.death;
+    this.#everUp = true;
+    return null;
+  }
+
   async #backOff(signal: AbortSignal | undefined): Promise<void> {
     this.#become('waiting');
     try {
@@ -167,12 +183,17 @@ export class Lifecycle {
     }
   }
 
-  /** One that fails where others came up, or was killed, is like any death; where none ever came up, Python is at fault. */
+  /** A start that fails where others came up, or was killed, is like any death; where none ever came up, Python is at fault. */
+  #isMisfire(death: Death): boolean {
+    const wasKilled = death.condemned === null && death.exit.signal !== null;
+    return !this.#everUp && !death.deliberate && !wasKilled;
+  }
+
   #failedStart(death: Death): Error {
     const { device, worker } = this.#options;
-    const wasKilled = death.condemned === null && death.exit.signal !== null;
-    if (this.#everUp || death.deliberate || wasKilled) return endOfWorker(device, death);
-    return workerUnavailable(device, worker.command, death);
+    return this.#isMisfire(death) && this.#misfires > 1
+      ? workerUnavailable(device, worker.command, death)
+      : endOfWorker(device, death);
   }
 
   #bury(death: Death): void {
@@ -195,9 +216,8 @@ export class Lifecycle {
   #arm(): () => void {
     const { clock, idleUnload = null } = this.#options;
     if (this.#state === 'ready' && idleUnload !== null) return clock.after(idleUnload, () => this.#endIdle(idleUnload));
-    const { quarantine } = this;
-    if (this.#state !== 'quarantined' || quarantine === null) return () => {};
-    return clock.after(quarantine.until - clock.now(), () => this.#release());
+    if (this.#state !== 'quarantined') return () => {};
+    return clock.after(this.#standing.quarantineLeft, () => this.#release());
   }
 
   #endIdle(idle: Millis): void {
@@ -205,7 +225,7 @@ export class Lifecycle {
     void this.stop();
   }
 
-  /** A timer and the time of day need not agree. */
+  /** A timer may be early by a fraction of a millisecond. */
   #release(): void {
     if (this.quarantine === null) this.#become('down');
     else this.#disarm = this.#arm();

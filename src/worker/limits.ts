@@ -4,7 +4,7 @@ import type { WatchLimits } from './watchdog.ts';
 
 /** Every wait on a worker. */
 export interface WorkerLimits extends WatchLimits {
-  /** From a cancel until the batch is over, in which the running step ends. */
+  /** From the cancel of all that is open until the batch is over; longer where the running step may take longer. */
   readonly cancel: Millis;
   readonly stop: StopLimits;
 }
@@ -32,9 +32,11 @@ export function workerLimits(kind: 'cpu' | 'cuda', set: LimitSettings = UNSET): 
   const steps = kind === 'cuda' ? STEPS_ON_A_GPU : STEPS_ON_A_CPU;
   const { step } = set;
   const phases = step === null ? steps : { encode: step, denoise: step, decode: step, save: step };
+  const heartbeat = set.heartbeat ?? 30 * SECOND;
   return {
-    heartbeat: set.heartbeat ?? 30 * SECOND,
-    heartbeatLoading: 5 * MINUTE,
+    heartbeat,
+    // Whoever is patient with a worker at its pictures is so with one that loads.
+    heartbeatLoading: Math.max(5 * MINUTE, heartbeat),
     phases: {
       start: 2 * MINUTE,
       import: set.load ?? 10 * MINUTE,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { AppError } from '../errors.ts';
 import type { SCHEDULERS, SCHEDULES } from '../job/request.ts';
 import { METHODS } from '../units.ts';
 
@@ -192,9 +193,17 @@ export function parseMessage(line: string): Parsed {
   return { ok: false, reason: `${excerpt(z.prettifyError(parsed.error).replaceAll('\n', ' '))} in ${excerpt(line)}` };
 }
 
+/** An order that no line can carry. With fewer items it may fit. */
+export class OrderTooLarge extends AppError {
+  constructor(message: string) {
+    super(message, { code: 'order_too_large', retryable: true });
+  }
+}
+
 /**
  * Writes one line for the worker, without its line feed.
- * @throws RangeError for a number that JSON cannot carry and for a line over the limit
+ * @throws OrderTooLarge for a line over the limit
+ * @throws RangeError for a number that JSON cannot carry
  */
 export function formatMessage(message: Outbound): string {
   const line = JSON.stringify(message, (name, value: unknown) => {
@@ -204,7 +213,7 @@ export function formatMessage(message: Outbound): string {
   });
   const bytes = Buffer.byteLength(line);
   if (bytes > LINE_LIMIT)
-    throw new RangeError(`the ${message.type} message has ${bytes} bytes, over the limit of ${LINE_LIMIT}`);
+    throw new OrderTooLarge(`the ${message.type} message has ${bytes} bytes, over the limit of ${LINE_LIMIT}`);
   return line;
 }
 

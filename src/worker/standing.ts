@@ -17,7 +17,13 @@ export class Standing {
   }
 
   get quarantine(): Quarantine | null {
-    return quarantineAt(this.#breaker, this.#clock.now());
+    const now = quarantineAt(this.#breaker, this.#clock.monotonic());
+    return now === null ? null : { reason: now.reason, until: Math.round(this.#clock.now() + now.left) };
+  }
+
+  /** What is left of the quarantine; 0 where there is none. */
+  get quarantineLeft(): Millis {
+    return quarantineAt(this.#breaker, this.#clock.monotonic())?.left ?? 0;
   }
 
   /** What is left of the back-off. */
@@ -27,7 +33,7 @@ export class Standing {
 
   died(sentence: string): void {
     this.#restarts.failed();
-    this.#breaker = afterDeath(this.#breaker, { at: this.#clock.now(), sentence }, this.#rule);
+    this.#breaker = afterDeath(this.#breaker, { at: this.#clock.monotonic(), sentence }, this.#rule);
   }
 
   finishedBatch(): void {

@@ -1,4 +1,4 @@
-import { type Aborts, heedAborts } from './aborts.ts';
+import { type Aborts, AbortsOfBatch } from './aborts.ts';
 import { Answers, type BatchReport, isAboutBatch } from './answers.ts';
 import type { Quarantine } from './breaker.ts';
 import { type Outcome, only } from './conversation.ts';
@@ -14,6 +14,7 @@ import {
 } from './engine.ts';
 import { Lifecycle, type LifecycleOptions, type SupervisorState } from './lifecycle.ts';
 import type { Generate, InboundOf, Order } from './messages.ts';
+import { Pace } from './pace.ts';
 import { afterBatch, afterLoad, NEVER, type RecycleRule, reasonToReplace, UNWORN } from './recycle.ts';
 
 export interface SupervisorOptions extends LifecycleOptions {
@@ -25,6 +26,8 @@ export interface SupervisorOptions extends LifecycleOptions {
 type Batch = Omit<Generate, 'type' | 'engine'>;
 
 const DEVICE_LOST = 'device_lost';
+/** A cancel takes effect between two steps; by how much one may exceed the longest that was seen. */
+const STEPS_TO_HEED = 2;
 
 /**
  * Keeps the one worker of a device: starts it when it is needed, gives it one order at a time, and replaces it when
@@ -36,6 +39,8 @@ export class Supervisor {
   readonly #lifecycle: Lifecycle;
   #engine: LoadedEngine | null = null;
   #wear = UNWORN;
+  /** Of the engine that was loaded last. */
+  #pace: { readonly engine: string; readonly steps: Pace } | null = null;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -68,7 +73,7 @@ export class Supervisor {
    * @throws AppError `worker_stopped` if it was stopped meanwhile, or went between two orders
    */
   async ensureLoaded(spec: EngineSpec, { signal }: { readonly signal?: AbortSignal } = {}): Promise<LoadReport | null> {
-    if (this.#lifecycle.incarnation?.doomed) await this.#lifecycle.incarnation.ended;
+    if (this.#lifecycle.incarnation?.doomed) await unlessAborted(this.#lifecycle.incarnation.ended, signal);
     this.#lifecycle.requireFree();
     signal?.throwIfAborted();
     if (this.#engine?.spec.id === spec.id) return null;
@@ -91,7 +96,7 @@ export class Supervisor {
    * An abort of `signal` cancels all items that are open; one of `givenUp` cancels its job, which fails with the reason.
    * @throws the signal's reason if it left an item without an answer
    * @throws AppError `worker_stopped` if nothing is loaded, or is not any more
-   * @throws RangeError for an order that does not fit into a message
+   * @throws OrderTooLarge
    */
   async generate(
     batch: Batch,
@@ -106,16 +111,23 @@ export class Supervisor {
     if (items.length === 0) return answers.reportOfNothing();
     const { incarnation } = this.#lifecycle;
     if (incarnation === null || this.#engine === null) throw this.#lifecycle.unable('has nothing loaded');
+    // Whatever it dies of, it is not of this batch, which would have to answer for it.
+    if (incarnation.doomed) throw this.#lifecycle.unable('is on its way out');
     const order: Order = { type: 'generate', engine: this.#engine.spec.id, ...batch, items };
+    const steps = this.#paceOf(this.#engine.spec.id);
+    const limit = () => Math.max(limits.cancel, STEPS_TO_HEED * steps.longest);
+    const aborts = new AbortsOfBatch(incarnation, answers, { signal, givenUp, clock, limit });
     const asked = this.#lifecycle.ask<InboundOf<'done'>>('generating', order, 'encode', (message, settle) => {
       if (!isAboutBatch(message)) return `${message.type} came while batch ${batch.batch} was made`;
       const complaint = answers.take(message);
+      steps.step();
+      aborts.look();
       if (complaint === undefined && message.type === 'progress') onProgress?.(message);
       if (complaint === undefined && message.type === 'done') settle(message);
       return complaint;
     });
-    const heedless = heedAborts(incarnation, answers, { signal, givenUp, clock, limit: limits.cancel });
-    return this.#report(answers, await asked.finally(heedless), signal);
+    aborts.heed();
+    return this.#report(answers, await asked.finally(() => aborts.stop()), signal);
   }
 
   /**
@@ -164,6 +176,13 @@ export class Supervisor {
     return 'value' in outcome ? answers.report(outcome.value) : answers.reportOfEnd(this.#endOf(outcome.death));
   }
 
+  /** A worker that is started again with the same engine takes as long as the one before. */
+  #paceOf(engine: string): Pace {
+    if (this.#pace?.engine !== engine) this.#pace = { engine, steps: new Pace(this.#options.clock) };
+    this.#pace.steps.begin();
+    return this.#pace.steps;
+  }
+
   #finished(done: InboundOf<'done'>, answers: Answers): void {
     if (answers.failedWith(DEVICE_LOST)) {
       void this.#loseDevice();
@@ -192,4 +211,17 @@ function leftOut(answers: Answers, job: string, own: AbortSignal | undefined): b
   if (!own?.aborted) return false;
   answers.leaveOut(job, own.reason);
   return true;
+}
+
+/** Rejects with the signal's reason as soon as it is aborted. */
+async function unlessAborted(wait: Promise<unknown>, signal: AbortSignal | undefined): Promise<void> {
+  signal?.throwIfAborted();
+  const { promise, reject } = Promise.withResolvers<never>();
+  const onAbort = () => reject(signal?.reason);
+  signal?.addEventListener('abort', onAbort, { once: true });
+  try {
+    await Promise.race([wait, promise]);
+  } finally {
+    signal?.removeEventListener('abort', onAbort);
+  }
 }

@@ -14,8 +14,8 @@ export interface WatchLimits {
 /** `idle` alone has no end. */
 export type WatchedPhase = 'start' | Exclude<Phase, 'idle'>;
 
-/** Later than due by this much, the timer tells of our own event loop and not of the worker. */
 const LOADING: ReadonlySet<WatchedPhase | 'idle'> = new Set(['start', 'import', 'load', 'compile']);
+/** Later than due by this much, the timer tells of our own event loop and not of the worker. */
 const LATE_MS: Millis = 1_000;
 /** What the messages that lie waiting are then given to be read. */
 const GRACE_MS: Millis = 1_000;

@@ -38,17 +38,18 @@ describe('a job that failed', () => {
     ]);
   });
 
-  it('that is black, or takes too long, gets one more try', () => {
+  it('that takes too long gets three tries, and one that is black two', () => {
     expect(lifeOf('black_image', false)[0]).toEqual(marks({ blacks: 1 }));
     expect(lifeOf('black_image', false)).toHaveLength(2);
     expect(lifeOf('timed_out', false)[0]).toEqual(marks({ failures: 1 }));
-    expect(lifeOf('timed_out', false)).toHaveLength(2);
+    expect(lifeOf('timed_out', false)).toHaveLength(3);
   });
 
   it('for which it was not to blame waits again with the marks that it had', () => {
     const before = marks({ deaths: 2, blacks: 1 });
     for (const code of [
       'worker_stopped',
+      'order_too_large',
       'worker_died_loading',
       'paused',
       'stopped',

@@ -17,6 +17,12 @@ it('never rests where there are no hours', () => {
   expect(new Timetable(null).restsFor(at('12:00'))).toBe(0);
 });
 
+it('looks again when the clock was set back', () => {
+  const night = new Timetable(parseHours('22:00-07:00'), localTimeIn('UTC'));
+  expect(night.restsFor(at('12:00') + 72 * HOUR)).toBe(10 * HOUR);
+  expect(night.restsFor(at('23:00'))).toBe(0);
+});
+
 it('looks for the next change once, and not at every question', () => {
   let asked = 0;
   const utc = localTimeIn('UTC');

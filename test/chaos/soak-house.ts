@@ -96,7 +96,6 @@ export class SoakHouse {
       onFatal: (error) => say(error.message),
       onTrouble: () => {},
       onNote: say,
-      onHeld: (_, reason) => say(reason),
     });
   }
 

@@ -2,8 +2,9 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { commandElsewhere, handIn } from '../../src/cli/desk-hand-in.ts';
 import type { RunStarted } from '../../src/cli/run-events.ts';
 import { loadConfig } from '../../src/config.ts';
-import { ConfigError, InputError, UnavailableError } from '../../src/errors.ts';
+import { ConfigError, HandedBack, InputError, UnavailableError } from '../../src/errors.ts';
 import { MemoryDesk } from '../../src/queue/desk-memory.ts';
+import type { Ask } from '../../src/submission.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { askHere } from './desk-samples.ts';
 import { keptIo } from './kept-io.ts';
@@ -39,14 +40,14 @@ beforeEach(() => {
   taken = false;
 });
 
-function submitting(): Promise<RunStarted> {
+function submitting(change: Partial<Ask> = {}): Promise<RunStarted> {
   const interrupts = {
     take: () => {
       taken = true;
     },
     count: () => count,
   };
-  return handIn({ desk, loaded, io, clock, interrupts }, askHere({}, loaded), {});
+  return handIn({ desk, loaded, io, clock, interrupts }, askHere(change, loaded), {});
 }
 
 /** Lets what is due happen, for so long. */
@@ -110,6 +111,26 @@ describe('handing a run in', () => {
         /^interrupted; whoever serves the queue shared may have the run, and then makes it/,
       ),
     });
+  });
+
+  it('says where to look before another try, once whoever had begun with it is gone for half a minute', async () => {
+    const refusals: ((error: Error) => void)[] = [];
+    const attendance = await desk.attend(() => new Promise((_resolve, reject) => refusals.push(reject)));
+    const ended = failure(submitting({ name: 'night' }));
+    await pass(40_000);
+    const stop = attendance.stop();
+    refusals[0]?.(new HandedBack());
+    await stop;
+    await pass(30_200);
+    const error = await ended;
+    expect(error).toBeInstanceOf(UnavailableError);
+    expect(error).toMatchObject({
+      code: 'server_gone',
+      message:
+        'whoever served the queue shared had begun with it and is gone: ask `kilnwatt runs ls` there whether night ' +
+        'was taken before submitting again',
+    });
+    expect(clock.waiting).toBe(0);
   });
 
   it('passes a refusal on, and does not believe an answer of another version', async () => {

@@ -1,19 +1,25 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ConfigError, HandedBack, InputError, StorageError, UnavailableError } from '../../src/errors.ts';
 import type { AskOptions, Attendance, Desk, Heard } from '../../src/ports.ts';
+import type { Millis } from '../../src/units.ts';
 import { CALM, Clerks, IDS } from '../queue/desk-samples.ts';
 
 const PATIENCE = { timeout: 8_000, interval: 10 };
 
+/** How long a stop waits for the clerk. */
+const STOP_LIMIT_MS = 600;
+
 /** What every desk promises. `make` opens one from two sides, as two hosts have it. */
-export function deskContract(make: () => Promise<{ readonly asker: Desk; readonly server: Desk }>): void {
+export function deskContract(
+  make: (stopLimit: Millis) => Promise<{ readonly asker: Desk; readonly server: Desk }>,
+): void {
   describe('a desk', () => {
     let asker: Desk;
     let server: Desk;
     let clerks: Clerks;
     let attendance: Attendance | undefined;
     beforeEach(async () => {
-      ({ asker, server } = await make());
+      ({ asker, server } = await make(STOP_LIMIT_MS));
       clerks = new Clerks();
       attendance = undefined;
     });
@@ -161,7 +167,7 @@ export function deskContract(make: () => Promise<{ readonly asker: Desk; readonl
 
     it('keeps a question that its clerk hands back for the next one', async () => {
       await attend();
-      const heard = ask(IDS[0], 'x', { patience: 100 });
+      const heard = ask(IDS[0], 'x', { patience: 2_000 });
       await asked(IDS[0]);
       const stop = attendance?.stop();
       clerks.call(0).reject(new HandedBack());
@@ -169,6 +175,35 @@ export function deskContract(make: () => Promise<{ readonly asker: Desk; readonl
       await new Promise((later) => setTimeout(later, 300));
       await attend();
       await asked(IDS[0], IDS[0]);
+      clerks.call(1).resolve('after all');
+      expect(await heard).toMatchObject({ answer: 'after all' });
+    });
+
+    it('does not wait for ever for a question that was begun, once nobody attends any more, and nobody gets it later', async () => {
+      await attend();
+      const heard = ask(IDS[0], 'x', { patience: 300 });
+      await asked(IDS[0]);
+      const stop = attendance?.stop();
+      clerks.call(0).reject(new HandedBack());
+      await stop;
+      expect(await heard).toEqual({ kind: 'abandoned' });
+      await attend();
+      const next = ask(IDS[1], 'y');
+      await asked(IDS[0], IDS[1]);
+      clerks.call(1).resolve('here');
+      expect(await next).toMatchObject({ answer: 'here' });
+    });
+
+    it('stops although its clerk takes too long, and leaves the question to whoever comes', async () => {
+      await attend();
+      const heard = ask(IDS[0], 'x');
+      await asked(IDS[0]);
+      const began = performance.now();
+      await attendance?.stop();
+      expect(performance.now() - began).toBeGreaterThanOrEqual(STOP_LIMIT_MS - 10);
+      await attend();
+      await asked(IDS[0], IDS[0]);
+      clerks.call(0).resolve('too late');
       clerks.call(1).resolve('after all');
       expect(await heard).toMatchObject({ answer: 'after all' });
     });

@@ -13,6 +13,7 @@ export interface Misbehaviour {
   /** A black picture without the safe settings. */
   readonly blackOn: 'BLACK';
   readonly stepMillis: number;
+  readonly loadMillis: number;
   /** By the name of a preset: batches with more pixels run out of memory. */
   readonly memoryPixels: Readonly<Record<string, number>>;
 }
@@ -42,6 +43,7 @@ export function providerBench(make: MakeProvider): Bench {
         dieOn: 'DIE',
         blackOn: 'BLACK',
         stepMillis: 0,
+        loadMillis: 0,
         memoryPixels: {},
         ...change,
       });

@@ -10,7 +10,7 @@ export function providerLearningContract(name: string, make: MakeProvider): void
     const PIXELS = 64 * 48;
     const limitOf = (provider: Provider, change: Change = {}) => {
       const [job] = batchOf(['a'], change).jobs;
-      return job === undefined ? 0 : provider.limit(job, 'cpu');
+      return job === undefined ? 0 : provider.limit(job, 'cpu', change.safe ?? false);
     };
 
     it('halves the batch until it fits, and another shape keeps its limit', async () => {
@@ -32,6 +32,17 @@ export function providerLearningContract(name: string, make: MakeProvider): void
       const result = await provider.make(batchOf(['a', 'b', 'c', 'd']), {});
       expect(result.answers).toMatchObject(Array(4).fill({ code: 'out_of_memory', retryable: true }));
       expect(result.overhead).toEqual([]);
+    });
+
+    it('tells of safe batches the limit that it refuses them by, or they would be refused for ever', async () => {
+      const provider = opened({ memoryPixels: { 'auto+safe': 2 * PIXELS } });
+      const four = batchOf(['a', 'b', 'c', 'd'], { safe: true });
+      expect(limitOf(provider, { safe: true })).toBe(4);
+      expect(codesOf(await provider.make(four, {}))).toEqual(Array(4).fill('out_of_memory'));
+      const again = await provider.make(four, {});
+      expect([codesOf(again)[0], again.shared.seconds]).toEqual(['out_of_memory', 0]);
+      expect([limitOf(provider, { safe: true }), limitOf(provider)]).toEqual([2, 4]);
+      expect(codesOf(await provider.make(batchOf(['a', 'b'], { safe: true }), {}))).toEqual(['made', 'made']);
     });
 
     it('goes down to the preset below, and says so in the facts of the engine', async () => {
@@ -84,6 +95,21 @@ export function providerLearningContract(name: string, make: MakeProvider): void
         'fp32',
         'auto',
       ]);
+    });
+
+    it('makes what never was black without the safe settings, where it fits with nothing else', async () => {
+      const provider = opened({ memoryPixels: { 'auto+safe': 64 * 48, 'low-vram+safe': 64 * 48 } });
+      await provider.make(batchOf(['BLACK'], { safe: true }), {});
+      const large = { width: 128 };
+      const make = async (change: Change) => {
+        const { answers, shared } = await provider.make(batchOf(['day'], { ...large, ...change }), {});
+        return [answers[0]?.kind, shared.engine.preset];
+      };
+      for (const preset of ['auto+safe', 'low-vram+safe']) expect(await make({})).toEqual(['failure', preset]);
+      expect(await make({})).toEqual(['made', 'auto']);
+      const [dark] = (await provider.make(batchOf(['BLACK'], { ...large, safe: true }), {})).answers;
+      expect(dark).toMatchObject({ code: 'out_of_memory', retryable: false });
+      expect((await provider.make(batchOf(['day']), {})).shared.engine.preset).toBe('auto+safe');
     });
   });
 }

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { inflateSync } from 'node:zlib';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -124,6 +125,31 @@ export function providerContract(name: string, make: MakeProvider): void {
       expect(provider.resident(batch.device)).toBeNull();
     });
 
+    it('gives a load up as soon as every job of its batch is given up, and not before', async () => {
+      provider = opened({ loadMillis: 60_000 });
+      const batch = batchOf(['a', 'b']);
+      const own = batch.jobs.map(() => new AbortController());
+      const givenUp = new Map(batch.jobs.map(({ id }, at) => [id, own[at]?.signal ?? AbortSignal.abort()]));
+      let begun = () => {};
+      const loading = new Promise<void>((resolve) => {
+        begun = resolve;
+      });
+      let ended = false;
+      const made = provider.make(batch, { givenUp, onProgress: () => begun() }).finally(() => {
+        ended = true;
+      });
+      await loading;
+      own[0]?.abort(new AppError('the user paused the work', { code: 'paused' }));
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      expect(ended).toBe(false);
+      own[1]?.abort(new AppError('it was cancelled', { code: 'cancelled' }));
+      const { answers, overhead } = await made;
+      expect(answers).toMatchObject([{ code: 'paused', message: 'the user paused the work' }, { code: 'cancelled' }]);
+      expect(overhead).toMatchObject([{ cause: 'load' }]);
+      expect([overhead.length, provider.resident(batch.device)]).toEqual([1, null]);
+      for (const { signal } of own) expect(getEventListeners(signal, 'abort')).toEqual([]);
+    });
+
     it('frees a device that is to rest, and loads anew for the next batch', async () => {
       const batch = batchOf(['a']);
       await provider.rest(batch.device);
@@ -156,7 +182,7 @@ export function providerContract(name: string, make: MakeProvider): void {
     it('takes the limit of a batch from the preset of the job, and allows one of a preset that nobody knows', () => {
       const limits = ['auto', 'low-vram', 'nobody knows it'].map((preset) => {
         const [job] = batchOf(['a'], { preset }).jobs;
-        return job === undefined ? 0 : provider.limit(job, 'cpu');
+        return job === undefined ? 0 : provider.limit(job, 'cpu', false);
       });
       expect(limits).toEqual([4, 1, 1]);
     });

@@ -99,6 +99,24 @@ export function controlPromises(open: () => StoreBench): void {
       expect((await store.run('r1'))?.served).toBe(true);
     });
 
+    it('lifts a hold of the run with it, and submits again what the hold had kept back', async () => {
+      await bench.startRun('r1', 3);
+      await fail('r1-000000');
+      await store.hold('r1', 'black pictures');
+      expect(await store.retry(['r1-000000'])).toEqual(['r1-000000']);
+      expect(await bench.statesOf('r1')).toEqual(['submitting', 'submitting', 'submitting']);
+      expect(await store.run('r1')).toMatchObject({ held: null, served: true });
+      expect((await store.news(0)).submitted).toBe(true);
+      expect(await store.markRunning(['r1-000000', 'r1-000001'], 'b-1')).toEqual(['r1-000000', 'r1-000001']);
+    });
+
+    it('leaves a hold where there was nothing to try again', async () => {
+      await bench.startRun('r1', 1);
+      await store.hold('r1', 'black pictures');
+      expect(await store.retry(['r1-000000'])).toEqual([]);
+      expect((await store.run('r1'))?.held).toBe('black pictures');
+    });
+
     it('resumes a run: what was interrupted is submitted again, for whoever serves', async () => {
       await bench.startRun('r1', 2);
       await store.settle(madeIn('b-1', 'r1', [0]));
@@ -109,6 +127,35 @@ export function controlPromises(open: () => StoreBench): void {
     });
   });
 
+  describe('a command that leaves its jobs', () => {
+    it('takes out those that it names, and no others', async () => {
+      await bench.startRun('r1', 3);
+      await bench.startRun('r2', 1);
+      const named = ['r1-000002', 'r1-000000', 'r2-000000', 'nobody'];
+      expect([...(await store.interrupt('r1', 'launch-a', named))].sort()).toEqual(['r1-000000', 'r1-000002']);
+      expect(await bench.statesOf('r1')).toEqual(['interrupted', 'queued', 'interrupted']);
+      expect(await bench.statesOf('r2')).toEqual(['queued']);
+      expect(await store.interrupt('r1', 'launch-a', [])).toEqual([]);
+    });
+
+    it('takes nothing out of a run that was promised to be made by whoever serves', async () => {
+      await bench.startRun('r1', 2);
+      await store.cancel(['r1-000000']);
+      await store.retry(['r1-000000']);
+      expect(await store.interrupt('r1', 'launch-a', ['r1-000000', 'r1-000001'])).toEqual([]);
+      expect(await bench.statesOf('r1')).toEqual(['submitting', 'queued']);
+    });
+  });
+
+  it('calls queued what the queue has, and not what was submitted since', async () => {
+    await store.writeRun(runWrite('r1', 3));
+    await store.markQueued('r1', ['r1-000000', 'r1-000002', 'nobody']);
+    expect(await bench.statesOf('r1')).toEqual(['queued', 'submitting', 'queued']);
+    await store.writeRun(runWrite('r2', 1));
+    await store.markQueued('r1', ['r2-000000']);
+    expect(await bench.statesOf('r2')).toEqual(['submitting']);
+  });
+
   describe('a run that is held', () => {
     it('has nothing of it begun until it is resumed or claimed again', async () => {
       await bench.startRun('r1', 1);
@@ -116,7 +163,8 @@ export function controlPromises(open: () => StoreBench): void {
       expect(await store.run('r1')).toMatchObject({ held: 'black pictures' });
       expect(await store.markRunning(['r1-000000'], 'b-1')).toEqual([]);
       expect(await bench.statesOf('r1')).toEqual(['queued']);
-      await store.resume('r1');
+      expect(await store.resume('r1')).toEqual(['r1-000000']);
+      expect((await store.news(0)).submitted).toBe(true);
       expect(await store.markRunning(['r1-000000'], 'b-2')).toEqual(['r1-000000']);
       await store.hold('r1', 'again');
       await store.writeRun({ ...runWrite('r1', 0), claimedFrom: 'launch-a' });
@@ -162,6 +210,19 @@ export function controlPromises(open: () => StoreBench): void {
     });
   });
 
+  it('ends a pause whose time is over, and leaves one that was said meanwhile', async () => {
+    const first = { since: 5, until: 10, now: false };
+    await store.setPause(first);
+    await store.endPause(first);
+    expect((await store.news(0)).pause).toBeNull();
+    const second = { since: 9, until: null, now: true };
+    await store.setPause(second);
+    await store.endPause(first);
+    expect((await store.news(0)).pause).toEqual(second);
+    await store.endPause({ ...second, until: 20 });
+    expect((await store.news(0)).pause).toEqual(second);
+  });
+
   it('keeps who owns the data folder', async () => {
     expect(await store.owner()).toBeNull();
     await store.setOwner({ launch: 'a', serves: false });
@@ -169,16 +230,30 @@ export function controlPromises(open: () => StoreBench): void {
     expect(await store.owner()).toEqual({ launch: 'b', serves: true });
   });
 
-  it('keeps the lowest limit that was learned of the same, and others apart', async () => {
-    const learned: LearnedLimit = { device: 'GPU-1', model: 'm', engine: 'auto', shape: '1024x1024', limit: 4 };
-    await store.learn(learned);
-    await store.learn({ ...learned, limit: 2 });
-    await store.learn({ ...learned, limit: 3 });
-    await store.learn({ ...learned, shape: '512x512', limit: 8 });
-    expect([...(await store.limits())].sort((a, b) => a.limit - b.limit)).toEqual([
-      { ...learned, limit: 2 },
-      { ...learned, shape: '512x512', limit: 8 },
-    ]);
+  describe('limits', () => {
+    const learned: LearnedLimit = { device: 'GPU-1', model: 'm', engine: 'auto', shape: '1024x1024', limit: 4, at: 1 };
+    const limits = async () => [...(await store.limits())].sort((a, b) => a.limit - b.limit);
+
+    it('are what was last learned of the same, and when; others are kept apart', async () => {
+      await store.learn(learned);
+      await store.learn({ ...learned, limit: 0, at: 2 });
+      await store.learn({ ...learned, limit: 3, at: 90_000_000 });
+      await store.learn({ ...learned, shape: '512x512', limit: 8 });
+      expect(await limits()).toEqual([
+        { ...learned, limit: 3, at: 90_000_000 },
+        { ...learned, shape: '512x512', limit: 8 },
+      ]);
+    });
+
+    it('are forgotten for one device or for all, and it is said how many those were', async () => {
+      for (const device of ['GPU-1', 'GPU-2', 'cpu']) await store.learn({ ...learned, device });
+      await store.learn({ ...learned, shape: '512x512', limit: 8 });
+      expect(await store.forgetLimits('nothing')).toBe(0);
+      expect(await store.forgetLimits('GPU-1')).toBe(2);
+      expect((await limits()).map(({ device }) => device).sort()).toEqual(['GPU-2', 'cpu']);
+      expect(await store.forgetLimits(null)).toBe(2);
+      expect(await limits()).toEqual([]);
+    });
   });
 
   it('lists the youngest runs first', async () => {

@@ -90,3 +90,12 @@ async function until(condition: () => boolean): Promise<void> {
     await new Promise((next) => setTimeout(next, 20));
   }
 }
+
+describe('serve on a data folder without room', () => {
+  it('waits for room instead of ending again and again, and ends well when it is told to', async () => {
+    const server = kiln.start(['serve'], { KILNWATT_DISK_RESERVE_MB: '999999999' });
+    await server.errorLine(/^Waiting: less than 999999999 MB \(disk_reserve_mb\) are free for /);
+    server.process.kill('SIGTERM');
+    expect(await server.ended).toMatchObject({ code: 0, signal: null });
+  });
+});

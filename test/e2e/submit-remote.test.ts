@@ -141,6 +141,23 @@ describe('submit from another host', () => {
     expect(host.rows("SELECT count(*) AS n FROM entries WHERE kind = 'active'")).toEqual([{ n: 3 }]);
   });
 
+  it('is the only way in: a run on a host of its own is refused while another works the queue, and takes no job away', async () => {
+    const running = await serving();
+    await elsewhere.run(['submit', elsewhere.write('p.txt', prompts(3))]);
+    const stranger = new Kiln({ KILNWATT_REDIS_URL: redisUrl(), KILNWATT_QUEUE: 'shared' });
+    try {
+      const ended = await stranger.run(['run', 'a cat']);
+      expect(ended.code, ended.stderr).toBe(4);
+      expect(ended.stderr).toMatch(/^kilnwatt: the queue shared at .* is worked by the kilnwatt on \S+ \(data folder/m);
+      expect(ended.stderr).toContain(host.data);
+      expect(stranger.rows('SELECT id FROM runs')).toEqual([]);
+    } finally {
+      await stranger.close();
+    }
+    await madeOnHost(['served-01.png', 'served-02.png', 'served-03.png']);
+    await stopped(running);
+  });
+
   it('takes the run back when it is interrupted before anybody serves', async () => {
     const submitting = elsewhere.start(['submit', 'a cat']);
     await vi.waitFor(async () => expect(await lying('shared')).not.toEqual([]), { timeout: 20_000, interval: 50 });

@@ -1,4 +1,4 @@
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -113,6 +113,21 @@ describe('a disk that refuses', () => {
     expect(await make(images, 'job-2')).toBe(target);
   });
 
+  test('whose name is too long or leads in a circle is a bad name, which no waiting mends', async () => {
+    await symlink(join(root, 'circle'), join(root, 'circle'));
+    for (const bad of [join(root, 'x'.repeat(300), 'a.png'), join(root, 'circle', 'a.png')])
+      await expect(new DiskImages().prepare(bad, 'job-1')).rejects.toMatchObject({ code: 'bad_target' });
+    const long = join(root, `${'x'.repeat(300)}.png`);
+    await expect(new DiskImages().find(long, 'job-1')).rejects.toMatchObject({ code: 'bad_target' });
+  });
+
+  test('with a link in a circle at the name of a picture gives the picture another name', async () => {
+    await mkdir(dirname(target));
+    await symlink(target, target);
+    expect(await new DiskImages().find(target, 'job-1')).toBeUndefined();
+    expect(await make(new DiskImages(), 'job-1')).toBe(join(root, 'run', 'a-2.png'));
+  });
+
   test('without its reserve is full before anything is written', async () => {
     const images = new DiskImages({ reserveBytes: Number.MAX_SAFE_INTEGER });
     await expect(images.requireRoom(target)).rejects.toMatchObject({ code: 'disk_full' });
@@ -121,7 +136,7 @@ describe('a disk that refuses', () => {
   test('is said not to be writable where a file is in place of the folder', async () => {
     await writeFile(join(root, 'run'), '');
     const images = new DiskImages({ outDir: join(root, 'run', 'below') });
-    await expect(images.prepare(target, 'job-1')).rejects.toMatchObject({ name: 'StorageError', code: 'not_writable' });
+    await expect(images.prepare(target, 'job-1')).rejects.toMatchObject({ name: 'StorageError', code: 'bad_target' });
     await expect(images.prepare(target, 'job-1')).rejects.toThrow(dirname(target));
   });
 
@@ -232,7 +247,7 @@ describe('a folder that takes no pictures', () => {
       const images = new DiskImages({ outDir });
       const refused = images.prepare(join(outDir, 'a.png'), 'job-1');
       await expect(refused).rejects.toThrow(reason);
-      await expect(refused).rejects.toMatchObject({ code: 'not_writable' });
+      await expect(refused).rejects.toMatchObject({ code: 'bad_target' });
       expect(await images.check()).toMatchObject([{ status: 'fail', mend: expect.stringMatching(reason) }]);
     }
   });

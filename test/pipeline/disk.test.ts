@@ -80,14 +80,14 @@ describe('a disk that is full', () => {
     expect((await shop.store.totals(planned.run.id, 0)).images).toBe(6);
   });
 
-  it('is not waited for by a stop: what has not begun is handed back, and the reason is told', async () => {
+  it('is not waited for by a stop: what has not begun is handed back, and the stop is no failure', async () => {
     open({ images: new SmallDisk(0) });
     const planned = await shop.plan(['a', 'b']);
     await shop.submit(planned);
     shop.work();
     await shop.until(planned.run.id, () => shop.notes.length > 0);
     await shop.stop();
-    expect(shop.fatal.map((error) => error.code)).toEqual(['disk_full']);
+    expect(shop.fatal).toEqual([]);
     expect((await shop.store.jobsOf(planned.run.id)).map((row) => row.state)).toEqual(['queued', 'queued']);
     expect(await shop.queue.ids()).toHaveLength(2);
   });
@@ -115,6 +115,59 @@ describe('a disk that is full', () => {
     // Two steps a batch; with 1, 2, 4, 8, 10, 10 … s between them no more than nine fit into a minute.
     expect(met / 2).toBeLessThan(10);
     expect(images.pictures.size).toBe(0);
+  });
+});
+
+describe('a batch that waits for its disk', () => {
+  it('waits no longer when nobody wants it any more, and the others go on', async () => {
+    class OneFolderGone extends Pictures {
+      override async requireRoom(target: string): Promise<void> {
+        if (target.includes('gone')) throw new StorageError('the folder is gone', { code: 'not_writable' });
+      }
+    }
+    open({ images: new OneFolderGone() });
+    const gone = await shop.plan(['a', 'b'], { name: 'gone' });
+    await shop.submit(gone);
+    shop.work();
+    await shop.until(gone.run.id, () => shop.notes.length > 0);
+    const other = await shop.plan(['c', 'd'], { name: 'other' });
+    await shop.submit(other);
+    shop.working.withdraw(await shop.store.cancel(gone.jobs.map((job) => job.id)));
+    const rows = await shop.until(other.run.id, settled);
+    expect(rows.map((row) => row.state)).toEqual(['done', 'done']);
+    expect((await shop.store.jobsOf(gone.run.id)).map((row) => row.state)).toEqual(['cancelled', 'cancelled']);
+    expect(shop.notes.at(-1)).toBe('The disk takes pictures again.');
+  });
+
+  it('with a half-made file that it cannot remove is waited for all the same', async () => {
+    class ReadOnly extends SmallDisk {
+      override async discard(): Promise<void> {
+        throw new StorageError('the file system is mounted read-only', { code: 'not_writable' });
+      }
+    }
+    open({ images: new ReadOnly(100) }, { failOn: 'b', failCode: 'not_writable' });
+    const planned = await shop.plan(['a', 'b']);
+    await shop.submit(planned);
+    shop.work();
+    await shop.until(planned.run.id, () => shop.notes.length > 0);
+    expect(shop.fatal).toEqual([]);
+    expect((await shop.store.jobsOf(planned.run.id)).map((row) => row.state)).toEqual(['done', 'queued']);
+  });
+});
+
+describe('a picture whose name is bad', () => {
+  it('fails by itself, and no waiting is done for it', async () => {
+    class Choosy extends Pictures {
+      override async find(...asked: Parameters<MemoryImages['find']>): ReturnType<MemoryImages['find']> {
+        if (asked[1].endsWith('2')) throw new StorageError('the name is too long', { code: 'bad_target' });
+        return super.find(...asked);
+      }
+    }
+    open({ images: new Choosy() });
+    const rows = await shop.run(['a', 'b', 'c'], settled);
+    expect(rows.map((row) => row.state)).toEqual(['done', 'failed', 'done']);
+    expect(rows[1]?.error).toEqual({ code: 'bad_target', message: 'the name is too long' });
+    expect(shop.notes).toEqual([]);
   });
 });
 

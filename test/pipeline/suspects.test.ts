@@ -143,14 +143,20 @@ describe('a black picture', () => {
     expect(totals.overhead.seconds).toBeGreaterThan(0);
   });
 
+  it('is made safely in smaller batches where four of them do not fit, and not refused for ever', async () => {
+    const provider = watched({ blackOn: 'night', memoryPixels: { 'auto+safe': 2 * 64 * 64 } });
+    const rows = await shop.run(['night a', 'night b', 'night c', 'night d'], settled);
+    expect(statesOf(rows)).toEqual(Array(4).fill('done'));
+    expect(provider.batches.map((batch) => batch.length)).toEqual([4, 4, 2, 2]);
+  });
+
   it('fails when it is black again, and three in a row hold the run', async () => {
     const provider = watched();
     provider.answer = (batch, result) => failing(batch, result, 'black', 'black_image');
     const prompts = ['a', ...Array.from({ length: 20 }, (_, at) => `black ${at}`)];
-    const rows = await shop.run(prompts, () => shop.held.length > 0);
-    await shop.stop();
+    const rows = await shop.run(prompts, (now) => now.filter((row) => row.state === 'failed').length >= 3);
+    await shop.idle(1_000);
     const run = await shop.store.run(rows[0]?.runId ?? '');
-    expect(shop.held).toEqual([run?.id]);
     expect(run?.held).toMatch(/three pictures in a row stayed black/);
     const now = await shop.store.jobsOf(run?.id ?? '');
     const failed = now.filter((row) => row.state === 'failed');
@@ -213,16 +219,29 @@ describe('devices', () => {
     expect(shop.fatal.map((error) => error.code)).toEqual(['worker_unavailable']);
   });
 
-  it('that are all in quarantine before any picture was made end the work', async () => {
-    const provider = watched({ dieOn: 'a' });
+  it('that are all in quarantine before any batch was begun end the work', async () => {
+    const provider = watched();
     const until = shop.clock.now() + 600_000;
-    provider.answer = (_, result) => {
+    provider.answer = (batch, result) => {
       if (provider.batches.length === 3) provider.quarantine = () => ({ reason: '3 deaths in a row', until });
-      return result;
+      return failing(batch, result, 'a', 'worker_died_loading');
     };
     await shop.run(['a 1', 'a 2', 'a 3', 'a 4'], () => shop.fatal.length > 0);
     expect(shop.fatal[0]).toMatchObject({ code: 'worker_keeps_dying' });
     expect(shop.fatal[0]?.message).toMatch(/3 deaths in a row/);
+  });
+
+  it('that prompts alone have put into quarantine do not end the work, though no picture was made', async () => {
+    const provider = watched({ dieOn: 'poison' });
+    let until = 0;
+    provider.quarantine = () => (shop.clock.now() < until ? { reason: '5 deaths in a row', until } : null);
+    provider.answer = (_, result) => {
+      if (provider.batches.length === 4) until = shop.clock.now() + 300_000;
+      return result;
+    };
+    const rows = await shop.run(['poison 1', 'poison 2'], settled);
+    expect(statesOf(rows)).toEqual(['failed', 'failed']);
+    expect(shop.fatal).toEqual([]);
   });
 
   it('that are all in quarantine after pictures were made are probed when their time is over', async () => {

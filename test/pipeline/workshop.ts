@@ -57,7 +57,6 @@ export class Workshop {
   readonly fatal: AppError[] = [];
   readonly troubles: string[] = [];
   readonly notes: string[] = [];
-  readonly held: string[] = [];
   readonly images: MemoryImages;
   readonly #disk: ImageStore;
   readonly #folder: string;
@@ -130,7 +129,6 @@ export class Workshop {
       restsFor: () => 0,
       fault: () => {},
       onFatal: (error) => this.fatal.push(error),
-      onHeld: (runId) => this.held.push(runId),
       onTrouble: (sentence) => this.troubles.push(sentence),
       onNote: (sentence) => this.notes.push(sentence),
       ...change,

@@ -13,6 +13,7 @@ export class FakeChild implements Child {
   /** It was to be stopped, and has not gone yet. */
   stopping = false;
   gone = false;
+  left = false;
   readonly #channel: LineSplitter;
   #leave: (exit: Exit) => void = () => {};
   readonly #onHeard: (line: string) => void;
@@ -40,9 +41,14 @@ export class FakeChild implements Child {
     this.#channel.push(bytes);
   }
 
+  /** It has exited, and something still holds its log open: its end is heard of with `exit`. */
+  leave(): void {
+    this.left = true;
+  }
+
   exit(exit: Partial<Exit> = {}): void {
     this.gone = true;
-    this.#channel.end();
+    this.left = true;
     this.#leave({ code: null, signal: null, error: null, ...exit });
   }
 

@@ -43,6 +43,13 @@ describe('a model whose load ends the worker', () => {
     }
   });
 
+  it('is not blamed for a worker that was killed from outside, however often, as the kernel does for want of memory', async () => {
+    let kills = 4;
+    const { make } = place({ mortal: () => kills > 0, signal: 'SIGKILL' });
+    for (; kills > 0; kills -= 1) expect(await make('/models/large')).toMatchObject({ code: 'worker_died_loading' });
+    expect(await make('/models/large')).toMatchObject({ kind: 'made' });
+  });
+
   it('is not blamed for a worker that does not come up', async () => {
     let lame = false;
     const { make, rest } = place({ mortal: () => false, lame: () => lame });
@@ -57,11 +64,11 @@ describe('a model whose load ends the worker', () => {
 });
 
 /** A device whose workers live in this process, and die over the load of some models. */
-function place(options: { mortal(model: string): boolean; lame?(): boolean; sound?: Set<string> }) {
+function place(options: { mortal(model: string): boolean; lame?(): boolean; sound?: Set<string>; signal?: 'SIGKILL' }) {
   const loadDeaths = new LoadDeaths('cpu', options.sound ?? new Set());
   const onOrder = (order: Heard, worker: FakeWorker) => {
     const { path = '' } = (order.model ?? {}) as { readonly path?: string };
-    if (order.type === 'load' && options.mortal(path)) worker.child.exit({ signal: 'SIGSEGV' });
+    if (order.type === 'load' && options.mortal(path)) worker.child.exit({ signal: options.signal ?? 'SIGSEGV' });
     else obliging(order, worker);
   };
   const onStart = (worker: FakeWorker) => (options.lame?.() ? worker.child.exit({ signal: 'SIGBUS' }) : worker.hello());

@@ -6,18 +6,19 @@ import { UnavailableError } from '../../src/errors.ts';
 import type { LearnedLimit } from '../../src/ports.ts';
 import { systemClock } from '../../src/process/clock.ts';
 import { LocalProvider, type LocalProviderOptions } from '../../src/provider/local.ts';
-import { MODEL, newBatch } from '../contracts/batches.ts';
+import { codesOf, MODEL, newBatch } from '../contracts/batches.ts';
 import { providerContract } from '../contracts/provider.ts';
 import type { MakeProvider } from '../contracts/provider-bench.ts';
 import { providerLearningContract } from '../contracts/provider-learning.ts';
 import { PYTHON, WORKER_DIR } from '../support/python.ts';
 
-const makeLocal: MakeProvider = ({ failOn, dieOn, blackOn, stepMillis, memoryPixels }) =>
+const makeLocal: MakeProvider = ({ failOn, dieOn, blackOn, stepMillis, loadMillis, memoryPixels }) =>
   local({
     black_always_on: failOn,
     black_on: blackOn,
     crash_on: dieOn,
     step_seconds: stepMillis / 1_000,
+    load_seconds: loadMillis / 1_000,
     memory_pixels: memoryPixels,
   });
 
@@ -46,7 +47,7 @@ describe('the local provider', () => {
 
   it('lets a batch hold what it was told, instead of what the preset says', async () => {
     const job = firstOf(await batchOf(['a'], { preset: 'low-vram' }));
-    expect(opened({}, { limit: 16 }).limit(job, 'cpu')).toBe(16);
+    expect(opened({}, { limit: 16 }).limit(job, 'cpu', false)).toBe(16);
   });
 
   it('loads the model anew when only the preset differs', async () => {
@@ -73,7 +74,7 @@ describe('the local provider', () => {
     const provider = opened({ memory_batch: 1 }, { devices, limit: 8 });
     const limits = async () => {
       const job = firstOf(await batchOf(['a']));
-      return devices.map(({ id }) => provider.limit(job, id));
+      return devices.map(({ id }) => provider.limit(job, id, false));
     };
     await provider.make(await batchOf(['a', 'b', 'c', 'd']), {});
     expect(await limits()).toEqual([2, 2]);
@@ -83,13 +84,14 @@ describe('the local provider', () => {
 
   it('knows what an earlier process has learned, and tells what it learns itself', async () => {
     const learned: LearnedLimit[] = [];
-    const known = { ...LIMIT, shape: '64x48+cfg', limit: 0 };
+    const known = { ...LIMIT, shape: '64x48+cfg', limit: 0, at: Date.now() };
     const memory = { known: [known], learn: (limit: LearnedLimit) => void learned.push(limit) };
     const provider = opened({ memory_pixels: { 'low-vram': 1 } }, { memory });
     const { answers, overhead } = await provider.make(await batchOf(['a']), {});
     const message = '64x48 does not fit on cpu: tried auto in batches of 1 and low-vram in batches of 1';
     expect(answers).toMatchObject([{ code: 'out_of_memory', retryable: false, message }]);
-    expect([overhead.length, learned]).toEqual([1, [{ ...known, engine: 'low-vram' }]]);
+    expect([overhead.length, learned]).toEqual([1, [{ ...known, engine: 'low-vram', at: expect.any(Number) }]]);
+    expect(learned[0]?.at).toBeGreaterThanOrEqual(known.at);
   });
 
   it('counts a load that runs out of memory for every shape', async () => {
@@ -101,7 +103,8 @@ describe('the local provider', () => {
       { retryable: true, message: expect.stringContaining('next are batches of 1 with low-vram') },
     ]);
     await provider.make(await batchOf(['a']), {});
-    expect(learned).toEqual(['auto', 'low-vram'].map((engine) => ({ ...LIMIT, engine, shape: '*', limit: 0 })));
+    const limit = { ...LIMIT, shape: '*', limit: 0, at: expect.any(Number) };
+    expect(learned).toEqual(['auto', 'low-vram'].map((engine) => ({ ...limit, engine })));
     const another = await provider.make(await batchOf(['a'], { width: 48 }), {});
     const tried = ['auto', 'low-vram'].map((preset) => `${preset}, which ran out of memory while it loaded`);
     const message = `48x48 does not fit on cpu: tried ${tried.join(' and ')}`;
@@ -124,7 +127,7 @@ describe('the local provider', () => {
     );
     for (let times = 0; times < 2; times += 1) await provider.make(await batchOf(['BLACK'], { safe: true }), {});
     expect(lines).toEqual([
-      'cpu: pictures of tiny that were black with auto are not with the VAE in float32; all of them are made so from here on',
+      'cpu: pictures of tiny that were black with auto are not with the VAE in float32; what fits is made so from here on',
     ]);
   });
 
@@ -149,6 +152,25 @@ describe('the local provider', () => {
     ]);
     expect(result.overhead).toMatchObject([{ cause: 'load', energy: { millijoules: null, method: 'unknown' } }]);
     expect(result.overhead[0]?.seconds).toBeGreaterThanOrEqual(0.3);
+  });
+
+  it('fails of an order that is too large only the job that would be so alone', async () => {
+    const provider = opened();
+    const batch = await batchOf(['x'.repeat(2_000_000), 'a', 'b']);
+    const { answers } = await provider.make(batch, {});
+    const waits = { code: 'order_too_large', retryable: true };
+    expect(answers).toMatchObject([{ code: 'bad_request', retryable: false }, waits, waits]);
+    expect(provider.limit(firstOf(batch), 'cpu', false)).toBe(4);
+  });
+
+  it('makes jobs one by one whose order is too large only together', async () => {
+    const provider = opened();
+    const long = await batchOf(['x'.repeat(400_000), 'y'.repeat(400_000), 'z'.repeat(400_000)]);
+    expect(codesOf(await provider.make(long, {}))).toEqual(Array(3).fill('order_too_large'));
+    expect(provider.limit(firstOf(long), 'cpu', false)).toBe(1);
+    expect(provider.limit(firstOf(await batchOf(['a'], { width: 48 })), 'cpu', false)).toBe(4);
+    const alone = { ...long, jobs: long.jobs.slice(0, 1) };
+    expect(codesOf(await provider.make(alone, {}))).toEqual(['made']);
   });
 
   it('answers a prompt that is too long for a message instead of sending it', async () => {
@@ -209,7 +231,7 @@ function local(
   });
 }
 
-const LIMIT: LearnedLimit = {
+const LIMIT: Omit<LearnedLimit, 'at'> = {
   device: 'cpu',
   model: MODEL,
   engine: 'auto',

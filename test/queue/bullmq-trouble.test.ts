@@ -138,7 +138,7 @@ describe('a worker that fetches nothing although jobs wait', () => {
       await queue.ids();
     }
   };
-  const withBull = async (ask: (bull: BullQueue) => Promise<void>) => {
+  const withBull = async (ask: (bull: BullQueue) => Promise<unknown>) => {
     const bull = new BullQueue('q', { connection: { path: server.socketPath } });
     await ask(bull);
     await bull.close();
@@ -150,7 +150,7 @@ describe('a worker that fetches nothing although jobs wait', () => {
     await queue.add(jobsOf(1, 6));
     const worker = queue.work(hands.handler, { window: 2 });
     await calls(2);
-    await withBull((bull) => bull.pause());
+    await withBull((bull) => bull.setGlobalConcurrency(1));
     await pass(120);
     hands.call(0).resolve();
     await vi.waitFor(async () => expect(await queue.ids()).toHaveLength(5), PATIENCE);
@@ -162,12 +162,25 @@ describe('a worker that fetches nothing although jobs wait', () => {
     expect(replaced()).toBe(0);
     await pass(12);
     expect(replaced()).toBe(1);
-    await withBull((bull) => bull.resume());
-    await vi.waitFor(async () => {
-      for (const call of hands.calls) call.resolve();
-      expect(await queue.ids()).toEqual([]);
-    }, PATIENCE);
+    await withBull((bull) => bull.removeGlobalConcurrency());
+    await workOff();
     expect(hands.seen).toEqual(idsOf(jobsOf(1, 6)));
+  });
+
+  /** Seen with somebody who pressed Pause in Bull Board: the worker was replaced every half minute, and nothing was made. */
+  it('is not replaced where another program has paused the queue, which goes on', async () => {
+    clock = new ManualClock();
+    open({ clock });
+    await queue.add([jobOf(1)]);
+    queue.work(hands.handler, { window: 2 });
+    await calls(1);
+    await withBull((bull) => bull.pause());
+    await queue.add(jobsOf(2, 3));
+    await pass(40);
+    await calls(2);
+    await workOff();
+    expect(log).toEqual(['queue: another program had paused it; it goes on']);
+    expect(hands.seen).toEqual(idsOf(jobsOf(1, 3)));
   });
 });
 
@@ -289,7 +302,11 @@ describe('a server that takes no writes', () => {
   });
 
   async function ridesOut(said: RegExp, refuse: () => Promise<unknown>, accept: () => Promise<unknown>): Promise<void> {
-    open({ clock: hurried(10), patienceMs: 100_000 });
+    let silent = 0;
+    const onSilent = () => {
+      silent += 1;
+    };
+    open({ clock: hurried(10), patienceMs: 100_000, onSilent, silentAfterMs: 3_000 });
     await queue.add(jobsOf(1, 4));
     queue.work(hands.handler, { window: 1 });
     await calls(1);
@@ -304,6 +321,8 @@ describe('a server that takes no writes', () => {
     await workOff();
     expect([...new Set(hands.seen)].sort()).toEqual(idsOf(jobsOf(1, 5)));
     expect(told).toBe(1);
+    // A refusal is an answer: nothing would be mended by ending such a server.
+    expect(silent).toBe(0);
     expect(asked).toBeLessThan(100_000);
   }
 

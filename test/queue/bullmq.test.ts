@@ -161,6 +161,17 @@ describe('a queue on BullMQ', () => {
     expect(hands.calls).toEqual([]);
   });
 
+  it('says what it takes out, but for what somebody cancelled', async () => {
+    const queue = open();
+    await queue.add(jobsOf(1, 2));
+    queue.work(hands.handler, { window: 2 });
+    await calls(2);
+    hands.call(0).reject(new AppError('it was cancelled', { code: 'cancelled' }));
+    hands.call(1).reject(new AppError('no such model', { code: 'model_missing' }));
+    await vi.waitFor(async () => expect(await queue.ids()).toEqual([]), PATIENCE);
+    expect(log).toEqual([`queue: ${jobOf(2).id} was taken out: no such model`]);
+  });
+
   it('aborts the signal of a job whose lock is lost, and leaves the job to whoever has it', async () => {
     const queue = open({ lockDurationMs: 400 });
     await queue.add(jobsOf(1, 2));
@@ -189,13 +200,13 @@ describe('a queue on BullMQ', () => {
     await queue.add([jobOf(1)]);
     queue.work(hands.handler, { window: 4 });
     await calls(1);
-    await withBull((bull) => bull.pause());
+    await withBull((bull) => bull.setGlobalConcurrency(1));
     await queue.add(jobsOf(2, 4));
     await vi.waitFor(() => {
       clock.advance(15_000);
       expect(log.join('\n')).toMatch(/the worker is replaced/);
     }, PATIENCE);
-    await withBull((bull) => bull.resume());
+    await withBull((bull) => bull.removeGlobalConcurrency());
     await calls(4);
     for (const call of hands.calls) call.resolve();
     await vi.waitFor(async () => expect(await queue.ids()).toEqual([]), PATIENCE);

@@ -10,7 +10,7 @@ let desks = 0;
 beforeAll(() => server.start());
 afterAll(() => server.close());
 
-deskContract(async () => {
+deskContract(async (stopLimitMs) => {
   desks += 1;
   const open = () =>
     new BullmqDesk({
@@ -18,6 +18,7 @@ deskContract(async () => {
       name: `contract-${desks}`,
       clock: systemClock,
       log: () => {},
+      stopLimitMs,
     });
   return { asker: open(), server: open() };
 });

@@ -100,6 +100,43 @@ describe('a desk on BullMQ', () => {
     expect(await heard).toEqual({ kind: 'answered', answer: 'after all' });
   });
 
+  /** Seen after a power cut of the host that served: `submit` on the laptop waited until somebody pressed Ctrl-C. */
+  it('is not waited at for ever by an asker whose question a host had in hand that died and does not come back', async () => {
+    const child = spawn(process.execPath, [resolve(import.meta.dirname, 'desk-process.ts'), server.socketPath, name]);
+    await once(child.stdout, 'data');
+    const heard = open().ask({ id: IDS[0], body: 'x' }, { ...CALM, patience: 500 });
+    await once(child.stdout, 'data');
+    child.kill('SIGKILL');
+    await once(child, 'close');
+    let ended = false;
+    const told = heard.then((what) => {
+      ended = true;
+      return what;
+    });
+    // For half a minute the lock of the dead one stands: as long, it may only be slow.
+    await new Promise((later) => setTimeout(later, 1_500));
+    expect(ended).toBe(false);
+    await server.raw((redis) => redis.unlink(`bull:${name}-desk:${IDS[0]}:lock`));
+    const since = performance.now();
+    expect(await told).toEqual({ kind: 'abandoned' });
+    expect(performance.now() - since).toBeGreaterThan(300);
+    expect(Object.keys(await lying()).filter((key) => !/:(owner|id|marker)$/.test(key))).toEqual([]);
+  });
+
+  it('has its answer also where whoever wrote it died before saying so, and does not come back', async () => {
+    const heard = open().ask({ id: IDS[0], body: 'x' }, { ...CALM, patience: 500 });
+    await vi.waitFor(async () => expect(Object.keys(await lying()).join()).toContain(IDS[0]), PATIENCE);
+    await server.raw((redis) =>
+      redis
+        .multi()
+        .lrem(`bull:${name}-desk:wait`, 0, IDS[0])
+        .lpush(`bull:${name}-desk:active`, IDS[0])
+        .hset(`bull:${name}-desk:${IDS[0]}`, { ats: 1, data: JSON.stringify({ v: 1, kind: 'answer', body: 'mine' }) })
+        .exec(),
+    );
+    expect(await heard).toEqual({ kind: 'answered', answer: 'mine' });
+  });
+
   it('hands out the answer of one who died before he could say that it is there', async () => {
     await lay(IDS[0], { v: 1, kind: 'answer', body: 'written before' });
     const heard = open().ask({ id: IDS[0], body: 'x' }, CALM);

@@ -1,6 +1,9 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CLEAN } from '../../src/batch/marks.ts';
@@ -216,6 +219,21 @@ describe('the database file', () => {
     const after = new Session(path);
     expect(after.sequence()).toBe(before);
     after.close();
+  });
+
+  it('that may not grow for a while is waited for: the same connection writes again when it may', async () => {
+    const script = 'trap \'\' XFSZ; ulimit -S -f 2048; exec "$0" "$@"';
+    const program = join(import.meta.dirname, 'programs', 'persist.ts');
+    const child = spawn('sh', ['-c', script, process.execPath, program, path], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+    expect((await lines.next()).value).toMatch(/^mendable (io_error|disk_full)$/);
+    child.stdin.write('again\n');
+    expect((await lines.next()).value).toMatch(/^mendable/);
+    execFileSync('prlimit', ['--pid', String(child.pid), '--fsize=unlimited']);
+    child.stdin.write('again\n');
+    expect((await lines.next()).value).toBe('taken');
+    child.stdin.end();
+    expect(await once(child, 'exit')).toEqual([0, null]);
   });
 
   it('that another process holds for too long is worth another try', () => {

@@ -3,11 +3,12 @@ import type { Clock } from '../../src/ports.ts';
 /** Time that stands still until a test moves it. */
 export class ManualClock implements Clock {
   #time = 0;
+  #set = 0;
   #timers: { readonly due: number; readonly callback: () => void }[] = [];
 
   /** 2026-01-01T00:00:00Z when the clock is new. */
   now(): number {
-    return 1_767_225_600_000 + this.#time;
+    return 1_767_225_600_000 + this.#time + this.#set;
   }
 
   monotonic(): number {
@@ -20,6 +21,11 @@ export class ManualClock implements Clock {
     return () => {
       this.#timers = this.#timers.filter((other) => other !== timer);
     };
+  }
+
+  /** The time of day is set forward, or back with a negative `by`; nothing else happens. */
+  set(by: number): void {
+    this.#set += by;
   }
 
   /** How many callbacks wait. */

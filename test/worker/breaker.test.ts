@@ -8,7 +8,7 @@ describe('the breaker', () => {
     expect(quarantineAt(died(2), 0)).toBeNull();
     expect(quarantineAt(died(3), 0)).toEqual({
       reason: '3 deaths in a row without a finished batch; the last: death 3',
-      until: 1_003,
+      left: 1_003,
     });
   });
 
@@ -18,7 +18,7 @@ describe('the breaker', () => {
   });
 
   it('begins again with the next death, for twice the time, up to the most', () => {
-    expect([4, 5, 6].map((deaths) => quarantineAt(died(deaths), 0)?.until)).toEqual([2_004, 3_005, 3_006]);
+    expect([4, 5, 6].map((deaths) => quarantineAt(died(deaths), 0)?.left)).toEqual([2_004, 3_005, 3_006]);
   });
 
   it('is by default five deaths, five minutes, and an hour at most', () => {

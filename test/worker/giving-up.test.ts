@@ -54,20 +54,56 @@ describe('a job that is given up', () => {
     expect(latest().orders.filter(({ type }) => type === 'cancel')).toHaveLength(1);
   });
 
-  it('and has no answer within the limit costs the worker its life, and the others nothing', async () => {
+  it('never costs its neighbours their batch, however long the step is in which they are made', async () => {
     const { report, latest, giveUp, clock, supervisor } = await underWay(['a', 'b', 'c']);
     latest().image('a');
     giveUp('b', TOO_LONG);
+    for (let waited = 0; waited < 10 * LIMIT; waited += LIMIT) {
+      latest().say('heartbeat', { phase: 'denoise', rss_bytes: 1 });
+      clock.advance(LIMIT);
+    }
+    expect(supervisor.state).toBe('generating');
+    latest().cancelled('b');
+    latest().image('c');
+    latest().done();
+    expect((await report).answers).toMatchObject([{ kind: 'made' }, { code: 'time_limit' }, { kind: 'made' }]);
+  });
+
+  it('and is the last that is open costs the worker its life, if it is not left out within the limit', async () => {
+    const { report, latest, giveUp, clock, supervisor } = await underWay(['a', 'b', 'c']);
+    latest().image('a');
+    giveUp('b', TOO_LONG);
+    clock.advance(5_000);
+    latest().image('c');
     clock.advance(LIMIT - 1);
     expect(supervisor.state).toBe('generating');
     clock.advance(1);
-    expect((await report).answers).toMatchObject([
-      { kind: 'made' },
-      { code: 'time_limit', retryable: false },
-      { code: 'worker_stopped', message: expect.stringContaining('did not heed a cancel'), retryable: true },
-    ]);
+    expect((await report).answers).toMatchObject([{ kind: 'made' }, { code: 'time_limit' }, { kind: 'made' }]);
     await supervisor.ensureLoaded(ENGINE);
-    expect(clock.monotonic()).toBe(LIMIT);
+    expect(clock.monotonic()).toBe(5_000 + LIMIT);
+  });
+
+  it('has twice as long as the longest step of its engine took, in an earlier batch too', async () => {
+    const first = await underWay(['a']);
+    const { latest, clock, supervisor } = first;
+    const let25SecondsGoBy = () => {
+      latest().say('heartbeat', { phase: 'denoise', rss_bytes: 1 });
+      clock.advance(25_000);
+    };
+    let25SecondsGoBy();
+    latest().progress('denoise', 1);
+    latest().image('a');
+    latest().done();
+    await first.report;
+    const own = new AbortController();
+    const report = supervisor.generate(batchOf('next', ['a']), { givenUp: new Map([['a', own.signal]]) });
+    own.abort(TOO_LONG);
+    let25SecondsGoBy();
+    latest().say('heartbeat', { phase: 'denoise', rss_bytes: 1 });
+    clock.advance(24_999);
+    expect(supervisor.state).toBe('generating');
+    clock.advance(1);
+    expect((await report).answers).toMatchObject([{ code: 'time_limit' }]);
   });
 
   it('and was left out in time leaves the others all the time they need', async () => {
@@ -146,10 +182,19 @@ describe('a batch that is given up', () => {
   });
 });
 
+it('a job that the worker left out unasked waits again, and is not taken for one that somebody withdrew', async () => {
+  const { report, latest } = await underWay(['a', 'b']);
+  latest().image('a');
+  latest().cancelled('b');
+  latest().done();
+  expect((await report).answers).toMatchObject([{ kind: 'made' }, { code: 'left_out', retryable: true }]);
+});
+
 it('a batch leaves no listener and no timer behind, however it ends', async () => {
   for (const end of ['done', 'death', 'cancel'] as const) {
     const { report, latest, giveUp, signals, clock, supervisor } = await underWay(['a', 'b']);
     giveUp('a', TOO_LONG);
+    if (end === 'cancel') giveUp('b', TOO_LONG);
     if (end === 'cancel') clock.advance(LIMIT);
     if (end === 'death') latest().child.exit({ code: 1 });
     if (end === 'done') for (const answer of [() => latest().cancelled('a'), () => latest().image('b')]) answer();

@@ -51,6 +51,19 @@ describe('deaths in a row', () => {
     }
   });
 
+  it('have the device rest as long as it is to, also where the clock is set meanwhile', async () => {
+    for (const set of [-30 * 24 * 60 * MINUTE, 24 * 60 * MINUTE]) {
+      const { supervisor, clock, dieOverBatch } = mortal();
+      await dieOverBatch(2);
+      clock.set(set);
+      expect(supervisor.quarantine?.until).toBe(clock.now() + 5 * MINUTE);
+      clock.advance(5 * MINUTE - 1);
+      expect(supervisor.state).toBe('quarantined');
+      clock.advance(1);
+      expect(supervisor).toMatchObject({ state: 'down', quarantine: null });
+    }
+  });
+
   it('are forgotten after a finished batch', async () => {
     const { supervisor, clock, dieOverBatch } = mortal();
     await dieOverBatch(2);
@@ -72,11 +85,10 @@ describe('deaths in a row', () => {
 
   it('count starts that never come to a hello', async () => {
     const { supervisor, clock } = superviseFakes({ breaker: AFTER_TWO }, obliging, ({ child }) => child.exit());
-    for (let start = 0; start < 2; start += 1) {
-      const loading = supervisor.ensureLoaded(ENGINE);
-      clock.advance(MINUTE);
-      await expect(loading).rejects.toMatchObject({ code: 'worker_unavailable' });
-    }
+    const loading = supervisor.ensureLoaded(ENGINE);
+    await expect.poll(() => supervisor.state).toBe('waiting');
+    clock.advance(MINUTE);
+    await expect(loading).rejects.toMatchObject({ code: 'worker_unavailable' });
     expect(supervisor.state).toBe('quarantined');
   });
 
@@ -103,6 +115,37 @@ describe('deaths in a row', () => {
 });
 
 describe('a start that fails', () => {
+  it('as the first of all is tried once more, before anybody is told that Python is missing', async () => {
+    const left = ['fails'];
+    const { supervisor, clock, states, workers } = superviseFakes({}, obliging, (worker) =>
+      left.pop() === undefined ? worker.hello() : worker.child.exit({ code: 1 }),
+    );
+    const loading = supervisor.ensureLoaded(ENGINE);
+    await expect.poll(() => supervisor.state).toBe('waiting');
+    clock.advance(1_000);
+    expect(await loading).not.toBeNull();
+    expect(states.join(' ')).toBe('starting down waiting down starting ready loading ready');
+    expect(workers).toHaveLength(2);
+  });
+
+  it('is the fault of Python only where the one before failed so too, and none was killed between', async () => {
+    const ends = [{ code: 1 }, { signal: 'SIGKILL' }, { code: 1 }, { code: 1 }, { code: 1 }] as const;
+    let starts = 0;
+    const { supervisor, clock } = superviseFakes({}, obliging, ({ child }) => {
+      child.exit(ends[starts]);
+      starts += 1;
+    });
+    const codes: string[] = [];
+    for (let calls = 0; calls < 3; calls += 1) {
+      const loading = supervisor.ensureLoaded(ENGINE).catch((error: { readonly code: string }) => error.code);
+      const until = starts + (calls < 2 ? 2 : 1);
+      await expect.poll(() => starts < until && clock.advance(MINUTE)).toBe(false);
+      codes.push(String(await loading));
+    }
+    expect(codes).toEqual(['worker_died', 'worker_unavailable', 'worker_unavailable']);
+    expect(starts).toBe(5);
+  });
+
   it('once another worker had been up is a death like others, and not a missing Python', async () => {
     let isBroken = false;
     const { supervisor, clock } = superviseFakes({}, obliging, (worker) =>
@@ -188,6 +231,30 @@ it('an order during a stop waits until the worker is gone, and has another one s
   expect(workers).toHaveLength(2);
 });
 
+describe('a batch for a worker that is past help already', () => {
+  it.each<[string, (worker: FakeWorker) => void]>([
+    ['spoke nonsense right after its `loaded`', (worker) => worker.child.write(Buffer.from('Traceback\n'))],
+    ['has left, and of whose end nobody has heard yet', (worker) => worker.child.leave()],
+  ])('that %s is not begun, and has died of nothing', async (_, ends) => {
+    const { supervisor, workers, latest, clock } = superviseFakes({}, (order, worker) => {
+      obliging(order, worker);
+      if (order.type === 'load' && workers.length === 1) ends(worker);
+    });
+    await supervisor.ensureLoaded(ENGINE);
+    await expect(supervisor.generate(batchOf('b', ['a']))).rejects.toMatchObject({
+      code: 'worker_stopped',
+      retryable: true,
+    });
+    expect(latest().orders.map(({ type }) => type)).toEqual(['load']);
+    const loading = supervisor.ensureLoaded(ENGINE);
+    latest().child.exit({ signal: 'SIGSEGV' });
+    await expect.poll(() => supervisor.state).toBe('waiting');
+    clock.advance(1_000);
+    expect(await loading).not.toBeNull();
+    expect((await supervisor.generate(batchOf('b', ['a']))).answers).toEqual([made('a')]);
+  });
+});
+
 it('a stop over a start or a load rejects with `worker_stopped`, which is nobody’s fault', async () => {
   for (const patience of [0, 1]) {
     const { supervisor, states } = superviseFakes({}, () => {});
@@ -218,7 +285,7 @@ function mortal() {
   const dieOverBatch = async (times = 1) => {
     for (let death = 0; death < times; death += 1) {
       const loading = all.supervisor.ensureLoaded(ENGINE);
-      all.clock.advance(MINUTE);
+      if (all.supervisor.state === 'waiting') all.clock.advance(MINUTE);
       await loading;
       isToDie = true;
       const { answers } = await all.supervisor.generate(batchOf('b', ['a']));

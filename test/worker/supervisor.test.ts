@@ -98,16 +98,14 @@ describe('a load that fails', () => {
 
 describe('a worker that does not come up', () => {
   it('because Python is missing is an UnavailableError that names it', async () => {
-    const { supervisor } = supervise('well-behaved', { command: '/nowhere/python' });
-    const error = await supervisor.ensureLoaded(ENGINE).catch((reason: unknown) => reason);
+    const error = await failedTwice(supervise('well-behaved', { command: '/nowhere/python' }));
     expect(error).toBeInstanceOf(UnavailableError);
     expect(error).toMatchObject({ code: 'worker_unavailable' });
     expect(String(error)).toMatch(/\/nowhere\/python.*ENOENT.*kilnwatt doctor/);
   });
 
   it('because a package is missing quotes its last lines', async () => {
-    const { supervisor } = supervise('fails-to-import');
-    await expect(supervisor.ensureLoaded(ENGINE)).rejects.toThrow(
+    expect(String(await failedTwice(supervise('fails-to-import')))).toMatch(
       /exit code 1 before it was ready.*No module named 'package_that_nobody_installed'/,
     );
   });
@@ -117,8 +115,10 @@ describe('a worker that does not come up', () => {
     const loading = expect(supervisor.ensureLoaded(ENGINE)).rejects.toThrow(
       'made no progress for 120 s in phase start',
     );
-    await expect.poll(() => supervisor.state).toBe('starting');
-    clock.advance(120_000);
+    for (const limit of [120_000, 1_000, 120_000]) {
+      await expect.poll(() => supervisor.state).toBe(limit === 1_000 ? 'waiting' : 'starting');
+      clock.advance(limit);
+    }
     await loading;
     expect(supervisor.state).toBe('down');
   });
@@ -137,6 +137,14 @@ describe('a worker that dies over a batch', () => {
     );
     expect(report).toMatchObject({ memory: null, energy: { millijoules: null, method: 'unknown' } });
     expect(supervisor.engine).toBeNull();
+  });
+
+  it('in the middle of a line is told of by its signal, and not for the half of a message that it left', async () => {
+    const { supervisor } = supervise('dies-in-a-line');
+    await supervisor.ensureLoaded(ENGINE);
+    const { answers } = await supervisor.generate(batch('b', ['p']));
+    expect(answers[0]).toMatchObject({ code: 'worker_died', message: expect.stringContaining('signal SIGKILL') });
+    expect(answers[0]).not.toHaveProperty('message', expect.stringContaining('protocol'));
   });
 
   it('is started again for the next one, later after each death in a row', async () => {
@@ -289,6 +297,14 @@ it('a death over a load rejects with the last lines', async () => {
   clock.advance(workerLimits('cpu').heartbeatLoading);
   await expect(loading).rejects.toBeInstanceOf(WorkerDied);
 });
+
+/** What is said of a worker that does not come up, the second time either. */
+async function failedTwice({ supervisor, clock }: Pick<ReturnType<typeof supervise>, 'supervisor' | 'clock'>) {
+  const loading = supervisor.ensureLoaded(ENGINE).catch((reason: unknown) => reason);
+  await expect.poll(() => supervisor.state).toBe('waiting');
+  clock.advance(1_000);
+  return loading;
+}
 
 interface Changes {
   readonly command?: string;

@@ -162,3 +162,9 @@ it('a watchdog that was stopped is quiet and leaves no timer', () => {
 it('the limits on a CPU give a step of a large model its minutes', () => {
   expect(workerLimits('cpu').phases.denoise).toBeGreaterThan(workerLimits('cuda').phases.denoise);
 });
+
+it('who set the heartbeat to ten minutes is not ended after five of them in a load', () => {
+  const set = { step: null, load: null, heartbeat: 600_000 };
+  expect(workerLimits('cuda', set)).toMatchObject({ heartbeat: 600_000, heartbeatLoading: 600_000 });
+  expect(workerLimits('cuda', { ...set, heartbeat: 10_000 }).heartbeatLoading).toBe(300_000);
+});
