@@ -14,6 +14,8 @@ export class QueueLook {
     this.#redis = new Redis({
       path,
       enableOfflineQueue: false,
+      // While it reads its data back it says so, and ioredis would wait for a second.
+      enableReadyCheck: false,
       maxRetriesPerRequest: 0,
       retryStrategy: () => RETRY_MS,
     });
@@ -23,15 +25,16 @@ export class QueueLook {
 
   /**
    * Those of the jobs that wait for a worker, or that one took after `since`. A job that was in hand before, and whose
-   * lock a dead process holds, is neither. None while the server is away.
+   * lock a dead process holds, is neither. Null while the server is away.
    */
-  async dispatchable(jobs: readonly string[], since: EpochMillis): Promise<ReadonlySet<string>> {
-    if (this.#redis.status !== 'ready') return new Set();
+  async dispatchable(jobs: readonly string[], since: EpochMillis): Promise<ReadonlySet<string> | null> {
+    if (this.#redis.status !== 'ready') return null;
     try {
+      await this.#redis.get(`${QUEUE}:id`);
       const found = await Promise.all(jobs.map((job) => this.#isDispatchable(job, since)));
       return new Set(jobs.filter((_, at) => found[at]));
     } catch {
-      return new Set();
+      return null;
     }
   }
 

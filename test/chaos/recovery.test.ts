@@ -10,6 +10,7 @@ const WAITING = making({});
 const AGAIN = making({ a: 'batch-2' });
 const BACK: Fate = { settled: new Set(), dispatchable: new Set(['a', 'b']) };
 const NOT_BACK: Fate = { settled: new Set(), dispatchable: new Set(['a']) };
+const AWAY: Fate = { settled: new Set(), dispatchable: null };
 
 describe('a recovery', () => {
   it('of a worker ends when its jobs are out of the batch that died, and the next worker has loaded and begun', () => {
@@ -66,12 +67,13 @@ describe('a recovery', () => {
     expect(recovery.isOver).toBe(true);
   });
 
-  it('of Redis ends with the next settled job', () => {
+  it('of Redis ends with a job that is settled after it is back, and not with the batch that was under way', () => {
     const recovery = new Recovery('redis', moment(1_000), HELD);
-    recovery.look(moment(1_100), HELD, null);
+    recovery.look(moment(1_100), { ...HELD, settled: 4 }, AWAY);
+    recovery.look(moment(1_200), { ...HELD, settled: 4 }, NOT_BACK);
     expect(recovery.isOver).toBe(false);
-    recovery.look(moment(1_200), { ...HELD, settled: 4 }, null);
-    expect(tookBy(recovery)).toEqual([['redis_to_progress', 200]]);
+    recovery.look(moment(1_300), { ...HELD, settled: 5 }, NOT_BACK);
+    expect(tookBy(recovery)).toEqual([['redis_to_progress', 300]]);
   });
 });
 

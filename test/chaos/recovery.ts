@@ -32,17 +32,18 @@ export interface Moment {
 export interface Fate {
   /** Done, failed or cancelled. */
   readonly settled: ReadonlySet<string>;
-  /** In the queue for any worker to take, or taken again. */
-  readonly dispatchable: ReadonlySet<string>;
+  /** In the queue for any worker to take, or taken again; null while its server is away. */
+  readonly dispatchable: ReadonlySet<string> | null;
 }
 
 /** One strike, from its moment until what it took down works again; measures its parts. */
 export class Recovery {
   readonly kind: StrikeKind;
   readonly #held: ReadonlyMap<string, string>;
-  readonly #settled: number;
   readonly #figures: Figure[] = [];
   #since: Moment;
+  /** Of a server: what was settled when it was back. A batch that was under way then ends without it. */
+  #settledBefore: number | null = null;
   /** By device. */
   readonly #loaded = new Map<string, Moment>();
   /** What is still to be seen. */
@@ -53,7 +54,6 @@ export class Recovery {
     this.kind = kind;
     this.#since = since;
     this.#held = sample.running;
-    this.#settled = sample.settled;
     this.#open = new Set(PARTS[kind]);
   }
 
@@ -67,7 +67,7 @@ export class Recovery {
 
   /** The jobs whose fate is to be found out, and since when; null where it does not matter now. */
   get asksFor(): { readonly jobs: readonly string[]; readonly since: EpochMillis } | null {
-    const asks = !this.#open.has('hang_to_found') && DISPATCHABLE.some((part) => this.#open.has(part));
+    const asks = !this.#open.has('hang_to_found') && ASKING.some((part) => this.#open.has(part));
     return asks ? { jobs: [...this.#held.keys()], since: this.#since.now } : null;
   }
 
@@ -78,7 +78,8 @@ export class Recovery {
 
   look(moment: Moment, sample: Sample, fate: Fate | null): void {
     if (fate !== null && this.#isBack(sample, fate)) for (const part of DISPATCHABLE) this.#see(part, moment);
-    if (sample.settled > this.#settled) this.#see('redis_to_progress', moment);
+    if (this.#settledBefore !== null && sample.settled > this.#settledBefore) this.#see('redis_to_progress', moment);
+    if (fate !== null && fate.dispatchable !== null) this.#settledBefore ??= sample.settled;
   }
 
   /** Of a hang: somebody has begun to take the worker down. */
@@ -99,7 +100,7 @@ export class Recovery {
    */
   #isBack(sample: Sample, { settled, dispatchable }: Fate): boolean {
     const isOut = ([job, batch]: readonly [string, string]) =>
-      settled.has(job) || (sample.running.get(job) !== batch && dispatchable.has(job));
+      settled.has(job) || (sample.running.get(job) !== batch && dispatchable?.has(job));
     const batches = [...Map.groupBy(this.#held, ([, batch]) => batch).values()];
     const out = batches.filter((jobs) => jobs.every(isOut));
     if (out.length === batches.length) return true;
@@ -123,3 +124,5 @@ const DISPATCHABLE: readonly Part[] = [
   'orchestrator_to_dispatchable',
   'hang_to_dispatchable',
 ];
+
+const ASKING: readonly Part[] = [...DISPATCHABLE, 'redis_to_progress'];
