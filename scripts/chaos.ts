@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { type BareResult, wreakHavocOnBareBullmq } from '../test/chaos/bare.ts';
 import { type ChaosResult, wreakHavoc } from '../test/chaos/harness.ts';
+import { writeRecord } from '../test/chaos/record.ts';
 
 const USAGE = `scripts/chaos [options]: exits with 0 if nothing was lost, with 1 if anything was
   --jobs N          pictures to be made (1000; 150 with diffusers)
@@ -16,6 +17,7 @@ const USAGE = `scripts/chaos [options]: exits with 0 if nothing was lost, with 1
   --bare-bullmq     the same strikes at BullMQ alone, with its own rule for stalled jobs (maxStalledCount 1): it is to
                     lose some. For speed its lock is 4 s and its look at stalled jobs every 1.5 s, where its defaults are 30 s
   --true-defaults   with --bare-bullmq: 30 s for both, so each death takes a minute
+  --record FILE     keeps the account in this file too, with day, machine and commit, beside those of other questions
   --json            one JSON object on standard output`;
 const WORKERS: Readonly<Record<string, number>> = { cpu: 1, 'cpu:1': 1, 'cpu:2': 2 };
 const EXIT = { held: 0, lost: 1, badArguments: 2, interrupted: 130 } as const;
@@ -33,6 +35,7 @@ const OPTIONS = {
   driver: { type: 'string', default: 'serve' },
   'bare-bullmq': { type: 'boolean', default: false },
   'true-defaults': { type: 'boolean', default: false },
+  record: { type: 'string' },
   json: { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
 } as const;
@@ -54,6 +57,7 @@ async function main(): Promise<number> {
   const ask = { ...read, signal: interrupted.signal, say: (sentence: string) => console.error(sentence) };
   try {
     const result = read.bare ? await wreakHavocOnBareBullmq(ask) : await wreakHavoc(ask);
+    if (read.record !== undefined) writeRecord(read.record, nameOf(read), { jobs: read.jobs, ...result });
     console.log(read.json ? JSON.stringify(result) : readable(result));
     return result.faults.length === 0 ? EXIT.held : EXIT.lost;
   } catch (error) {
@@ -89,6 +93,7 @@ function options() {
       ...numbers,
       engine,
       driver,
+      record: values.record,
       bare: values['bare-bullmq'],
       trueDefaults: values['true-defaults'],
       json: values.json,
@@ -97,6 +102,13 @@ function options() {
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
+}
+
+/** What of a question makes it another one in a record. */
+function nameOf({ bare, trueDefaults, engine, driver, workers, seed }: Exclude<ReturnType<typeof options>, string>) {
+  const bareWords = `bare-bullmq${trueDefaults ? ' true-defaults' : ''}`;
+  const own = [engine, ...(driver === 'run' ? ['run'] : []), ...(workers > 1 ? [`cpu:${workers}`] : [])].join(' ');
+  return `${bare ? bareWords : own} seed ${seed}`;
 }
 
 function counted(name: string, text: string | undefined, unset: number): number {
