@@ -55,6 +55,14 @@ describe('the count of ends', () => {
     expect(deaths.unasked).toBe(1);
   });
 
+  it('knows that a worker which loads something else makes nothing', () => {
+    const [worker = { device: '', pid: 0 }] = deaths.workers;
+    deaths.hear('cpu', 'begun');
+    expect(deaths.hasBegun(worker, 10)).toBe(true);
+    deaths.hear('cpu', 'loading');
+    expect(deaths.hasBegun(worker, 10)).toBe(false);
+  });
+
   it('counts an orchestrator once for each of its workers, whose batches go with it, and once where it had none', () => {
     deaths.orchestratorEnded({ asked: false });
     expect(deaths.unasked).toBe(2);

@@ -52,14 +52,18 @@ export class Deaths {
     return [...this.#workers.values()];
   }
 
-  /** Whether a worker makes pictures: it has started and loaded. */
+  /** Whether a worker makes pictures: it has started and loaded, and loads nothing else. */
   hasBegun({ device, pid }: Worker, at: Millis): boolean {
     const known = this.#workers.get(device);
     return known?.pid === pid && (known.begun || at > known.since + LOADING_MS);
   }
 
-  hear(device: string, word: 'begun' | 'stopping'): void {
-    for (const known of [...this.#gone, ...this.#workers.values()]) if (known.device === device) known[word] = true;
+  hear(device: string, word: 'loading' | 'begun' | 'stopping'): void {
+    for (const known of [...this.#gone, ...this.#workers.values()]) {
+      if (known.device !== device) continue;
+      if (word === 'stopping') known.stopping = true;
+      else known.begun = word === 'begun';
+    }
   }
 
   /** It is being ended from here, now or when somebody finds that it stands still. */

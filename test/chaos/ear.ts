@@ -1,6 +1,6 @@
 import type { Word as Step } from './recovery.ts';
 
-type Word = Step | 'stopping';
+type Word = Step | 'loading' | 'stopping';
 
 export interface Heard {
   readonly device: string;
@@ -26,9 +26,9 @@ export class Ear {
 
   #wordOf(device: string, line: string): Word | undefined {
     const state = STATE.exec(line)?.[1];
-    if (state === 'loading') this.#loading.add(device);
-    if (state === 'stopping') return 'stopping';
     if (state === 'generating') return 'begun';
+    if (state === 'loading') this.#loading.add(device);
+    if (state === 'loading' || state === 'stopping') return state;
     if (state === 'ready' && this.#loading.delete(device)) return 'loaded';
     return WORDS.find(([, pattern]) => pattern.test(line))?.[0];
   }

@@ -199,7 +199,7 @@ class Havoc {
 
   #hear({ device, word }: Heard): void {
     if (word !== 'loaded') this.#deaths.hear(device, word);
-    if (word !== 'stopping') this.#strikes.hear(this.#moment(), device, word);
+    if (word === 'loaded' || word === 'begun') this.#strikes.hear(this.#moment(), device, word);
   }
 
   #isOver(): boolean {

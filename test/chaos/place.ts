@@ -10,6 +10,8 @@ export type EngineKind = 'fake' | 'diffusers';
 /** How long a worker may be silent or stand still there, before it counts as hung. */
 export const HANG_LIMIT_MS: Readonly<Record<EngineKind, Millis>> = { fake: 2_000, diffusers: 15_000 };
 
+const LOAD_LIMIT_S: Readonly<Record<EngineKind, number>> = { fake: 15, diffusers: 60 };
+
 /** Words for `submit` and `run`: so little work a picture that the deaths take most of the time. */
 export const FLAGS: Readonly<Record<EngineKind, readonly string[]>> = {
   fake: ['--steps', '4'],
@@ -27,6 +29,8 @@ export function chaosKiln(engine: EngineKind, devices: string): Kiln {
     KILNWATT_BATCH_LIMIT: '8',
     KILNWATT_LIMITS_HEARTBEAT_SECONDS: limit,
     KILNWATT_LIMITS_STEP_SECONDS: limit,
+    // A worker that is met while it loads something else is not to be waited for until the patience is over.
+    KILNWATT_LIMITS_LOAD_SECONDS: String(LOAD_LIMIT_S[engine]),
   });
   mkdirSync(outputsOf(kiln));
   return kiln;

@@ -21,6 +21,7 @@ function machineInWords(): string {
 }
 
 function commit(): string {
-  const git = (...words: readonly string[]) => execFileSync('git', words, { cwd: ROOT, encoding: 'utf8' }).trim();
+  const git = (...words: readonly string[]) =>
+    execFileSync('git', ['-c', 'safe.directory=*', ...words], { cwd: ROOT, encoding: 'utf8' }).trim();
   return `${git('rev-parse', '--short', 'HEAD')}${git('status', '--porcelain', '-uno') === '' ? '' : ', changed'}`;
 }
