@@ -93,6 +93,29 @@ describe('the account', () => {
     });
   });
 
+  it('takes a job for cancelled that somebody asked about, and misses one that nobody did', async () => {
+    for (const idx of [2, 3]) rmSync(picture(idx));
+    spoil(
+      "UPDATE jobs SET state = 'cancelled' WHERE idx IN (2, 3)",
+      'DROP TRIGGER entries_are_never_deleted',
+      `DELETE FROM entries WHERE job_id IN ('${job(2)}', '${job(3)}')`,
+    );
+    const asked = new Set([job(2), job(4)]);
+    expect(await account({ askedToCancel: asked, saidToBeCancelled: asked })).toMatchObject({
+      completed: JOBS - 2,
+      cancelled: 1,
+      missing: 1,
+      faults: [`missing: ${job(3)}`],
+    });
+  });
+
+  it('sees a job that was said to be cancelled and is still open', async () => {
+    spoil("UPDATE jobs SET state = 'queued' WHERE idx = 2");
+    const asked = new Set([job(2)]);
+    const found = await account({ askedToCancel: asked, saidToBeCancelled: asked });
+    expect(found).toMatchObject({ missing: 1, not_as_cancelled: 1 });
+  });
+
   it('misses a failed job that has no reason', async () => {
     spoil("UPDATE jobs SET state = 'failed' WHERE idx = 4");
     expect(await account()).toMatchObject({ failed_with_reason: 0, missing: 1 });
@@ -119,15 +142,20 @@ const CLEAN: Account = {
   acknowledged: JOBS,
   completed: JOBS,
   failed_with_reason: 0,
+  cancelled: 0,
   missing: 0,
   doubled: 0,
   torn: 0,
   recomputed: 0,
+  retried_for_memory: 0,
+  given_up: 0,
+  remade_black: 0,
   deaths: 0,
   largest_batch: 4,
   failed_neighbours: 0,
   poison_completed: 0,
   unacknowledged: 0,
+  not_as_cancelled: 0,
   unbooked: 0,
   leftovers: 0,
   faults: [],

@@ -1,3 +1,4 @@
+import { type Again, type Excuses, madeAgain, NO_EXCUSES } from './again.ts';
 import type { Evidence } from './evidence.ts';
 
 export interface AccountAsk {
@@ -5,27 +6,38 @@ export interface AccountAsk {
   readonly acknowledged: ReadonlySet<string>;
   /** Ids of the jobs that must fail; all others must not. */
   readonly poison: ReadonlySet<string>;
+  /** Ids of the jobs that somebody asked to be cancelled, and of those that the program said are. */
+  readonly askedToCancel?: ReadonlySet<string>;
+  readonly saidToBeCancelled?: ReadonlySet<string>;
   readonly evidence: Evidence;
   /** By job, the batches that it was seen in while the work went on, whether or not they left an entry. */
   readonly begun: ReadonlyMap<string, ReadonlySet<string>>;
-  /** Ends of a worker or of the orchestrator that were not asked for. */
+  /** Ends of a worker or of the orchestrator that nobody had asked for. */
   readonly deaths: number;
+  /** What is made again without any death; nothing where it is left out. */
+  readonly excuses?: Excuses;
 }
 
-/** acknowledged = completed + failed_with_reason + missing. */
+/** acknowledged = completed + failed_with_reason + cancelled + missing. */
 export interface Account {
   readonly acknowledged: number;
   /** Done in the store, with an active entry and a whole picture that names the job. */
   readonly completed: number;
   readonly failed_with_reason: number;
+  /** As somebody asked. One that was made before, or with the batch that was under way, is completed instead. */
+  readonly cancelled: number;
   readonly missing: number;
   /** With two active entries or two pictures. */
   readonly doubled: number;
   /** Pictures under a final name that do not decode, or do not say of which job they are. */
   readonly torn: number;
-  /** Batches beyond the first that jobs were taken into: of each death, what it interrupted. */
+  /** What deaths interrupted, as {@link Again} says: not more than deaths times largest batch. */
   readonly recomputed: number;
+  readonly retried_for_memory: number;
+  readonly given_up: number;
+  readonly remade_black: number;
   readonly deaths: number;
+  /** Of those that did not run out of memory for their size. */
   readonly largest_batch: number;
   /** Failed although nothing was wrong with them. */
   readonly failed_neighbours: number;
@@ -33,7 +45,9 @@ export interface Account {
   readonly poison_completed: number;
   /** Jobs and pictures that nobody was told of. */
   readonly unacknowledged: number;
-  /** Done without an active entry, or with one and not done. */
+  /** Said to be cancelled, and neither that nor completed. */
+  readonly not_as_cancelled: number;
+  /** Done without an active entry, or with one and not done; a picture without one. */
   readonly unbooked: number;
   readonly leftovers: number;
   /** A sentence for each thing that must not be, with the first few of its kind. */
@@ -46,7 +60,10 @@ export function accountOf(ask: AccountAsk): Account {
   const ids = [...acknowledged];
   const completed = ids.filter((id) => facts.isCompleted(id));
   const failed = ids.filter((id) => facts.isFailed(id));
-  const settled = new Set([...completed, ...failed]);
+  const asked = ask.askedToCancel ?? NOBODY;
+  const cancelled = ids.filter((id) => asked.has(id) && facts.isCancelled(id));
+  const settled = new Set([...completed, ...failed, ...cancelled]);
+  const kept = new Set([...completed, ...cancelled]);
   const counted = {
     missing: ids.filter((id) => !settled.has(id)),
     doubled: facts.ids.filter((id) => facts.isDoubled(id)),
@@ -54,29 +71,31 @@ export function accountOf(ask: AccountAsk): Account {
     failed_neighbours: failed.filter((id) => !poison.has(id)),
     poison_completed: completed.filter((id) => poison.has(id)),
     unacknowledged: facts.ids.filter((id) => !acknowledged.has(id)),
+    not_as_cancelled: [...(ask.saidToBeCancelled ?? NOBODY)].filter((id) => !kept.has(id)),
     unbooked: facts.ids.filter((id) => facts.isUnbooked(id)),
     leftovers: evidence.leftovers,
   };
-  const largest = Math.max(0, ...sizesOfBatches(ask));
-  const recomputed = recomputedOf(ask);
-  const bound = deaths * largest;
+  const again: Again = madeAgain(evidence.entries, ask.begun, ask.excuses ?? NO_EXCUSES);
+  const bound = deaths * again.largest_batch;
   const faults = Object.entries(counted).flatMap(([name, found]) =>
     found.length === 0 ? [] : [`${name}: ${found.slice(0, SHOWN).join(', ')}${found.length > SHOWN ? ' …' : ''}`],
   );
-  if (recomputed > bound) faults.push(`recomputed: ${recomputed}, and ${deaths} deaths explain ${bound} at most`);
+  if (again.recomputed > bound)
+    faults.push(`recomputed: ${again.recomputed}, and ${deaths} deaths explain ${bound} at most`);
   return {
     acknowledged: ids.length,
     completed: completed.length,
     failed_with_reason: failed.length,
+    cancelled: cancelled.length,
     missing: counted.missing.length,
     doubled: counted.doubled.length,
     torn: counted.torn.length,
-    recomputed,
+    ...again,
     deaths,
-    largest_batch: largest,
     failed_neighbours: counted.failed_neighbours.length,
     poison_completed: counted.poison_completed.length,
     unacknowledged: counted.unacknowledged.length,
+    not_as_cancelled: counted.not_as_cancelled.length,
     unbooked: counted.unbooked.length,
     leftovers: counted.leftovers.length,
     faults,
@@ -84,6 +103,7 @@ export function accountOf(ask: AccountAsk): Account {
 }
 
 const SHOWN = 5;
+const NOBODY: ReadonlySet<string> = new Set();
 
 /** The evidence by job. */
 class Facts {
@@ -116,28 +136,16 @@ class Facts {
     return job?.state === 'failed' && job.reason !== null;
   }
 
+  isCancelled(id: string): boolean {
+    return this.#jobs.get(id)?.state === 'cancelled';
+  }
+
   isDoubled(id: string): boolean {
     return (this.#active.get(id)?.length ?? 0) > 1 || (this.#pictures.get(id)?.length ?? 0) > 1;
   }
 
   isUnbooked(id: string): boolean {
-    return (this.#jobs.get(id)?.state === 'done') !== this.#active.has(id);
+    const isBooked = this.#active.has(id);
+    return (this.#jobs.get(id)?.state === 'done') !== isBooked || (this.#pictures.has(id) && !isBooked);
   }
-}
-
-/** What was watched and what was booked see different batches: those that left no entry, and those over in a moment. */
-function recomputedOf({ begun, evidence }: AccountAsk): number {
-  const batches = new Map([...begun].map(([job, seen]) => [job, new Set(seen)]));
-  for (const { job, batch } of evidence.entries) {
-    const known = batches.get(job);
-    if (known === undefined) batches.set(job, new Set([batch]));
-    else known.add(batch);
-  }
-  return [...batches.values()].reduce((sum, seen) => sum + seen.size - 1, 0);
-}
-
-function sizesOfBatches({ begun, evidence }: AccountAsk): readonly number[] {
-  const sizes = new Map<string, number>();
-  for (const seen of begun.values()) for (const batch of seen) sizes.set(batch, (sizes.get(batch) ?? 0) + 1);
-  return [...sizes.values(), ...evidence.entries.map(({ size }) => size)];
 }

@@ -1,6 +1,6 @@
 /**
  * What a BullMQ tutorial ends with: one Worker, and a handler that makes a picture. Started by `bare.ts`, with the socket
- * of Redis, the folder of the pictures, and the file that each start of a handler is written to.
+ * of Redis, the folder of the pictures, the file that each start of a handler is written to, and the worker's options.
  */
 import { appendFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
@@ -8,11 +8,11 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Job, Worker } from 'bullmq';
 import { gradientPng } from '../../src/provider/gradient-png.ts';
-import { BARE_QUEUE, type BareJob, PICTURE_MS, WORKER_OPTIONS } from './bare-queue.ts';
+import { BARE_QUEUE, type BareJob, PICTURE_MS } from './bare-queue.ts';
 
-const [socketPath = '', folder = '', tally = ''] = process.argv.slice(2);
+const [socketPath = '', folder = '', tally = '', options = '{}'] = process.argv.slice(2);
 
-const worker = new Worker<BareJob>(BARE_QUEUE, make, { connection: { path: socketPath }, ...WORKER_OPTIONS });
+const worker = new Worker<BareJob>(BARE_QUEUE, make, { connection: { path: socketPath }, ...JSON.parse(options) });
 // A lost connection comes back by itself.
 worker.on('error', () => {});
 

@@ -7,15 +7,17 @@ import type { Millis } from '../../src/units.ts';
 import { TestServer } from '../queue/server.ts';
 import { type Account, accountOf } from './account.ts';
 import { gatherBare, startsIn } from './bare-evidence.ts';
-import { BARE_QUEUE, type BareJob } from './bare-queue.ts';
+import { BARE_QUEUE, type BareJob, type BareOptions, bareOptions } from './bare-queue.ts';
 import { jobId, Ledger } from './ledger.ts';
 import { isAlive } from './processes.ts';
 import { plantedForFake } from './prompts.ts';
 import { seeded } from './rng.ts';
-import { type ScheduleAsk, type Strike, type StrikeKind, scheduleOf } from './schedule.ts';
+import { isStrike, type ScheduleAsk, type Strike, type StrikeKind, scheduleOf } from './schedule.ts';
 
-export interface BareAsk extends ScheduleAsk {
+export interface BareAsk extends Omit<ScheduleAsk, 'controls'> {
   readonly poison: number;
+  /** With the times of BullMQ's defaults too, not only with its rule for stalled jobs. */
+  readonly trueDefaults: boolean;
   /** Gives up when it is aborted, with its reason. */
   readonly signal?: AbortSignal;
   say(sentence: string): void;
@@ -23,13 +25,16 @@ export interface BareAsk extends ScheduleAsk {
 
 export interface BareResult extends Account {
   readonly kills: Record<StrikeKind, number>;
+  /** Of its worker. */
+  readonly bullmq: BareOptions;
   readonly seconds: number;
 }
 
 const PROGRAM = join(import.meta.dirname, 'bare-worker-process.ts');
 const LOOK_EVERY_MS: Millis = 50;
 const SAY_EVERY_MS: Millis = 5_000;
-const STALL_MS: Millis = 30_000;
+/** Longer than the longest wait for a lock to expire and for the next look at stalled jobs. */
+const STALL_MARGIN_MS: Millis = 25_000;
 /** Nobody watches: it is as long until a user looks. */
 const HANG_MS: Millis = 3_000;
 const LONGEST_ABSENCE_MS: Millis = 500;
@@ -58,6 +63,7 @@ class BareHavoc {
   readonly #queue: Queue<BareJob>;
   readonly #poison: readonly number[];
   readonly #schedule: readonly Strike[];
+  readonly #options: BareOptions;
   readonly #rng;
   readonly #kills: Record<StrikeKind, number> = { worker: 0, orchestrator: 0, redis: 0, hang: 0 };
   #worker: ChildProcess | null = null;
@@ -74,7 +80,8 @@ class BareHavoc {
     // A lost connection comes back by itself.
     this.#queue.on('error', () => {});
     this.#poison = plantedForFake(ask).poison;
-    this.#schedule = scheduleOf(ask);
+    this.#schedule = scheduleOf({ ...ask, controls: [] });
+    this.#options = bareOptions(ask.trueDefaults);
     this.#rng = seeded(ask.seed + 1);
     mkdirSync(this.#folder);
   }
@@ -87,7 +94,7 @@ class BareHavoc {
       await this.#untilNothingMoves();
       await striking;
       const seconds = Math.round((performance.now() - began) / 1_000);
-      return { ...(await this.#account()), kills: this.#kills, seconds };
+      return { ...(await this.#account()), kills: this.#kills, bullmq: this.#options, seconds };
     } finally {
       this.#worker?.removeAllListeners('exit').kill('SIGKILL');
       await this.#queue.close();
@@ -106,9 +113,8 @@ class BareHavoc {
   }
 
   #startWorker(): void {
-    const worker = spawn(process.execPath, [PROGRAM, this.#server.socketPath, this.#folder, this.#tally], {
-      stdio: ['ignore', 'ignore', 'inherit'],
-    });
+    const words = [this.#server.socketPath, this.#folder, this.#tally, JSON.stringify(this.#options)];
+    const worker = spawn(process.execPath, [PROGRAM, ...words], { stdio: ['ignore', 'ignore', 'inherit'] });
     this.#worker = worker;
     worker.once('exit', () => {
       this.#deaths += 1;
@@ -121,6 +127,7 @@ class BareHavoc {
       while (!this.#isOver && ((await this.#settled()) < after || !isAlive(this.#worker?.pid ?? 0)))
         await this.#rest(LOOK_EVERY_MS);
       if (this.#isOver) return;
+      if (!isStrike(kind)) continue;
       await this.#rest(delay);
       await this.#strike(kind);
       this.#kills[kind] += 1;
@@ -145,7 +152,7 @@ class BareHavoc {
     let settled = -1;
     let movedAt = performance.now();
     let saidAt = 0;
-    while (settled < this.#ask.jobs && performance.now() < movedAt + STALL_MS) {
+    while (settled < this.#ask.jobs && performance.now() < movedAt + this.#stallLimit) {
       await this.#rest(LOOK_EVERY_MS);
       const now = await this.#settled();
       if (now !== settled) movedAt = performance.now();
@@ -155,6 +162,11 @@ class BareHavoc {
       this.#ask.say(`${settled} of ${this.#ask.jobs} jobs settled, ${this.#deaths} deaths`);
     }
     this.#isOver = true;
+  }
+
+  get #stallLimit(): Millis {
+    const { lockDuration, stalledInterval } = this.#options;
+    return lockDuration + stalledInterval + STALL_MARGIN_MS;
   }
 
   async #settled(): Promise<number> {

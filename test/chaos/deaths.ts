@@ -1,74 +1,108 @@
 import type { Millis } from '../../src/units.ts';
-import { isAlive, workerOf } from './processes.ts';
-import type { Sample } from './watch.ts';
+import { isAlive, workersOf } from './processes.ts';
 
 /** As long as import and load of an engine take at most, of which nothing is heard. */
 const LOADING_MS: Millis = 10_000;
 
-/** Knows the worker that is there; counts the ends of workers and of the orchestrator, and which jobs each of them hit. */
+/** One that is there now. */
+export interface Worker {
+  readonly device: string;
+  readonly pid: number;
+}
+
+interface Known extends Worker {
+  readonly since: Millis;
+  begun: boolean;
+  /** Its supervisor said that it stops it. */
+  stopping: boolean;
+}
+
+/** Looks at the process table. */
+export interface Processes {
+  workersOf(pid: number): ReadonlyMap<string, number>;
+  isAlive(pid: number): boolean;
+}
+
+/** Knows the workers that are there, and counts how they and their orchestrators end. */
 export class Deaths {
-  /** Of all processes, whoever ended them; a worker that goes with its orchestrator is no death of its own. */
-  count = 0;
-  readonly #hits = new Map<string, number>();
+  /**
+   * Ends that nobody had asked for: of what was killed from here, and of workers whose supervisor had not said that it stops
+   * them. An orchestrator takes what its workers make along, so it counts as often as it had workers, and once at least.
+   */
+  unasked = 0;
+  /** Those of the unasked that nothing was done to from here: workers that crashed or hung by themselves. */
+  ofThemselves = 0;
+  /**
+   * All other ends: of workers that were replaced for want of memory or for age, or freed for a pause, and of orchestrators
+   * that were asked to leave. They explain nothing that is made again.
+   */
+  asked = 0;
+  readonly #processes: Processes;
+  readonly #struck = new Set<number>();
+  readonly #workers = new Map<string, Known>();
+  /** Gone at the last look. What was said of them before may be read a moment after. */
+  #gone: readonly Known[] = [];
   #orchestrator: number | null = null;
-  #worker: number | null = null;
-  #workerSince: Millis = 0;
-  #hasBegun = false;
-  #oneHasBegun = false;
-  /** What was being made at the last look. */
-  #before: Sample['running'] = new Map();
 
-  get worker(): number | null {
-    return this.#worker;
+  constructor(processes: Processes = { workersOf, isAlive }) {
+    this.#processes = processes;
   }
 
-  /** Whether the worker makes pictures: it has started and loaded. */
-  hasBegun(at: Millis): boolean {
-    return this.#hasBegun || (this.#worker !== null && at > this.#workerSince + LOADING_MS);
+  get workers(): readonly Worker[] {
+    return [...this.#workers.values()];
   }
 
-  /** Whether any worker of the orchestrator that is there now has. */
-  oneHasBegun(at: Millis): boolean {
-    return this.#oneHasBegun || this.hasBegun(at);
+  /** Whether a worker makes pictures: it has started and loaded, and loads nothing else. */
+  hasBegun({ device, pid }: Worker, at: Millis): boolean {
+    const known = this.#workers.get(device);
+    return known?.pid === pid && (known.begun || at > known.since + LOADING_MS);
   }
 
-  /** How often a job was being made when its worker died before the eyes of a living orchestrator. */
-  hits(job: string): number {
-    return this.#hits.get(job) ?? 0;
+  hear(device: string, word: 'loading' | 'begun' | 'stopping'): void {
+    for (const known of [...this.#gone, ...this.#workers.values()]) {
+      if (known.device !== device) continue;
+      if (word === 'stopping') known.stopping = true;
+      else known.begun = word === 'begun';
+    }
   }
 
-  heardBegin(): void {
-    this.#hasBegun = this.#worker !== null;
-    this.#oneHasBegun = true;
+  /** It is being ended from here, now or when somebody finds that it stands still. */
+  struck(pid: number): void {
+    this.#struck.add(pid);
   }
 
   orchestratorStarted(pid: number): void {
     this.#orchestrator = pid;
-    this.#worker = null;
-    this.#hasBegun = this.#oneHasBegun = false;
   }
 
-  orchestratorEnded(): void {
-    this.count += 1;
+  orchestratorEnded({ asked }: { readonly asked: boolean }): void {
+    this.#settle();
+    if (asked) this.asked += 1;
+    else this.unasked += Math.max(1, this.#workers.size);
     this.#orchestrator = null;
-    this.#worker = null;
+    this.#workers.clear();
   }
 
-  look(at: Millis, { running }: Sample): void {
-    if (this.#orchestrator === null) return;
-    if (this.#worker !== null && !isAlive(this.#worker) && isAlive(this.#orchestrator)) {
-      this.count += 1;
-      for (const job of this.#before.keys()) this.#hits.set(job, this.hits(job) + 1);
-      this.#worker = null;
+  look(at: Millis): void {
+    this.#settle();
+    const { workersOf, isAlive } = this.#processes;
+    if (this.#orchestrator === null || !isAlive(this.#orchestrator)) return;
+    const there = workersOf(this.#orchestrator);
+    this.#gone = [...this.#workers.values()].filter(({ device, pid }) => there.get(device) !== pid || !isAlive(pid));
+    for (const { device } of this.#gone) this.#workers.delete(device);
+    for (const [device, pid] of there) {
+      if (this.#workers.has(device) || !isAlive(pid)) continue;
+      this.#workers.set(device, { device, pid, since: at, begun: false, stopping: false });
     }
-    if (this.#worker === null) this.#meet(at, workerOf(this.#orchestrator));
-    this.#before = running;
   }
 
-  #meet(at: Millis, worker: number | undefined): void {
-    if (worker === undefined) return;
-    this.#worker = worker;
-    this.#workerSince = at;
-    this.#hasBegun = false;
+  #settle(): void {
+    for (const { pid, stopping } of this.#gone) {
+      const wasStruck = this.#struck.has(pid);
+      if (stopping && !wasStruck) this.asked += 1;
+      else this.unasked += 1;
+      if (!stopping && !wasStruck) this.ofThemselves += 1;
+    }
+    this.#gone = [];
   }
 }

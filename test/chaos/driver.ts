@@ -1,4 +1,4 @@
-import { Kiln, type Running } from '../support/kiln.ts';
+import { type Ended, Kiln, type Running } from '../support/kiln.ts';
 import type { Acknowledged } from './ledger.ts';
 
 /** A part of the jobs, as it is submitted. */
@@ -12,8 +12,8 @@ export interface Chunk {
 export interface Driver {
   /** How many chunks it takes over. */
   readonly chunks: 'one' | 'many';
-  /** Starts the process that works, also after it was killed. */
-  start(): Running;
+  /** Starts the process that works, also after it was killed. @param launch how many were started before */
+  start(launch: number): Running;
   /** Has a chunk submitted. @returns what was acknowledged; null if nothing was, and it is to be asked again */
   submit(chunk: Chunk, working: Running): Promise<Acknowledged | null>;
   /** Has the working process end when everything is settled. @returns whether it ended well */
@@ -25,14 +25,14 @@ export interface DriverParts {
   /** Words for the command that submits. */
   readonly flags: readonly string[];
   /** For the process that works. */
-  readonly env: Record<string, string>;
+  env(launch: number): Record<string, string>;
 }
 
 /** `serve` works, and each chunk is a `submit` of its own while it does. */
 export function serveDriver({ kiln, flags, env }: DriverParts): Driver {
   return {
     chunks: 'many',
-    start: () => kiln.start(['serve'], env),
+    start: (launch) => kiln.start(['serve'], env(launch)),
     submit: async ({ name, prompts }) => {
       const file = kiln.write(`${name}.txt`, prompts.join('\n'));
       const ended = await kiln.run(['submit', file, '--name', name, '--json', ...flags]);
@@ -40,7 +40,7 @@ export function serveDriver({ kiln, flags, env }: DriverParts): Driver {
     },
     finish: async (working) => {
       working.process.kill('SIGTERM');
-      return FINE.has((await working.ended).code ?? -1);
+      return endedWell(await working.ended);
     },
   };
 }
@@ -49,16 +49,21 @@ export function serveDriver({ kiln, flags, env }: DriverParts): Driver {
 export function runDriver({ kiln, flags, env }: DriverParts, chunk: Chunk): Driver {
   return {
     chunks: 'one',
-    start: () => {
+    start: (launch) => {
       const file = kiln.write(`${chunk.name}.txt`, chunk.prompts.join('\n'));
-      return kiln.start(['run', file, '--name', chunk.name, '--json', ...flags], env);
+      return kiln.start(['run', file, '--name', chunk.name, '--json', ...flags], env(launch));
     },
     submit: async (_, working) => {
       const said = working.line(RUN_EVENT).catch(() => null);
       return (await said) === null ? null : acknowledgedIn(working.lines());
     },
-    finish: async (working) => FINE.has((await working.ended).code ?? -1),
+    finish: async (working) => endedWell(await working.ended),
   };
+}
+
+/** Whether a process left as it was asked to, or because there was nothing more to do. */
+export function endedWell({ code }: Pick<Ended, 'code'>): boolean {
+  return FINE.has(code ?? -1);
 }
 
 const RUN_EVENT = /^\{"event":"run"/;

@@ -23,16 +23,16 @@ export function promisedParts(hang: Millis): Readonly<Record<Part, Millis | null
 }
 
 export type RecoveryFigures = Readonly<Record<Part, PartFigures>>;
+type Limits = Readonly<Record<Part, Millis | null>>;
 
-export function recoveryFigures(figures: readonly Figure[], limits: Readonly<Record<Part, Millis | null>>) {
+export function recoveryFigures(figures: readonly Figure[], limits: Limits): RecoveryFigures {
   const of = (part: Part): PartFigures => {
-    const took = figures.filter(([name]) => name === part).map(([, millis]) => millis);
-    const sorted = took.toSorted((a, b) => a - b);
+    const sorted = figures.flatMap((figure) => (figure.part === part ? [figure.took] : [])).sort((a, b) => a - b);
     const limit = limits[part];
     return {
       n: sorted.length,
-      median: seconds(sorted[Math.floor(sorted.length / 2)]),
-      most: seconds(sorted.at(-1)),
+      median: sorted.length === 0 ? null : seconds(sorted[Math.floor(sorted.length / 2)] ?? 0),
+      most: sorted.length === 0 ? null : seconds(sorted.at(-1) ?? 0),
       limit: limit === null ? null : limit / 1_000,
     };
   };
@@ -40,13 +40,26 @@ export function recoveryFigures(figures: readonly Figure[], limits: Readonly<Rec
   return Object.fromEntries(parts.map((part) => [part, of(part)])) as RecoveryFigures;
 }
 
-/** A sentence for each part that took longer than was promised. */
-export function lateParts(figures: RecoveryFigures): readonly string[] {
-  return Object.entries(figures).flatMap(([part, { most, limit }]) =>
-    most !== null && limit !== null && most > limit ? [`${part} took ${most} s, and ${limit} s were promised`] : [],
-  );
+export interface Lateness {
+  /** A sentence for each figure over its limit. */
+  readonly late: readonly string[];
+  /** And for each that is not, without what this process itself was late in that time: then so was everybody else. */
+  readonly excused: readonly string[];
 }
 
-function seconds(millis: Millis | undefined): number | null {
-  return millis === undefined ? null : Math.round(millis) / 1_000;
+export function latenessOf(figures: readonly Figure[], limits: Limits): Lateness {
+  const late: string[] = [];
+  const excused: string[] = [];
+  for (const { part, took, lag } of figures) {
+    const limit = limits[part];
+    if (limit === null || took <= limit) continue;
+    const sentence = `${part} took ${seconds(took)} s, and ${limit / 1_000} s were promised`;
+    if (took - lag > limit) late.push(`${sentence}; whoever measured was itself late by ${seconds(lag)} s`);
+    else excused.push(`${sentence}, but whoever measured was itself late by ${seconds(lag)} s`);
+  }
+  return { late, excused };
+}
+
+function seconds(millis: Millis): number {
+  return Math.round(millis) / 1_000;
 }

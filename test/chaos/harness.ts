@@ -1,19 +1,24 @@
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Millis } from '../../src/units.ts';
-import type { Ended, Kiln, Running } from '../support/kiln.ts';
+import type { Kiln } from '../support/kiln.ts';
 import { type Account, accountOf } from './account.ts';
+import { Controls, type Overtaking } from './controls.ts';
 import { Deaths } from './deaths.ts';
 import { type Driver, runDriver, serveDriver } from './driver.ts';
-import { Ear } from './ear.ts';
+import type { Heard } from './ear.ts';
 import { gather } from './evidence.ts';
-import { lateParts, promisedParts, type RecoveryFigures, recoveryFigures } from './figures.ts';
+import { type Lateness, latenessOf, promisedParts, type RecoveryFigures, recoveryFigures } from './figures.ts';
+import { Lag } from './lag.ts';
 import { Ledger } from './ledger.ts';
-import { chaosKiln, type EngineKind, FLAGS, HANG_LIMIT_MS, outputsOf, scriptOf } from './place.ts';
+import { Orchestrator } from './orchestrator.ts';
+import { chaosKiln, type EngineKind, FLAGS, HANG_LIMIT_MS, outputsOf, scriptOf, socketOf } from './place.ts';
 import { PoisonByHand } from './poison.ts';
-import { type Planted, plantedForDiffusers, plantedForFake } from './prompts.ts';
+import { FITS, type Planted, plantedForDiffusers, plantedForFake } from './prompts.ts';
+import { QueueLook } from './queue-look.ts';
+import type { Fate, Moment } from './recovery.ts';
 import { seeded } from './rng.ts';
-import { scheduleOf } from './schedule.ts';
+import { type ControlKind, scheduleOf } from './schedule.ts';
 import { Strikes } from './strikes.ts';
 import { chunksOf, Submissions } from './submissions.ts';
 import { Watch } from './watch.ts';
@@ -26,8 +31,12 @@ export interface ChaosAsk {
   readonly redisKills: number;
   /** SIGSTOPs of the worker. */
   readonly hangs: number;
+  /** So many of each kind of what a user does meanwhile; one picture is wanted at once where there is any. */
+  readonly controls: number;
   readonly poison: number;
   readonly engine: EngineKind;
+  /** Workers on the CPU; with diffusers one. */
+  readonly workers: number;
   readonly driver: 'serve' | 'run';
   /** Gives up when it is aborted, with its reason. */
   readonly signal?: AbortSignal;
@@ -35,11 +44,14 @@ export interface ChaosAsk {
   say(sentence: string): void;
 }
 
-export interface ChaosResult extends Account {
+export interface ChaosResult extends Account, Lateness {
   readonly kills: Strikes['given'];
+  readonly controls: Controls['given'];
+  /** Null where no picture was wanted at once. */
+  readonly overtaking: Overtaking | null;
+  /** Ends of workers and orchestrators that are none of `deaths`. */
+  readonly ends_asked_for: number;
   readonly recovery_s: RecoveryFigures;
-  /** Parts of a recovery that took longer than was promised. */
-  readonly late: readonly string[];
   readonly seconds: number;
 }
 
@@ -50,22 +62,23 @@ const SAY_EVERY_MS: Millis = 5_000;
  * tried again after five minutes.
  */
 const STALL_MS: Millis = 360_000;
-/** Longer than the batch that is under way, and all that has to be closed. */
-const LEAVE_MS: Millis = 60_000;
-const LONGEST_ABSENCE_MS: Millis = 500;
 /** Jobs that were hit once and run alone are hit again, so many of them. */
 const SUSPECTS = 2;
 const MOST_UNASKED_ENDS = 10;
+/** A job fails for good with so many deaths. */
+const DEATHS_OF_POISON = 3;
 
 /**
  * Has kilnwatt make pictures, with real processes, and strikes at them as the schedule of this seed says. The account is
  * drawn up when everything is settled and everybody has left.
  */
 export async function wreakHavoc(ask: ChaosAsk): Promise<ChaosResult> {
-  const kiln = chaosKiln(ask.engine);
+  const kiln = chaosKiln(ask.engine, `cpu:${ask.workers}`);
+  const havoc = new Havoc(ask, kiln);
   try {
-    return await new Havoc(ask, kiln).toTheEnd();
+    return await havoc.toTheEnd();
   } finally {
+    havoc.close();
     await kiln.close();
   }
 }
@@ -73,147 +86,178 @@ export async function wreakHavoc(ask: ChaosAsk): Promise<ChaosResult> {
 class Havoc {
   readonly #ask: ChaosAsk;
   readonly #kiln: Kiln;
+  readonly #planted: Planted;
   readonly #driver: Driver;
   readonly #ledger: Ledger;
   readonly #watch: Watch;
+  readonly #queue: QueueLook;
+  readonly #lag = new Lag(LOOK_EVERY_MS);
   readonly #deaths = new Deaths();
   readonly #submissions: Submissions;
+  readonly #controls: Controls;
   readonly #strikes: Strikes;
   readonly #poison: PoisonByHand;
-  readonly #rng;
+  readonly #orchestrator: Orchestrator;
   readonly #faults: string[] = [];
-  #working: Running | null = null;
-  #ended: Ended | null = null;
-  #unasked = 0;
   #settled = 0;
   #progressAt: Millis = performance.now();
   #saidAt: Millis = 0;
-  #startAt: Millis = 0;
 
   constructor(ask: ChaosAsk, kiln: Kiln) {
-    const { engine, jobs } = ask;
+    const { engine, seed } = ask;
     this.#ask = ask;
     this.#kiln = kiln;
-    const planted = engine === 'fake' ? plantedForFake(ask) : plantedForDiffusers(ask);
-    this.#driver = driverFor(ask, kiln, planted);
+    this.#planted = engine === 'fake' ? plantedForFake(ask) : plantedForDiffusers(ask);
+    this.#driver = driverFor(ask, kiln, this.#planted);
     this.#ledger = new Ledger(join(kiln.root, 'ledger.jsonl'));
     this.#watch = new Watch(join(kiln.data, 'kilnwatt.sqlite'));
-    this.#submissions = new Submissions(planted, this.#driver, this.#ledger);
+    this.#queue = new QueueLook(socketOf(kiln));
+    this.#submissions = new Submissions(this.#planted, this.#driver, this.#ledger);
+    const { poison } = this.#submissions;
+    const orchestrator = () => this.#orchestrator.pid;
+    this.#controls = new Controls({
+      kiln,
+      poison,
+      orchestrator,
+      flags: FLAGS[engine],
+      devices: ask.workers,
+      ledger: this.#ledger,
+      watch: this.#watch,
+      rng: seeded(seed + 2),
+      workers: () => this.#deaths.workers.length,
+    });
     this.#strikes = new Strikes({
-      schedule: scheduleOf({ ...ask, jobs }),
+      poison,
+      orchestrator,
+      schedule: scheduleOf({ ...ask, controls: controlsFor(ask) }),
       deaths: this.#deaths,
       dataDir: kiln.data,
-      poison: this.#submissions.poison,
       suspects: SUSPECTS,
-      orchestrator: () => this.#working?.process.pid ?? null,
+      controls: this.#controls,
     });
-    this.#poison = new PoisonByHand(engine === 'fake' ? new Set() : this.#submissions.poison, this.#deaths);
-    this.#rng = seeded(ask.seed + 1);
+    this.#poison = new PoisonByHand(engine === 'fake' ? new Set() : poison, this.#deaths);
+    this.#orchestrator = new Orchestrator({
+      driver: this.#driver,
+      rng: seeded(seed + 1),
+      asked: (pid) => this.#controls.asked(pid),
+      onStart: (pid) => {
+        this.#deaths.orchestratorStarted(pid);
+        this.#strikes.orchestratorStarted(this.#moment());
+      },
+      onEnd: (end) => this.#deaths.orchestratorEnded(end),
+      onHeard: (heard) => this.#hear(heard),
+    });
   }
 
   async toTheEnd(): Promise<ChaosResult> {
     const began = performance.now();
     while (!this.#isOver()) {
       this.#ask.signal?.throwIfAborted();
-      this.#look(performance.now());
+      await this.#look();
       await pause(LOOK_EVERY_MS);
     }
-    await this.#leave();
-    this.#watch.close();
+    await this.#orchestrator.leave();
     return this.#result((performance.now() - began) / 1_000);
   }
 
-  #look(at: Millis): void {
+  close(): void {
+    this.#controls.close();
+    this.#queue.close();
+    this.#watch.close();
+  }
+
+  async #look(): Promise<void> {
     const sample = this.#watch.look();
-    if (sample.settled !== this.#settled || this.#working === null) this.#progressAt = at;
+    const fate = await this.#fate();
+    const moment = this.#moment();
+    const { at } = moment;
+    this.#lag.look(at);
+    if (sample.settled !== this.#settled || this.#orchestrator.working === null) this.#progressAt = at;
     this.#settled = sample.settled;
-    this.#deaths.look(at, sample);
-    this.#tendOrchestrator(at);
-    if (this.#working === null) return;
-    this.#submissions.tend(sample.settled, this.#driver, this.#working);
-    this.#strikes.look(at, sample);
+    this.#deaths.look(at);
+    this.#controls.look(sample);
+    this.#orchestrator.look(at);
+    const { working } = this.#orchestrator;
+    if (working === null) return;
+    this.#submissions.tend(sample.settled, this.#driver, working);
+    this.#strikes.look(moment, sample, fate);
     this.#poison.look(at, sample);
     this.#say(at);
   }
 
-  /** Starts it again a little after it was killed. */
-  #tendOrchestrator(at: Millis): void {
-    if (this.#working !== null && this.#ended !== null) {
-      if (this.#ended.signal !== 'SIGKILL') this.#complain(this.#ended);
-      this.#deaths.orchestratorEnded();
-      this.#working = null;
-      this.#startAt = at + Math.floor(this.#rng() * LONGEST_ABSENCE_MS);
-    }
-    if (this.#working === null && at >= this.#startAt) this.#start(at);
+  async #fate(): Promise<Fate | null> {
+    const { asksFor } = this.#strikes;
+    if (asksFor === null) return null;
+    const { jobs, since } = asksFor;
+    const dispatchable = await this.#queue.dispatchable(jobs, since);
+    return { dispatchable, settled: this.#watch.settledOf(jobs) };
   }
 
-  #start(at: Millis): void {
-    const working = this.#driver.start();
-    this.#working = working;
-    this.#ended = null;
-    this.#deaths.orchestratorStarted(working.process.pid ?? 0);
-    this.#strikes.orchestratorStarted(at);
-    const ear = new Ear();
-    working.process.stderr?.on('data', (text: string) => this.#hear(ear, text));
-    void working.ended.then((ended) => {
-      if (this.#working === working) this.#ended = ended;
-    });
+  #moment(): Moment {
+    return { at: performance.now(), now: Date.now(), lag: this.#lag.total };
   }
 
-  #hear(ear: Ear, text: string): void {
-    for (const word of ear.hear(text)) {
-      this.#strikes.hear(performance.now(), word);
-      if (word === 'begun') this.#deaths.heardBegin();
-    }
-  }
-
-  #complain({ code, signal, stderr }: Ended): void {
-    this.#unasked += 1;
-    const said = stderr
-      .trimEnd()
-      .split('\n')
-      .filter((line) => !SERVER_LINE.test(line));
-    this.#faults.push(`it ended by itself with ${code ?? signal}: ${said.at(-1)}`);
+  #hear({ device, word }: Heard): void {
+    if (word !== 'loaded') this.#deaths.hear(device, word);
+    if (word === 'loaded' || word === 'begun') this.#strikes.hear(this.#moment(), device, word);
   }
 
   #isOver(): boolean {
-    const { areOver, acknowledged } = this.#submissions;
-    if (areOver && this.#settled >= acknowledged && this.#working !== null) return true;
-    if (this.#unasked > MOST_UNASKED_ENDS) return true;
+    const { areOver } = this.#submissions;
+    const isIdle = this.#controls.isOver && this.#orchestrator.working !== null;
+    if (areOver && isIdle && this.#settled >= this.#acknowledged) return true;
+    if (this.#orchestrator.faults.length > MOST_UNASKED_ENDS) return true;
     if (performance.now() < this.#progressAt + STALL_MS) return false;
     this.#faults.push(`nothing was settled for ${STALL_MS / 1_000} s`);
     return true;
   }
 
-  /** Nothing of it may be left running when the evidence is gathered. */
-  async #leave(): Promise<void> {
-    const working = this.#working;
-    if (working === null) return;
-    const killer = setTimeout(() => working.process.kill('SIGKILL'), LEAVE_MS);
-    const well = await this.#driver.finish(working);
-    clearTimeout(killer);
-    if (!well) this.#complain(await working.ended);
+  get #acknowledged(): number {
+    return this.#submissions.acknowledged + this.#controls.acknowledged;
   }
 
   async #result(seconds: number): Promise<ChaosResult> {
+    const { poison, black } = this.#submissions;
+    const fits = this.#ask.engine === 'fake' ? FITS : null;
     const account = accountOf({
+      poison,
       acknowledged: this.#ledger.ids,
-      poison: this.#submissions.poison,
+      askedToCancel: this.#ledger.askedToCancel,
+      saidToBeCancelled: this.#ledger.saidToBeCancelled,
       evidence: await gather(join(this.#kiln.data, 'kilnwatt.sqlite'), outputsOf(this.#kiln)),
       begun: this.#watch.begun,
-      deaths: this.#deaths.count,
+      // A worker that has lost its device is stopped like one that is to be replaced.
+      deaths: this.#deaths.unasked + this.#planted.losses,
+      excuses: { givenUp: this.#controls.givenUp, fits, black },
     });
-    if (this.#strikes.left > 0)
-      this.#faults.push(`${this.#strikes.left} strikes of the schedule found nothing to strike`);
-    const figures = recoveryFigures(this.#strikes.figures, promisedParts(HANG_LIMIT_MS[this.#ask.engine]));
+    const limits = promisedParts(HANG_LIMIT_MS[this.#ask.engine]);
+    const lateness = latenessOf(this.#strikes.figures, limits);
+    const late = lateness.late.map((sentence) => `late: ${sentence}`);
+    const { overtaking, given: controls } = this.#controls;
     return {
       ...account,
-      faults: [...account.faults, ...this.#faults],
+      ...lateness,
+      faults: [...account.faults, ...late, ...this.#allFaults()],
       kills: this.#strikes.given,
-      recovery_s: figures,
-      late: lateParts(figures),
+      controls,
+      overtaking,
+      ends_asked_for: this.#deaths.asked,
+      recovery_s: recoveryFigures(this.#strikes.figures, limits),
       seconds: Math.round(seconds),
     };
+  }
+
+  #allFaults(): readonly string[] {
+    const { left } = this.#strikes;
+    const { ofThemselves } = this.#deaths;
+    const planted = this.#planted.poison.length * DEATHS_OF_POISON + this.#planted.lethal;
+    return [
+      ...this.#faults,
+      ...this.#orchestrator.faults,
+      ...this.#controls.faults,
+      ...(left > 0 ? [`${left} strikes of the schedule found nothing to strike`] : []),
+      ...(ofThemselves > planted ? [`${ofThemselves} workers died by themselves, and ${planted} were planted to`] : []),
+    ];
   }
 
   #say(at: Millis): void {
@@ -221,18 +265,21 @@ class Havoc {
     this.#saidAt = at;
     const { left, given } = this.#strikes;
     const strikes = Object.values(given).reduce((sum, count) => sum + count, 0);
-    this.#ask.say(
-      `${this.#settled} of ${this.#submissions.acknowledged} jobs settled, ${strikes} strikes given, ${left} to come`,
-    );
+    this.#ask.say(`${this.#settled} of ${this.#acknowledged} jobs settled, ${strikes} strikes given, ${left} to come`);
   }
 }
 
 function driverFor({ engine, driver }: ChaosAsk, kiln: Kiln, planted: Planted): Driver {
-  const parts = { kiln, flags: FLAGS[engine], env: scriptOf(kiln, engine) };
+  const env = (launch: number) => scriptOf(kiln, engine, launch);
+  const parts = { kiln, flags: FLAGS[engine], env };
   if (driver === 'serve') return serveDriver(parts);
   const [chunk = { name: 'chaos', prompts: [] }] = chunksOf(planted.prompts, 'one');
   return runDriver(parts, chunk);
 }
 
-/** What Valkey says while it leaves, and what is said of the bill. */
-const SERVER_LINE = /^(\d+:\S+ |~ )/;
+/** A `run` works off its own pictures alone, so nothing can be wanted between them. */
+function controlsFor({ controls, driver }: ChaosAsk): readonly ControlKind[] {
+  const kinds: readonly ControlKind[] = ['restart', 'pause', 'pause_now', 'cancel'];
+  const all = kinds.flatMap((kind) => Array.from({ length: controls }, () => kind));
+  return driver === 'serve' && controls > 0 ? [...all, 'interactive'] : all;
+}

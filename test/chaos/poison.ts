@@ -3,7 +3,7 @@ import type { Deaths } from './deaths.ts';
 import { isAlive } from './processes.ts';
 import type { Sample } from './watch.ts';
 
-/** For an engine that no prompt can crash: whenever a poisoned job is being made, its worker is killed. */
+/** For an engine that no prompt can crash: whenever a poisoned job is being made, its one worker is killed. */
 export class PoisonByHand {
   readonly #jobs: ReadonlySet<string>;
   readonly #deaths: Deaths;
@@ -14,9 +14,11 @@ export class PoisonByHand {
   }
 
   look(at: Millis, { running }: Sample): void {
-    const { worker } = this.#deaths;
+    const [worker] = this.#deaths.workers;
     // Not over its load: the model would be blamed for that death.
-    if (worker === null || !this.#deaths.hasBegun(at) || !isAlive(worker)) return;
-    if ([...running.keys()].some((job) => this.#jobs.has(job))) process.kill(worker, 'SIGKILL');
+    if (worker === undefined || !this.#deaths.hasBegun(worker, at) || !isAlive(worker.pid)) return;
+    if (![...running.keys()].some((job) => this.#jobs.has(job))) return;
+    this.#deaths.struck(worker.pid);
+    process.kill(worker.pid, 'SIGKILL');
   }
 }

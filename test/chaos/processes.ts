@@ -1,9 +1,16 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** The Python worker of a kilnwatt process. @returns undefined while there is none */
-export function workerOf(pid: number): number | undefined {
-  return childrenOf(pid).find((child) => commandOf(child).includes('kilnwatt_worker'));
+/** The Python workers of a kilnwatt process: by device, the pid. */
+export function workersOf(pid: number): ReadonlyMap<string, number> {
+  const found = childrenOf(pid).flatMap((child) => {
+    const device = DEVICE.exec(commandOf(child))?.[1];
+    return device === undefined ? [] : [[device, child] as const];
+  });
+  return new Map(found);
 }
+
+/** Words of a command are apart by a zero; a worker's launch id is `<launch>-<device>-<number>`. */
+const DEVICE = /kilnwatt_worker\0.*\0--launch\0[^\0]+-([a-z]+(?::\d+)?)-\d+\0/s;
 
 /** False for one that has ended and was not waited for yet, too. */
 export function isAlive(pid: number): boolean {

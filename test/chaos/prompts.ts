@@ -5,6 +5,12 @@ export interface Planted {
   readonly prompts: readonly string[];
   /** Indices of the prompts that end their worker each time they are made. */
   readonly poison: readonly number[];
+  /** How many others end it once. */
+  readonly lethal: number;
+  /** How many lose their device once. */
+  readonly losses: number;
+  /** Of those whose first picture is black. */
+  readonly black: readonly number[];
 }
 
 export interface PlantAsk {
@@ -27,6 +33,13 @@ const ONCE = {
   black_on: 'is black once',
 } as const;
 
+/** Of these a worker crashes, or is ended because it hangs or talks nonsense. */
+const LETHAL: ReadonlySet<string> = new Set([ONCE.hang_on, ONCE.freeze_on, ONCE.exit_on, ONCE.truncate_on]);
+
+/** Pictures that fit into the memory of the fake engine at once: not a whole batch, and that is to be learned. */
+export const FITS = 6;
+const PICTURE_PIXELS = 128 * 128;
+
 /** One of each kind for so many jobs. */
 const JOBS_A_PLANT = 400;
 
@@ -43,7 +56,15 @@ export function plantedForFake({ seed, jobs, poison }: PlantAsk): Planted {
     if (place !== undefined) said.set(place, fault);
   }
   const prompts = Array.from({ length: jobs }, (_, at) => `thing ${at} ${said.get(at) ?? 'on a table'}`);
-  return { prompts, poison: poisoned.toSorted((a, b) => a - b) };
+  const placesOf = (isMeant: (fault: string) => boolean) =>
+    [...said].flatMap(([place, fault]) => (isMeant(fault) ? [place] : [])).toSorted((a, b) => a - b);
+  return {
+    prompts,
+    poison: placesOf((fault) => fault === POISON),
+    lethal: faults.filter((fault) => LETHAL.has(fault)).length,
+    losses: faults.filter((fault) => fault === ONCE.lose_on).length,
+    black: placesOf((fault) => fault === ONCE.black_on),
+  };
 }
 
 const COLORS = ['red', 'green', 'blue', 'yellow', 'white'];
@@ -55,19 +76,20 @@ export function plantedForDiffusers({ seed, jobs, poison }: PlantAsk): Planted {
   const any = (words: readonly string[]) => words[Math.floor(rng() * words.length)];
   const prompts = Array.from({ length: jobs }, () => `a ${any(COLORS)} ${any(SHAPES)} on a black background`);
   const places = shuffled([...Array(jobs).keys()], rng);
-  return { prompts, poison: places.slice(0, poison).toSorted((a, b) => a - b) };
+  return { prompts, poison: places.slice(0, poison).toSorted((a, b) => a - b), lethal: 0, losses: 0, black: [] };
 }
 
-/** The fake engine's script for such prompts. @param onceDir keeps what has happened over all of its processes */
-export function fakeScript(onceDir: string): string {
+/** The fake engine's script for such prompts. @param onceDir keeps what has happened over all of its processes @param diskSeconds before each picture */
+export function fakeScript(onceDir: string, diskSeconds: number): string {
   return JSON.stringify({
     ...ONCE,
     crash_on: POISON,
     once_dir: onceDir,
     chatter: true,
-    // A whole batch does not fit, and that is to be learned.
-    memory_pixels: { auto: 6 * 128 * 128 },
+    memory_pixels: { auto: FITS * PICTURE_PIXELS },
+    // Long enough to be met while it loads.
+    load_seconds: 0.15,
     step_seconds: 0.02,
-    slow_disk_seconds: 0.002,
+    slow_disk_seconds: diskSeconds,
   });
 }

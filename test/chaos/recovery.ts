@@ -1,4 +1,4 @@
-import type { Millis } from '../../src/units.ts';
+import type { EpochMillis, Millis } from '../../src/units.ts';
 import type { StrikeKind } from './schedule.ts';
 import type { Sample } from './watch.ts';
 
@@ -14,25 +14,46 @@ export type Part =
   | 'hang_to_found'
   | 'hang_to_dispatchable';
 
-export type Figure = readonly [Part, Millis];
+export interface Figure {
+  readonly part: Part;
+  readonly took: Millis;
+  /** Of that, what whoever measured was itself late. */
+  readonly lag: Millis;
+}
+
+/** A moment, by the clock of the measurements, by that of the machine, and how late whoever measures was until then. */
+export interface Moment {
+  readonly at: Millis;
+  readonly now: EpochMillis;
+  readonly lag: Millis;
+}
+
+/** What became of the jobs that were in hand. */
+export interface Fate {
+  /** Done, failed or cancelled. */
+  readonly settled: ReadonlySet<string>;
+  /** In the queue for any worker to take, or taken again; null while its server is away. */
+  readonly dispatchable: ReadonlySet<string> | null;
+}
 
 /** One strike, from its moment until what it took down works again; measures its parts. */
 export class Recovery {
   readonly kind: StrikeKind;
   readonly #held: ReadonlyMap<string, string>;
-  readonly #settled: number;
   readonly #figures: Figure[] = [];
-  #since: Millis;
-  #loaded: Millis | null = null;
+  #since: Moment;
+  /** Of a server: what was settled when it was back. A batch that was under way then ends without it. */
+  #settledBefore: number | null = null;
+  /** By device. */
+  readonly #loaded = new Map<string, Moment>();
   /** What is still to be seen. */
   readonly #open: Set<Part>;
 
   /** @param sample the last look before the strike: its jobs in hand are those to come back */
-  constructor(kind: StrikeKind, at: Millis, sample: Sample) {
+  constructor(kind: StrikeKind, since: Moment, sample: Sample) {
     this.kind = kind;
-    this.#since = at;
+    this.#since = since;
     this.#held = sample.running;
-    this.#settled = sample.settled;
     this.#open = new Set(PARTS[kind]);
   }
 
@@ -44,31 +65,50 @@ export class Recovery {
     return this.#figures;
   }
 
-  /** Of an orchestrator, whose time counts from here on. */
-  startedAgain(at: Millis): void {
-    this.#since = at;
+  /** The jobs whose fate is to be found out, and since when; null where it does not matter now. */
+  get asksFor(): { readonly jobs: readonly string[]; readonly since: EpochMillis } | null {
+    const asks = !this.#open.has('hang_to_found') && ASKING.some((part) => this.#open.has(part));
+    return asks ? { jobs: [...this.#held.keys()], since: this.#since.now } : null;
   }
 
-  look(at: Millis, sample: Sample): void {
-    const waits = ([job, batch]: readonly [string, string]) => sample.running.get(job) === batch;
-    if (!this.#open.has('hang_to_found') && ![...this.#held].some(waits))
-      for (const part of DISPATCHABLE) this.#see(part, at - this.#since);
-    if (sample.settled > this.#settled) this.#see('redis_to_progress', at - this.#since);
+  /** Of an orchestrator, whose time counts from here on. */
+  startedAgain(moment: Moment): void {
+    this.#since = moment;
+  }
+
+  look(moment: Moment, sample: Sample, fate: Fate | null): void {
+    if (fate !== null && this.#isBack(sample, fate)) for (const part of DISPATCHABLE) this.#see(part, moment);
+    if (this.#settledBefore !== null && sample.settled > this.#settledBefore) this.#see('redis_to_progress', moment);
+    if (fate !== null && fate.dispatchable !== null) this.#settledBefore ??= sample.settled;
   }
 
   /** Of a hang: somebody has begun to take the worker down. */
-  found(at: Millis): void {
-    this.#see('hang_to_found', at - this.#since);
+  found(moment: Moment): void {
+    this.#see('hang_to_found', moment);
   }
 
-  hear(at: Millis, word: Word): void {
+  hear(moment: Moment, device: string, word: Word): void {
+    const loaded = this.#loaded.get(device);
     // The last one counts: a worker may load and die again before it begins.
-    if (word === 'loaded') this.#loaded = at;
-    else if (this.#loaded !== null) this.#see('worker_loaded_to_running', at - this.#loaded);
+    if (word === 'loaded') this.#loaded.set(device, moment);
+    else if (loaded !== undefined) this.#see('worker_loaded_to_running', moment, loaded);
   }
 
-  #see(part: Part, took: Millis): void {
-    if (this.#open.delete(part)) this.#figures.push([part, took]);
+  /**
+   * Whether the jobs in hand are out of their batch, for the store and for the queue alike. Of a worker it is enough that
+   * one batch is, which is not finished: the others are those of other devices, that nothing has befallen.
+   */
+  #isBack(sample: Sample, { settled, dispatchable }: Fate): boolean {
+    const isOut = ([job, batch]: readonly [string, string]) =>
+      settled.has(job) || (sample.running.get(job) !== batch && dispatchable?.has(job));
+    const batches = [...Map.groupBy(this.#held, ([, batch]) => batch).values()];
+    const out = batches.filter((jobs) => jobs.every(isOut));
+    if (out.length === batches.length) return true;
+    return this.kind !== 'orchestrator' && out.some((jobs) => jobs.some(([job]) => !settled.has(job)));
+  }
+
+  #see(part: Part, moment: Moment, since = this.#since): void {
+    if (this.#open.delete(part)) this.#figures.push({ part, took: moment.at - since.at, lag: moment.lag - since.lag });
   }
 }
 
@@ -84,3 +124,5 @@ const DISPATCHABLE: readonly Part[] = [
   'orchestrator_to_dispatchable',
   'hang_to_dispatchable',
 ];
+
+const ASKING: readonly Part[] = [...DISPATCHABLE, 'redis_to_progress'];

@@ -6,8 +6,7 @@ import { DiskImages } from '../../src/images/disk.ts';
 import type { Draft } from '../../src/job/draft.ts';
 import { MemoryRegistry } from '../../src/model/memory.ts';
 import { submit, type Working, work } from '../../src/pipeline.ts';
-import type { Model, Provider, Store } from '../../src/ports.ts';
-import { systemClock as clock } from '../../src/process/clock.ts';
+import type { Model, Priority, Provider, Store } from '../../src/ports.ts';
 import { FakeProvider } from '../../src/provider/fake.ts';
 import { LocalProvider } from '../../src/provider/local.ts';
 import { BullmqQueue } from '../../src/queue/bullmq.ts';
@@ -15,11 +14,12 @@ import { socketPathFor, startValkey, type Valkey } from '../../src/queue/valkey.
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { planSubmission } from '../../src/submission.ts';
 import { PYTHON, WORKER_DIR } from '../support/python.ts';
+import { CountingClock } from './counting-clock.ts';
 
 /** What makes the pictures: a fake in this process, or the Python worker with its fake engine. */
 export type SoakProvider = 'fake' | 'python';
 
-/** A prompt with this ends its worker each time, and one with that fails plainly. */
+/** A prompt with this ends its worker each time, and one with that fails plainly where a fake makes it. */
 export const KILLS = 'kills';
 export const FAILS = 'fails';
 
@@ -28,10 +28,10 @@ const LIMIT = 8;
 /** Pixels; the least that a model of ours has. */
 const SIZE = 64;
 
-const MODEL: Model = {
-  name: 'none',
-  path: '/models/none',
-  hash: `sha256:${'0'.repeat(64)}`,
+/** So that the worker loads one after the other. */
+export const MODELS = ['even', 'odd'] as const;
+
+const MODEL: Omit<Model, 'name' | 'path' | 'hash'> = {
   family: 'sd',
   nativeSize: { width: SIZE, height: SIZE },
   sizeMultiple: 8,
@@ -43,6 +43,7 @@ const MODEL: Model = {
 /** All of kilnwatt that stands between a submission and its pictures, in this process, with a Valkey and a store of its own. */
 export class SoakHouse {
   readonly outputs: string;
+  readonly #clock: CountingClock;
   readonly #root: string;
   readonly #store: Store;
   readonly #images: DiskImages;
@@ -52,29 +53,32 @@ export class SoakHouse {
   readonly #working: Working;
 
   static async open(kind: SoakProvider, say: (sentence: string) => void): Promise<SoakHouse> {
+    const clock = new CountingClock();
     const root = mkdtempSync(join(tmpdir(), 'kiln-soak-'));
     const dataDir = join(root, 'data');
     const socketPath = socketPathFor(dataDir, join(root, 'run'));
     const valkey = await startValkey({ dataDir, socketPath, python: PYTHON, clock, log: () => {} });
     const store = await openSqliteStore({ path: join(dataDir, 'kilnwatt.sqlite'), clock });
-    return new SoakHouse({ root, valkey, store, kind, say });
+    return new SoakHouse({ clock, root, valkey, store, kind, say });
   }
 
   private constructor(parts: {
+    readonly clock: CountingClock;
     readonly root: string;
     readonly valkey: Valkey;
     readonly store: Store;
     readonly kind: SoakProvider;
     say(sentence: string): void;
   }) {
-    const { root, valkey, store, kind, say } = parts;
+    const { clock, root, valkey, store, kind, say } = parts;
+    this.#clock = clock;
     this.#root = root;
     this.#valkey = valkey;
     this.#store = store;
     this.outputs = join(root, 'outputs');
     this.#images = new DiskImages({ outDir: this.outputs });
     this.#queue = new BullmqQueue({ connection: valkey, name: 'soak', clock, log: () => {} });
-    this.#provider = kind === 'fake' ? fakeProvider() : pythonProvider();
+    this.#provider = kind === 'fake' ? fakeProvider(clock) : pythonProvider(clock);
     this.#working = work({
       clock,
       store,
@@ -103,28 +107,40 @@ export class SoakHouse {
     return this.#valkey.pid;
   }
 
+  /** Timers of ours that are wound up. */
+  get timers(): number {
+    return this.#clock.pending;
+  }
+
   /** @returns the id of the run */
-  async submit(name: string, drafts: readonly Draft[]): Promise<string> {
+  async submit(name: string, priority: Priority, drafts: readonly Draft[]): Promise<string> {
     let seed = 0;
     const nextSeed = () => {
       seed += 1;
       return seed;
     };
-    const models = new MemoryRegistry([MODEL]);
-    const door = { clock, models, images: this.#images, store: this.#store, launch: LAUNCH };
+    const models = new MemoryRegistry(MODELS.map(modelNamed));
+    const door = { clock: this.#clock, models, images: this.#images, store: this.#store, launch: LAUNCH };
     const planned = await planSubmission(
       { ...door, isAlive: () => true, randomSeed: nextSeed },
-      this.#askFor(name, drafts),
+      this.#askFor(name, priority, drafts),
     );
     const enqueue = this.#queue.add.bind(this.#queue);
     await submit({ store: this.#store, launch: LAUNCH, served: false, enqueue, fault: () => {} }, planned);
     return planned.run.id;
   }
 
-  /** How many jobs of a run are settled: done, and failed for good. */
-  async settled(run: string): Promise<{ readonly done: number; readonly failed: number }> {
-    const counts = (await this.#store.run(run))?.counts;
-    return { done: counts?.done ?? 0, failed: counts?.failed ?? 0 };
+  /** As the command and whoever works do it together. */
+  async cancel(jobs: readonly string[]): Promise<void> {
+    const cancelled = await this.#store.cancel(jobs);
+    this.#working.withdraw(cancelled);
+    await this.#queue.remove(cancelled);
+  }
+
+  /** How many jobs of a run are settled: done, failed for good, and cancelled. */
+  async settled(run: string): Promise<Record<'done' | 'failed' | 'cancelled', number>> {
+    const { done = 0, failed = 0, cancelled = 0 } = (await this.#store.run(run))?.counts ?? {};
+    return { done, failed, cancelled };
   }
 
   async close(): Promise<void> {
@@ -136,12 +152,12 @@ export class SoakHouse {
     rmSync(this.#root, { recursive: true, force: true });
   }
 
-  #askFor(name: string, drafts: readonly Draft[]): Parameters<typeof planSubmission>[1] {
+  #askFor(name: string, priority: Priority, drafts: readonly Draft[]): Parameters<typeof planSubmission>[1] {
     return {
       id: null,
       drafts,
       flags: {},
-      defaultModel: MODEL.name,
+      defaultModel: MODELS[0],
       n: 1,
       order: 'breadth',
       name,
@@ -155,17 +171,17 @@ export class SoakHouse {
       format: 'png',
       sidecar: null,
       preset: 'auto',
-      priority: 'bulk',
+      priority,
       tags: {},
     };
   }
 }
 
-function fakeProvider(): Provider {
+function fakeProvider(clock: CountingClock): Provider {
   return new FakeProvider({ clock, limit: LIMIT, script: { dieOn: KILLS, failOn: FAILS, failCode: 'planted' } });
 }
 
-function pythonProvider(): Provider {
+function pythonProvider(clock: CountingClock): Provider {
   return new LocalProvider({
     devices: [{ id: 'cpu', kind: 'cpu', uuid: null, name: 'the CPU' }],
     memory: { known: [], learn: () => {} },
@@ -176,7 +192,10 @@ function pythonProvider(): Provider {
     clock,
     limit: LIMIT,
     log: () => {},
-    // A death would replace the process whose memory is to be watched.
-    env: { KW_FAKE: '{}' },
+    env: { KW_FAKE: JSON.stringify({ exit_on: KILLS }) },
   });
+}
+
+function modelNamed(name: string, at: number): Model {
+  return { ...MODEL, name, path: `/models/${name}`, hash: `sha256:${String(at).repeat(64)}` };
 }

@@ -1,10 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Millis } from '../../src/units.ts';
-import type { Deaths } from './deaths.ts';
+import type { Deaths, Worker } from './deaths.ts';
 import { isAlive, isCondemned } from './processes.ts';
-import { type Figure, Recovery, type Word } from './recovery.ts';
-import type { Strike, StrikeKind } from './schedule.ts';
+import { type Fate, type Figure, type Moment, Recovery, type Word } from './recovery.ts';
+import { type ControlKind, isStrike, type Strike, type StrikeKind } from './schedule.ts';
 import type { Sample } from './watch.ts';
 
 export interface StrikeParts {
@@ -16,12 +16,16 @@ export interface StrikeParts {
   readonly suspects: number;
   /** Pid of the process that works; null while there is none. */
   orchestrator(): number | null;
+  /** What is no strike but a user's doing. Nothing is struck before it is over. */
+  readonly controls: { readonly isOver: boolean; begin(kind: ControlKind): void };
 }
 
 /** A recovery is waited for so long, and then the next strike comes all the same. */
 const PATIENCE_MS: Millis = 60_000;
 /** A third witnessed death fails a job for good, and rightly: ours must not be the reason. */
 const MOST_HITS = 2;
+/** Of workers, while nothing is settled: after five a device is left alone for minutes, and rightly. */
+const MOST_IN_A_ROW = 2;
 
 /** Does what the schedule says, and measures how each of it is recovered from. */
 export class Strikes {
@@ -40,6 +44,8 @@ export class Strikes {
   #recovery: Recovery | null = null;
   #isMeasured = false;
   #stopped: number | null = null;
+  #settled = 0;
+  #inARow = 0;
 
   constructor(parts: StrikeParts) {
     this.#parts = parts;
@@ -53,33 +59,31 @@ export class Strikes {
     return [...this.#figures, ...this.#measured()];
   }
 
-  hear(at: Millis, word: Word): void {
-    this.#recovery?.hear(at, word);
+  /** The jobs whose {@link Fate} the next look is to bring. */
+  get asksFor(): Recovery['asksFor'] {
+    return this.#recovery?.asksFor ?? null;
   }
 
-  orchestratorStarted(at: Millis): void {
-    if (this.#recovery?.kind === 'orchestrator') this.#recovery.startedAgain(at);
+  hear(moment: Moment, device: string, word: Word): void {
+    this.#recovery?.hear(moment, device, word);
   }
 
-  look(at: Millis, sample: Sample): void {
-    this.#recovery?.look(at, sample);
+  orchestratorStarted(moment: Moment): void {
+    if (this.#recovery?.kind === 'orchestrator') this.#recovery.startedAgain(moment);
+  }
+
+  look(moment: Moment, sample: Sample, fate: Fate | null): void {
+    this.#recovery?.look(moment, sample, fate);
+    if (sample.settled !== this.#settled) this.#inARow = 0;
+    this.#settled = sample.settled;
     if (this.#stopped !== null && isCondemned(this.#stopped)) {
-      this.#recovery?.found(at);
+      this.#recovery?.found(moment);
       this.#stopped = null;
     }
-    this.#aimAtSuspect(at, sample);
+    this.#aimAtSuspect(moment.at, sample);
     const strike = this.#parts.schedule[this.#next];
-    if (strike === undefined || sample.settled < strike.after) return;
-    if (!strike.hurried && !this.#isRecovered(at)) return;
-    this.#dueAt ??= at + strike.delay;
-    if (at < this.#dueAt || !this.#give(strike.kind, at, sample)) return;
-    this.#figures.push(...this.#measured());
-    this.#recovery = new Recovery(strike.kind, at, sample);
-    this.#isMeasured = !strike.hurried;
-    this.#struckAt = at;
-    this.#dueAt = null;
-    this.#next += 1;
-    this.given[strike.kind] += 1;
+    if (strike === undefined || sample.settled < strike.after || !this.#parts.controls.isOver) return;
+    if (strike.hurried || this.#isRecovered(moment.at)) this.#attempt(strike, moment, sample);
   }
 
   #isRecovered(at: Millis): boolean {
@@ -91,33 +95,72 @@ export class Strikes {
     return this.#isMeasured ? (this.#recovery?.figures ?? []) : [];
   }
 
-  /** @returns false where there is nothing to strike now */
-  #give(kind: StrikeKind, at: Millis, sample: Sample): boolean {
-    if (kind === 'orchestrator') return killed(this.#parts.orchestrator());
-    if (kind === 'redis') return killed(this.#redis());
-    const { deaths } = this.#parts;
-    const { worker } = deaths;
-    if (worker === null || sample.running.size === 0 || this.#wouldBeTheLast(sample)) return false;
-    // A worker that never came up is another matter: kilnwatt gives up then, and says what is wrong with its Python.
-    if (kind === 'worker') return deaths.oneHasBegun(at) && killed(worker);
-    // The limits of start and load are minutes.
-    if (!deaths.hasBegun(at) || !killed(worker, 'SIGSTOP')) return false;
-    this.#stopped = worker;
+  #attempt(strike: Strike, moment: Moment, sample: Sample): void {
+    const { kind } = strike;
+    const give = isStrike(kind) ? this.#aim(kind, strike, moment, sample) : () => this.#begin(kind);
+    if (give === null) return;
+    this.#dueAt ??= moment.at + strike.delay;
+    if (moment.at < this.#dueAt || !give()) return;
+    this.#dueAt = null;
+    this.#next += 1;
+  }
+
+  #begin(kind: ControlKind): true {
+    this.#parts.controls.begin(kind);
     return true;
   }
 
-  /** Once hit and blameless, a job runs alone: the second hit must not be laid at its door either. */
-  #aimAtSuspect(at: Millis, { running }: Sample): void {
-    const { deaths, poison, suspects } = this.#parts;
-    const [job] = running.keys();
-    if (this.given.suspect >= suspects || running.size !== 1 || job === undefined || poison.has(job)) return;
-    if (deaths.hits(job) !== 1 || this.#stopped !== null || !deaths.hasBegun(at)) return;
-    if (killed(deaths.worker)) this.given.suspect += 1;
+  /** @returns what strikes, and says whether it did; null where there is nothing to strike now */
+  #aim(kind: StrikeKind, strike: Strike, moment: Moment, sample: Sample): (() => boolean) | null {
+    const pid = kind === 'orchestrator' ? this.#parts.orchestrator() : kind === 'redis' ? this.#redis() : null;
+    const worker = kind === 'worker' || kind === 'hang' ? this.#target(kind, strike, moment.at, sample) : null;
+    if (worker === null && (pid === null || !isAlive(pid))) return null;
+    return () => {
+      const given = worker === null ? killed(pid) : this.#kill(worker, kind === 'hang' ? 'SIGSTOP' : 'SIGKILL');
+      if (given) this.#struck(kind, moment, sample, strike, worker);
+      return given;
+    };
   }
 
-  #wouldBeTheLast({ running }: Sample): boolean {
-    const { deaths, poison } = this.#parts;
-    return [...running.keys()].some((job) => !poison.has(job) && deaths.hits(job) >= MOST_HITS);
+  #struck(kind: StrikeKind, moment: Moment, sample: Sample, strike: Strike, worker: Worker | null): void {
+    this.#figures.push(...this.#measured());
+    this.#recovery = new Recovery(kind, moment, sample);
+    this.#isMeasured = !strike.hurried && !(strike.anyMoment && sample.running.size === 0);
+    this.#struckAt = moment.at;
+    this.given[kind] += 1;
+    if (kind === 'worker') this.#inARow += 1;
+    if (kind === 'hang') this.#stopped = worker?.pid ?? null;
+  }
+
+  #target(kind: 'worker' | 'hang', strike: Strike, at: Millis, sample: Sample): Worker | null {
+    const { deaths } = this.#parts;
+    const { workers } = deaths;
+    // The limits of start and load are minutes, so a hang would not be noticed there.
+    const fit = kind === 'hang' ? workers.filter((worker) => deaths.hasBegun(worker, at)) : workers;
+    const worker = fit[this.#next % fit.length];
+    if (worker === undefined || this.#inARow >= MOST_IN_A_ROW || this.#wouldBeTheLast(sample)) return null;
+    return strike.anyMoment || sample.running.size > 0 ? worker : null;
+  }
+
+  /** Once hit and blameless, a job runs alone: the second hit must not be laid at its door either. */
+  #aimAtSuspect(at: Millis, { running, deaths: counts }: Sample): void {
+    const { deaths, poison, suspects } = this.#parts;
+    const [worker] = deaths.workers;
+    if (this.given.suspect >= suspects || worker === undefined || this.#stopped !== null) return;
+    const isHit = [...running.keys()].every((job) => !poison.has(job) && counts.get(job) === 1);
+    const isAlone = new Set(running.values()).size === running.size;
+    if (running.size === 0 || !isHit || !isAlone || !deaths.hasBegun(worker, at)) return;
+    if (this.#kill(worker, 'SIGKILL')) this.given.suspect += 1;
+  }
+
+  #wouldBeTheLast({ deaths }: Sample): boolean {
+    return [...deaths].some(([job, count]) => !this.#parts.poison.has(job) && count >= MOST_HITS);
+  }
+
+  #kill({ pid }: Worker, signal: NodeJS.Signals): boolean {
+    if (!isAlive(pid)) return false;
+    this.#parts.deaths.struck(pid);
+    return killed(pid, signal);
   }
 
   #redis(): number | null {

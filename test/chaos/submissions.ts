@@ -18,7 +18,9 @@ export function chunksOf(prompts: readonly string[], driver: 'one' | 'many'): re
 
 /** Submits one chunk after the other, each until it is acknowledged, and keeps the ledger. */
 export class Submissions {
+  /** Ids of acknowledged jobs, as their prompts were {@link Planted}. */
   readonly poison = new Set<string>();
+  readonly black = new Set<string>();
   readonly #chunks: readonly Chunk[];
   readonly #planted: Planted;
   readonly #ledger: Ledger;
@@ -56,9 +58,9 @@ export class Submissions {
     if (said === null) return;
     this.#ledger.acknowledge(said);
     const before = this.#chunks.slice(0, this.#next).reduce((sum, { prompts }) => sum + prompts.length, 0);
-    for (const place of this.#planted.poison) {
-      if (place >= before && place < before + chunk.prompts.length)
-        this.poison.add(jobId(said.run, place - before + 1));
+    for (const kind of ['poison', 'black'] as const) {
+      const places = this.#planted[kind].filter((place) => place >= before && place < before + chunk.prompts.length);
+      for (const place of places) this[kind].add(jobId(said.run, place - before + 1));
     }
     this.#acknowledged += said.jobs;
     this.#next += 1;
