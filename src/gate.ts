@@ -51,8 +51,6 @@ export class Disk {
   readonly #options: DiskOptions;
   /** Calls that wait for it now. */
   #refused = 0;
-  /** Batches in a row that it spoilt although it had looked well before. */
-  #spoilt = 0;
 
   constructor(options: DiskOptions) {
     this.#options = options;
@@ -80,26 +78,6 @@ export class Disk {
     } finally {
       if (waits) this.#taken();
     }
-  }
-
-  /** A batch's pictures could not be written, although there was room before: the next one waits, longer each time. */
-  async spoilt(sentence: string, probe: () => Promise<void>): Promise<void> {
-    this.#spoilt += 1;
-    this.#refusedFor(sentence);
-    try {
-      await this.#wait(this.#spoilt);
-      await this.untilTaken(probe);
-    } catch (error) {
-      // What is stopped meets the disk at its next start.
-      if (!(error instanceof HandedBack)) throw error;
-    } finally {
-      this.#taken();
-    }
-  }
-
-  /** A batch's pictures are on the disk. */
-  took(): void {
-    this.#spoilt = 0;
   }
 
   #refusedFor(sentence: string): void {

@@ -5,6 +5,7 @@ import { isSuspect, type Marks } from './batch/marks.ts';
 import { AppError, HandedBack, sentenceOf, UnavailableError } from './errors.ts';
 import type { Gate } from './gate.ts';
 import type { Delivery, Job } from './ports.ts';
+import { pause } from './process/clock.ts';
 import { type Passenger, type PassengersInHand, type TripParts, workOff } from './trip.ts';
 import { givingUp, type Outcome } from './trip-outcome.ts';
 import type { Millis } from './units.ts';
@@ -63,9 +64,18 @@ export class Kiln {
   /** Resolves when the job is settled in the store; rejects as {@link JobHandler} promises. */
   async take(job: Job, { signal, behind }: Delivery): Promise<void> {
     if (this.#closed) throw new HandedBack();
-    const marks = await this.#marksOf(job);
-    if (isSuspect(marks) && !behind) throw new HandedBack({ behind: true });
-    await this.#ride({ job, marks, giveUp: new AbortController() }, signal);
+    const passenger = { job, marks: await this.#marksOf(job), giveUp: new AbortController() };
+    if (isSuspect(passenger.marks) && !behind) throw new HandedBack({ behind: true });
+    const either = AbortSignal.any([signal, passenger.giveUp.signal]);
+    this.#inHand.set(job.id, passenger);
+    try {
+      if (await this.#options.folders.isOpen(job.target)) return await this.#batcher.submit(passenger, either);
+      // Others go first, whose folders take pictures; after a while it comes again.
+      await pause(this.#options.clock, STAND_BACK_MS, passenger.giveUp.signal);
+      throw new HandedBack({ behind: true });
+    } finally {
+      this.#inHand.delete(job.id);
+    }
   }
 
   /** Gives everything back that has not begun. */
@@ -111,16 +121,6 @@ export class Kiln {
     } catch (error) {
       if (!(error instanceof HandedBack)) onFatal(fatalOf(error));
       throw new HandedBack();
-    }
-  }
-
-  async #ride(passenger: Passenger, signal: AbortSignal): Promise<void> {
-    const { id } = passenger.job;
-    this.#inHand.set(id, passenger);
-    try {
-      await this.#batcher.submit(passenger, AbortSignal.any([signal, passenger.giveUp.signal]));
-    } finally {
-      this.#inHand.delete(id);
     }
   }
 
@@ -229,6 +229,8 @@ export class Kiln {
 
 /** Answers that say nothing of a batch: its worker or its model did not come up. */
 const BEFORE_THE_BATCH: ReadonlySet<string> = new Set(['worker_died_loading', 'model_kills_worker', 'worker_stopped']);
+
+const STAND_BACK_MS: Millis = 500;
 
 /** As long as the first quarantine of a device that dies. */
 const UNAVAILABLE_MS: Millis = 300_000;

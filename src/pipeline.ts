@@ -1,4 +1,5 @@
 import { type AppError, HandedBack } from './errors.ts';
+import { Folders } from './folders.ts';
 import { Disk, Gate } from './gate.ts';
 import { fatalOf, Kiln, type KilnOptions } from './kiln.ts';
 import type { Job, JobHandler, Queue, Store } from './ports.ts';
@@ -42,7 +43,7 @@ export interface SubmitParts {
   fault(point: 'run_written' | 'run_enqueued'): void;
 }
 
-export interface WorkParts extends Omit<KilnOptions, 'gate' | 'disk'> {
+export interface WorkParts extends Omit<KilnOptions, 'gate' | 'disk' | 'folders'> {
   readonly queue: Queue;
   /** Longest that a stop waits for the running batches before it gives them up. */
   readonly stopLimit: Millis;
@@ -73,6 +74,7 @@ export function work(parts: WorkParts): Working {
     ...parts,
     gate,
     disk,
+    folders: new Folders({ clock, images: parts.images, onNote }),
     onWindow: (window) => worker.setWindow(window),
     onFatal: (error) => {
       parts.onFatal(error);

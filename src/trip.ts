@@ -2,7 +2,7 @@ import { isSuspect, type Marks } from './batch/marks.ts';
 import { settlementOf } from './cost/entries.ts';
 import { type Prices, receiptsFor } from './cost/receipt.ts';
 import { HandedBack, StorageError } from './errors.ts';
-import { isMendable } from './gate.ts';
+import type { Folders } from './folders.ts';
 import type { Batch, BatchResult, Clock, ImageStore, Job, Progress, Provider, Store } from './ports.ts';
 import { adoptionOf } from './recovery.ts';
 import { givingUp, type Outcome, type OutcomeParts, outcomeOf } from './trip-outcome.ts';
@@ -17,6 +17,7 @@ export interface TripParts extends OutcomeParts {
   readonly store: Store;
   readonly provider: Provider;
   readonly prices: Prices;
+  readonly folders: Folders;
   /** @throws StorageError where the disk of database and queue has no room */
   requireRoom(): Promise<void>;
   /** Longest time that one picture may be in the making, its model loaded; null: as long as it makes progress. */
@@ -46,33 +47,41 @@ export interface WorkedOff {
 
 /** One batch, all the way: running → made → receipts → pictures on disk → one transaction. */
 export async function workOff(parts: TripParts, hand: PassengersInHand): Promise<WorkedOff> {
-  const ids = hand.passengers.map(({ job }) => job.id);
-  const nobody = whenAllGaveUp(hand.passengers);
+  const { disk, folders, store, requireRoom } = parts;
+  const isOpen = await Promise.all(hand.passengers.map(({ job }) => folders.isOpen(job.target)));
+  const ready = hand.passengers.filter((_, at) => isOpen[at]);
+  const nobody = whenAllGaveUp(ready);
   try {
-    await parts.disk.untilTaken(() => roomFor(parts, hand.passengers), nobody.signal);
-    const alive = new Set(await parts.disk.untilTaken(() => parts.store.markRunning(ids, hand.id), nobody.signal));
-    const riding = hand.passengers.filter(({ job }) => alive.has(job.id));
+    // Before the jobs are marked, so that one that only waits for a disk is not taken for one that was being made.
+    await disk.untilTaken(requireRoom, nobody.signal);
+    const ids = ready.map(({ job }) => job.id);
+    const alive = new Set(await disk.untilTaken(() => store.markRunning(ids, hand.id), nobody.signal));
+    const riding = ready.filter(({ job }) => alive.has(job.id));
     const boarded = await Promise.all(riding.map((passenger) => board(parts, passenger)));
     const refused = await settleRefused(parts, hand.id, boarded);
     await adoptFinished(parts, boarded);
     const fresh = boarded.filter((one) => one.kind === 'fresh');
     const made = fresh.length === 0 ? [] : await makeAndSettle(parts, { ...hand, passengers: fresh });
-    return await workedOff(parts, ids, fresh, [...refused, ...made]);
+    return workedOff(parts, hand.passengers, isOpen, [...refused, ...made]);
   } finally {
     nobody.close();
   }
 }
 
-async function workedOff(
+function workedOff(
   parts: TripParts,
-  ids: readonly string[],
-  fresh: readonly Passenger[],
+  passengers: readonly Passenger[],
+  isOpen: readonly boolean[],
   outcomes: readonly Outcome[],
-): Promise<WorkedOff> {
+): WorkedOff {
   tellTrouble(parts, outcomes);
-  await afterDiskTrouble(parts, fresh, outcomes);
-  const trips = new Map(outcomes.map((outcome) => [outcome.id, tripOf(outcome)]));
-  return { answers: ids.map((id) => trips.get(id)), outcomes };
+  const told = new Map(outcomes.map((outcome) => [outcome.id, outcome]));
+  const answers = passengers.map(({ job }, at) => {
+    const outcome = told.get(job.id);
+    if (outcome !== undefined) lookAfterFolder(parts, job.target, outcome);
+    return isOpen[at] ? tripOf(outcome) : new HandedBack({ behind: true });
+  });
+  return { answers, outcomes };
 }
 
 /** Aborted when the last of them was given up; to be closed, since a signal keeps who listens to it. */
@@ -87,19 +96,6 @@ function whenAllGaveUp(passengers: readonly Passenger[]): { readonly signal: Abo
     for (const { giveUp } of passengers) giveUp.signal.removeEventListener('abort', look);
   };
   return { signal: all.signal, close };
-}
-
-/** Before the jobs are marked, so that a job that only waits for its disk is not taken for one that was being made. */
-async function roomFor({ images, requireRoom }: TripParts, passengers: readonly Passenger[]): Promise<void> {
-  await requireRoom();
-  for (const { job } of passengers) {
-    try {
-      await images.requireRoom(job.target);
-    } catch (error) {
-      // What is wrong with one name alone is that job's, and met again where its picture is prepared.
-      if (isMendable(error) || !(error instanceof StorageError)) throw error;
-    }
-  }
 }
 
 type Boarded = Passenger &
@@ -211,22 +207,12 @@ function tellTrouble(parts: TripParts, outcomes: readonly Outcome[]): void {
 /** Codes by which a provider says that a picture could not be written. */
 const DISK_TROUBLE: ReadonlySet<string> = new Set(['disk_full', 'not_writable']);
 
-/** Pictures that could not be written are made again, when the disk takes them. */
-async function afterDiskTrouble(
-  { disk, images }: TripParts,
-  passengers: readonly Passenger[],
-  outcomes: readonly Outcome[],
-): Promise<void> {
-  const at = outcomes.findIndex((one) => one.state === 'queued' && DISK_TROUBLE.has(one.answer.code));
-  const outcome = outcomes[at];
-  const target = passengers[at]?.job.target;
-  if (outcome === undefined || outcome.state === 'done' || target === undefined) {
-    if (outcomes.some(({ state }) => state === 'done')) disk.took();
-    return;
-  }
-  await disk.spoilt(outcome.answer.message, () => images.requireRoom(target));
+/** A picture that could not be written is made again, when its folder takes it. */
+function lookAfterFolder({ folders }: TripParts, target: string, outcome: Outcome): void {
+  if (outcome.state === 'done') folders.took(target);
+  else if (DISK_TROUBLE.has(outcome.answer.code)) folders.refused(target, outcome.answer.message);
 }
 
-function tripOf(outcome: Outcome): Error | undefined {
-  return outcome.state === 'queued' ? new HandedBack({ behind: isSuspect(outcome.marks) }) : undefined;
+function tripOf(outcome: Outcome | undefined): Error | undefined {
+  return outcome?.state === 'queued' ? new HandedBack({ behind: isSuspect(outcome.marks) }) : undefined;
 }

@@ -22,6 +22,7 @@ const PARTS: Readonly<Record<string, string>> = {
   recovery: 'pipeline',
   trip: 'pipeline',
   gate: 'pipeline',
+  folders: 'pipeline',
   kiln: 'pipeline',
 };
 

@@ -4,7 +4,7 @@ import { beliefIn } from '../preset/ladder.ts';
 import type { App } from './app.ts';
 import { EXIT } from './exit.ts';
 import { counted } from './figures.ts';
-import { timeOf } from './pause.ts';
+import { momentOf } from './pause.ts';
 import { columns } from './table.ts';
 
 export interface LimitsOptions {
@@ -63,7 +63,7 @@ function rowOf(limit: LearnedLimit, now: number): readonly string[] {
     shape === '*' ? 'the model itself' : shape,
     engine,
     most === 0 ? 'does not fit' : `batches of ${most} at most`,
-    until > now ? `until ${timeOf(until)}` : 'tried again',
+    until > now ? `until ${momentOf(until, now)}` : 'tried again',
   ];
 }
 
