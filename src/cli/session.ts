@@ -1,17 +1,15 @@
 import { parseHours } from '../batch/hours.ts';
 import { Timetable } from '../batch/timetable.ts';
 import type { Prices } from '../cost/receipt.ts';
-import { AppError, UnavailableError } from '../errors.ts';
+import type { AppError } from '../errors.ts';
 import { isMendable } from '../gate.ts';
 import { submit, type Working, work } from '../pipeline.ts';
 import type { Job, Pause, Progress, Queue, RunRow } from '../ports.ts';
-import { pause } from '../process/clock.ts';
 import { addMissing, interruptRun, reconcileQueue, recover } from '../recovery.ts';
 import type { PlannedRun } from '../submission.ts';
-import type { Millis } from '../units.ts';
 import type { App, Interrupts } from './app.ts';
 import { counted } from './figures.ts';
-import { onceItCan } from './patience.ts';
+import { asClient, onceItCan } from './patience.ts';
 import { Pauses } from './pauses.ts';
 
 export interface SessionOptions {
@@ -244,28 +242,18 @@ export class Session {
     return queue;
   }
 
-  /**
-   * As a client, waits until the owner's queue is there, which may take a model's download, and over the moment in
-   * which the owner changes; this process may be the next.
-   */
   async #patiently<T>(attempt: () => Promise<T>): Promise<T> {
-    const { app, onNote, interrupts } = this.#options;
-    const { clock } = app;
-    const ownServer = app.loaded.config.redisUrl === null;
-    const deadline = clock.monotonic() + ATTACH_PATIENCE_MS;
-    for (let told = false; ; told = true) {
-      const owned = this.#recovered;
-      try {
-        return await attempt();
-      } catch (error) {
-        if (owned || !(error instanceof UnavailableError)) throw error;
-        if (!ownServer && clock.monotonic() > deadline) throw error;
-        if (!told && ownServer) onNote('Waiting for the kilnwatt that owns this data folder: its queue is not up yet.');
-        if (interrupts.count() > 0) throw new AppError(LEFT_WAITING, { code: 'interrupted', cause: error });
+    const { app, interrupts, onNote } = this.#options;
+    return asClient(attempt, {
+      clock: app.clock,
+      interrupts,
+      ownServer: app.loaded.config.redisUrl === null,
+      owns: () => this.#recovered,
+      onNote,
+      onRetry: () => {
         this.#queue = null;
-        await pause(clock, RETRY_MS);
-      }
-    }
+      },
+    });
   }
 
   async #work(queue: Queue): Promise<Working> {
@@ -298,9 +286,3 @@ export class Session {
     });
   }
 }
-
-/** For another server than our own: as long as it may take to read a long file back. */
-const ATTACH_PATIENCE_MS: Millis = 120_000;
-const RETRY_MS: Millis = 200;
-const LEFT_WAITING =
-  'interrupted while waiting for the queue of the kilnwatt that owns this data folder; the same command begins again';
