@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, rm, statfs, writeFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { v7 as uuidv7 } from 'uuid';
@@ -11,7 +11,7 @@ import type { Part } from './cli/doctor.ts';
 import { hostParts, pauseChecks } from './cli/doctor-checks.ts';
 import type { Io } from './cli/io.ts';
 import type { Config, LoadedConfig } from './config.ts';
-import { type AppError, StorageError, sentenceOf, UnavailableError } from './errors.ts';
+import { type AppError, sentenceOf, UnavailableError } from './errors.ts';
 import { pillowContactSheets } from './images/contact-sheet.ts';
 import { DiskImages } from './images/disk.ts';
 import { hubFetcher } from './model/fetch.ts';
@@ -26,6 +26,7 @@ import { BullmqQueue, type BullmqQueueOptions } from './queue/bullmq.ts';
 import { BullmqDesk } from './queue/desk.ts';
 import { keepRunning } from './queue/keep-running.ts';
 import { socketPathFor, startValkey } from './queue/valkey.ts';
+import { DataFolder } from './store/room.ts';
 import { openSqliteStore } from './store/sqlite.ts';
 import { devicesOf } from './telemetry/devices.ts';
 import { systemTelemetry } from './telemetry/system.ts';
@@ -49,6 +50,7 @@ export class LocalApp implements App {
   readonly #config: Config;
   readonly #telemetry = systemTelemetry();
   readonly #presence: Presence;
+  readonly #folder: DataFolder;
   readonly #timetables = new Map<string, Timetable>();
   readonly #stops: (() => Promise<void> | void)[] = [];
   readonly #queues = { owner: once(() => this.#connect('owner')), client: once(() => this.#connect('client')) };
@@ -71,6 +73,7 @@ export class LocalApp implements App {
       log: (line) => this.#log(line),
     });
     const reserveBytes = config.diskReserveMb * 1_000_000;
+    this.#folder = new DataFolder(config.dataDir, reserveBytes);
     this.contactSheets = pillowContactSheets({ python: config.python, workerDir: WORKER_DIR });
     this.images = new DiskImages({ at: (point) => this.fault(point), reserveBytes, outDir: config.out });
   }
@@ -138,15 +141,8 @@ export class LocalApp implements App {
     return provider;
   });
 
-  async requireRoom(): Promise<void> {
-    const { dataDir, diskReserveMb } = this.#config;
-    await mkdir(dataDir, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
-      const sentence = `the data folder ${dataDir} cannot be made (${sentenceOf(cause)}); choose another --data-dir`;
-      throw new StorageError(sentence, { code: 'not_writable', cause });
-    });
-    if (await this.#hasRoom()) return;
-    const sentence = `less than ${diskReserveMb} MB (disk_reserve_mb) are free for ${dataDir}: free some space`;
-    throw new StorageError(sentence, { code: 'disk_full' });
+  requireRoom(): Promise<void> {
+    return this.#folder.requireRoom();
   }
 
   notifier(command: string | null): Notifier {
@@ -228,27 +224,11 @@ export class LocalApp implements App {
     const onLost = (error: AppError) => {
       this.#broken = error;
     };
-    const room = () => this.#hasRoom();
+    const room = () => this.#folder.hasRoom();
     const server = await keepRunning({ start, log, onLost, room, clock: this.clock });
     this.#stops.push(() => server.stop());
     const onSilent = () => server.restart('it has answered nothing for a minute');
     return { connection: { socketPath }, onSilent };
-  }
-
-  /** Free space says nothing of a quota, so something is written too. */
-  async #hasRoom(): Promise<boolean> {
-    const { dataDir, diskReserveMb } = this.#config;
-    const { bavail, bsize } = await statfs(dataDir);
-    if (bavail * bsize < diskReserveMb * 1_000_000) return false;
-    const probe = join(dataDir, `.room-${process.pid}`);
-    try {
-      await writeFile(probe, Buffer.alloc(PROBE_BYTES), { flush: true });
-      return true;
-    } catch {
-      return false;
-    } finally {
-      await rm(probe, { force: true });
-    }
   }
 
   #log(line: string): void {
@@ -256,8 +236,6 @@ export class LocalApp implements App {
       this.io.err(line);
   }
 }
-
-const PROBE_BYTES = 65_536;
 
 /** What a worker warns of, and what happens to the queue's server; the rest is for `log.level: debug`. */
 const NOTEWORTHY = /^queue: |^store: |^\S+: (warning|error): /;

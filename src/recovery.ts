@@ -1,6 +1,6 @@
 import { cutOff } from './batch/marks.ts';
 import { entryId } from './cost/entries.ts';
-import { UnavailableError } from './errors.ts';
+import { StorageError, UnavailableError } from './errors.ts';
 import type { Clock, Entry, ImageMetadata, ImageStore, JobRow, Queue, RunRow, Settlement, Store } from './ports.ts';
 import type { EpochMillis } from './units.ts';
 
@@ -113,7 +113,11 @@ async function waitAgain(parts: RecoveryParts, rows: readonly JobRow[]): Promise
 }
 
 async function adopt(parts: RecoveryParts, row: JobRow): Promise<boolean> {
-  const found = await parts.images.find(row.path, row.id);
+  const found = await parts.images.find(row.path, row.id).catch((error: unknown) => {
+    // A disk that will not say is asked again before the picture is made; one job must not keep all others from starting.
+    if (error instanceof StorageError) return undefined;
+    throw error;
+  });
   if (found === undefined) return false;
   await parts.store.settle(adoptionOf(row, found, parts.clock.now()));
   return true;

@@ -46,9 +46,25 @@ export function commandElsewhere({ queue, redisUrl }: Pick<Config, 'queue' | 're
   return `KILNWATT_QUEUE=${queue} kilnwatt ${words} --redis-url ${withoutSecret('redis_url', redisUrl)}`;
 }
 
+/**
+ * The same for whoever has to find this host first: an address that only this host reaches does not help there, so its
+ * place is held by HOST, and a sentence says so.
+ */
+export function commandFromElsewhere(config: Pick<Config, 'queue' | 'redisUrl'>, words: string): string {
+  const url = URL.parse(config.redisUrl ?? '');
+  if (url === null || !isOnlyHere(url)) return commandElsewhere(config, words);
+  const redisUrl = url.protocol === 'unix:' ? 'redis://HOST:6379' : Object.assign(url, { hostname: 'HOST' }).href;
+  const here = withoutSecret('redis_url', config.redisUrl);
+  return `${commandElsewhere({ ...config, redisUrl }, words)} (no other host reaches ${here}: let the server listen for others too, and put the name of this host in place of HOST)`;
+}
+
 const PATIENCE_MS: Millis = 30_000;
 const NOTE_AFTER_MS: Millis = 3_000;
 const POLL_MS: Millis = 100;
+
+function isOnlyHere({ protocol, hostname }: URL): boolean {
+  return protocol === 'unix:' || /^(localhost|127(\.\d+){3}|\[::1\])$/i.test(hostname);
+}
 
 function startedFrom(heard: Heard, config: Config, name: string | null): RunStarted {
   if (heard.kind === 'answered') return readStarted(heard.answer);

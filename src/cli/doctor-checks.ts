@@ -5,8 +5,9 @@ import type { Check, Pause } from '../ports.ts';
 import { programRunner } from '../process/program.ts';
 import { hostChecks } from '../telemetry/host.ts';
 import { wslChecks } from '../telemetry/wsl.ts';
+import type { EpochMillis } from '../units.ts';
 import type { Part } from './doctor.ts';
-import { timeOf } from './pause.ts';
+import { momentOf } from './pause.ts';
 
 /** What `doctor` asks beside the adapters: the configuration, this host, and what surrounds it. */
 export function hostParts(loaded: LoadedConfig): readonly Part[] {
@@ -32,10 +33,10 @@ export function configChecks(loaded: LoadedConfig): readonly Check[] {
 }
 
 /** A pause that somebody has forgotten looks like a kilnwatt that does nothing. */
-export function pauseChecks(pause: Pause | null): readonly Check[] {
+export function pauseChecks(pause: Pause | null, now: EpochMillis = Date.now()): readonly Check[] {
   if (pause === null) return [];
   const since = new Date(pause.since).toLocaleString('sv-SE').slice(0, 16);
-  const detail = `since ${since} nothing is made${pause.until === null ? '' : `, until ${timeOf(pause.until)}`}`;
+  const detail = `since ${since} nothing is made${pause.until === null ? '' : `, until ${momentOf(pause.until, now)}`}`;
   return [{ name: 'pause', status: 'warn', detail, mend: 'kilnwatt resume' }];
 }
 

@@ -25,7 +25,7 @@ export async function pause(app: App, options: PauseOptions): Promise<number> {
   const since = app.clock.now();
   const paused: Pause = { since, until: endOf(options, since), now: options.now === true };
   await (await app.store()).setPause(paused);
-  app.io.out(options.json === true ? JSON.stringify(paused) : pausedNote(paused));
+  app.io.out(options.json === true ? JSON.stringify(paused) : pausedNote(paused, since));
   if (options.json !== true && !(await isWorking(app))) app.io.err('Nothing works here now; whoever starts waits.');
   return EXIT.done;
 }
@@ -38,8 +38,9 @@ export async function resume(app: App, options: { readonly json?: boolean }): Pr
   return EXIT.done;
 }
 
-export function pausedNote({ until, now }: Pick<Pause, 'until' | 'now'>): string {
-  const end = until === null ? '`kilnwatt resume` goes on' : `${timeOf(until)}, or until \`kilnwatt resume\``;
+/** @param at the time at which it is said */
+export function pausedNote({ until, now }: Pick<Pause, 'until' | 'now'>, at: EpochMillis): string {
+  const end = until === null ? '`kilnwatt resume` goes on' : `${momentOf(until, at)}, or until \`kilnwatt resume\``;
   const running = now ? 'The running batch is given up' : 'The running batch is finished';
   return `Paused until ${end}. ${running}, then the cards are free.`;
 }
@@ -50,10 +51,10 @@ function endOf(options: PauseOptions, now: EpochMillis): EpochMillis | null {
 }
 
 /** The time of day, with the day where that is not today. */
-export function timeOf(at: EpochMillis): string {
+export function momentOf(at: EpochMillis, now: EpochMillis): string {
   const date = new Date(at);
   const time = date.toTimeString().slice(0, 5);
-  const today = new Date().toDateString() === date.toDateString();
+  const today = new Date(now).toDateString() === date.toDateString();
   return today
     ? time
     : `${date.toLocaleDateString('en-GB', { weekday: 'short', day: 'numeric', month: 'short' })}, ${time}`;

@@ -1,7 +1,7 @@
 import { MODEL_IN_THE_BOX } from '../config-schema.ts';
 import type { Prices } from '../cost/receipt.ts';
-import { InputError, sentenceOf } from '../errors.ts';
-import type { Job, RunRow } from '../ports.ts';
+import { sentenceOf } from '../errors.ts';
+import type { RunRow } from '../ports.ts';
 import { type Ask, type PlannedRun, planSubmission } from '../submission.ts';
 import type { App, Interrupts } from './app.ts';
 import { refuseSheetOver } from './contact-sheet.ts';
@@ -9,6 +9,7 @@ import { EXIT } from './exit.ts';
 import { counted } from './figures.ts';
 import { failureOf, imageOf, jobOf, type Reporter, type RunStarted } from './run-events.ts';
 import type { Session } from './session.ts';
+import { doorParts, submittedBy } from './submitted.ts';
 
 export interface RunSessionOptions {
   readonly app: App;
@@ -18,16 +19,17 @@ export interface RunSessionOptions {
   readonly dryRun: boolean;
   /** Absolute path of a PNG; null: none is asked for. */
   readonly contactSheet: string | null;
-  /** Told of the run's notices, beside the notifier of the configuration; null: none. */
+  /**
+   * A shell command that is told when nothing of the run is left to make, and of nothing else; the notifier of the
+   * configuration hears the rest. Null: none.
+   */
   readonly onDone: string | null;
   readonly interrupts: Interrupts;
 }
 
 /** What would be made, compared with what is there. Changes nothing. */
 export async function plan({ app, ask, dryRun, contactSheet }: RunSessionOptions): Promise<PlannedRun> {
-  const { clock, models, images, launch, isAlive, randomSeed } = app;
-  const parts = { clock, models, images, launch, isAlive, randomSeed, store: await app.store() };
-  const planned = await planSubmission(parts, ask, { download: !dryRun });
+  const planned = await planSubmission(await doorParts(app, app.launch), ask, { download: !dryRun });
   if (contactSheet !== null) refuseSheetOver(planned, contactSheet);
   return planned;
 }
@@ -40,34 +42,23 @@ export function showPlan(app: App, planned: PlannedRun, reporter: Reporter): num
   return EXIT.done;
 }
 
-/**
- * The plan, once it is in store and queue. Where nobody named the run, another process that took the name or the
- * interrupted run first is no reason to fail: the next plan finds that out and takes something else.
- */
-export async function submitted(options: RunSessionOptions, session: Session): Promise<PlannedRun> {
+/** The plan, once it is in store and queue. What was written and could not be begun is taken out again. */
+export async function submittedByRun(options: RunSessionOptions, session: Session): Promise<PlannedRun> {
   const { app, ask, interrupts } = options;
-  for (let attempt = 1; ; attempt += 1) {
-    const planned = await plan(options);
-    if (planned.jobs.length === 0) return planned;
-    await requireRoom(app, planned.jobs);
+  const write = async (planned: PlannedRun): Promise<void> => {
     await session.ready();
     interrupts.take();
     try {
       await session.start(planned);
-      return planned;
     } catch (error) {
-      const taken = error instanceof InputError && error.code === 'run_busy';
-      if (taken && ask.name === null && attempt < PLANS) continue;
       await session
         .interrupt(heldBy(app, planned))
         .catch((second: unknown) => options.reporter.note(sentenceOf(second)));
       throw error;
     }
-  }
+  };
+  return submittedBy(app, ask, { plan: () => plan(options), write });
 }
-
-/** Of a run that nobody named; each but the last is lost to a process that was faster. */
-const PLANS = 20;
 
 export function heldBy({ launch }: App, { run }: PlannedRun): Pick<RunRow, 'id' | 'launch'> {
   return { id: run.id, launch };
@@ -110,11 +101,4 @@ export async function reportEarlier(app: App, planned: PlannedRun, reporter: Rep
     reporter.note(
       `${counted(gone, 'picture')} of those done before are gone from the disk; --remake-missing makes them again.`,
     );
-}
-
-/** Looks before anything is queued: disks that are full, or a folder that may not be written to. */
-export async function requireRoom(app: App, [first]: readonly Job[]): Promise<void> {
-  if (first === undefined) return;
-  await app.requireRoom();
-  await app.images.requireRoom(first.target);
 }

@@ -14,7 +14,7 @@ export interface RunOptions extends AskOptions {
   readonly contactSheet?: string;
   readonly json?: boolean;
   readonly dryRun?: boolean;
-  /** A shell command that is told when the run is done, and of what else there is to tell. */
+  /** A shell command that is told when nothing of the run is left to make, and of nothing else. */
   readonly onDone?: string;
   readonly interrupts: Interrupts;
 }

@@ -4,7 +4,7 @@ import { pause } from '../process/clock.ts';
 import type { Millis } from '../units.ts';
 import type { App, Interrupts } from './app.ts';
 import { attendDesk } from './desk-clerk.ts';
-import { commandElsewhere } from './desk-hand-in.ts';
+import { commandFromElsewhere } from './desk-hand-in.ts';
 import { EXIT, exitCodeOf, explain } from './exit.ts';
 import { pausedNote } from './pause.ts';
 import { pricesOf } from './prices.ts';
@@ -22,49 +22,70 @@ export interface ServeOptions {
  * @returns the exit code
  */
 export async function serve(app: App, { json, interrupts }: ServeOptions): Promise<number> {
-  const { io, clock } = app;
+  const { io } = app;
   const runs = new ServedRuns({ app, json: json === true });
   const session = new Session({
     app,
+    interrupts,
     serves: true,
     prices: pricesOf(app.loaded.config),
     onProgress: () => {},
     onNote: (text) => io.err(text),
     onPaused: (paused) => {
-      io.err(pausedNote(paused));
-      runs.paused('paused by the user');
+      io.err(pausedNote(paused, app.clock.now()));
+      runs.paused('user', 'paused by the user');
     },
-    onResumed: () => runs.resumed(),
+    onResumed: () => runs.resumed('user'),
   });
   interrupts.take();
   if (!(await hasRoom(app, interrupts))) return EXIT.done;
   // Also keeps this process alive while it waits: its timers do not.
   await app.store();
   if (!(await becomeOwner(session, app, interrupts))) return EXIT.done;
-  await session.ready();
-  await runs.begin();
-  // Before anything is made: a run that was handed in when the last server died is still found by what claimed it.
-  const attendance = await attendDesk(app);
-  await session.takeOver();
-  io.err(`Serving ${app.loaded.config.dataDir}; \`kilnwatt submit FILE\` feeds it. Ctrl-C finishes the running batch.`);
-  if (attendance !== null) io.err(`From another host: ${commandElsewhere(app.loaded.config, 'submit FILE')}`);
-  for (let nextLook: Millis = 0; interrupts.count() === 0 && session.fatal === null; ) {
-    await session.attend();
-    if (clock.monotonic() >= nextLook) {
-      nextLook = clock.monotonic() + LOOK_EVERY_MS;
-      await session.tend();
-    }
-    await runs.look();
-    await pause(clock, POLL_MS);
+  const serving: Serving = { session, app, runs, interrupts, attendance: null };
+  try {
+    return await servedUntilStopped(serving);
+  } finally {
+    // Whatever happened: what is in hand goes back, or this process would wait for it for ever, and be the owner.
+    await Promise.allSettled([serving.attendance?.stop(), session.stop()]);
   }
-  return windDown({ session, app, runs, attendance });
 }
 
 interface Serving {
   readonly session: Session;
   readonly app: App;
   readonly runs: ServedRuns;
-  readonly attendance: Attendance | null;
+  readonly interrupts: Interrupts;
+  /** Null where no other host hands anything in. */
+  attendance: Attendance | null;
+}
+
+async function servedUntilStopped(serving: Serving): Promise<number> {
+  const { session, app, runs } = serving;
+  const { io, loaded } = app;
+  await session.ready();
+  await runs.begin();
+  // Before anything is made: a run that was handed in when the last server died is still found by what claimed it.
+  serving.attendance = await attendDesk(app);
+  await session.takeOver();
+  io.err(`Serving ${loaded.config.dataDir}; \`kilnwatt submit FILE\` feeds it. Ctrl-C finishes the running batch.`);
+  if (serving.attendance !== null) io.err(`From another host: ${commandFromElsewhere(loaded.config, 'submit FILE')}`);
+  await lookAfter(serving);
+  return windDown(serving);
+}
+
+async function lookAfter({ session, app: { clock }, runs, interrupts }: Serving): Promise<void> {
+  for (let nextLook: Millis = 0; interrupts.count() === 0 && session.fatal === null; ) {
+    await session.attend();
+    if (clock.monotonic() >= nextLook) {
+      nextLook = clock.monotonic() + LOOK_EVERY_MS;
+      await session.tend();
+    }
+    if (session.rests) runs.paused('hours', null);
+    else runs.resumed('hours');
+    await runs.look();
+    await pause(clock, POLL_MS);
+  }
 }
 
 async function windDown({ session, app, runs, attendance }: Serving): Promise<number> {

@@ -1,14 +1,17 @@
-import { Watch } from '../notify/watch.ts';
+import { type Rest, Watch } from '../notify/watch.ts';
 import type { JobRow, RunRow, Store } from '../ports.ts';
 import type { App } from './app.ts';
 import { counted } from './figures.ts';
 import { Herald } from './herald.ts';
+import { onceItCan } from './patience.ts';
 import { failureOf, imageOf } from './run-events.ts';
 
 interface Followed {
-  readonly run: RunRow;
+  run: RunRow;
   readonly herald: Herald;
   seen: number;
+  /** At the last look no command followed it that has a user of its own to tell, and tells of its end. */
+  alone: boolean;
 }
 
 const OPEN = ['submitting', 'queued', 'running'] as const;
@@ -19,8 +22,8 @@ export class ServedRuns {
   readonly #json: boolean;
   readonly #followed = new Map<string, Followed>();
   readonly #telling = new Set<Promise<void>>();
+  readonly #rests = new Map<Rest, string | null>();
   #seen = 0;
-  #pausedFor: string | null = null;
 
   constructor({ app, json }: { readonly app: App; readonly json: boolean }) {
     this.#app = app;
@@ -29,27 +32,35 @@ export class ServedRuns {
 
   /** What was settled before is not told again. */
   async begin(): Promise<void> {
-    this.#seen = await (await this.#app.store()).sequence();
-    await this.#follow(await this.#app.store(), this.#seen);
+    const store = await this.#app.store();
+    this.#seen = await store.sequence();
+    await this.#follow(store, this.#seen);
   }
 
-  /** To be called now and then. */
+  /** To be called now and then. Where the store cannot be read now, the next look finds the same. */
   async look(): Promise<void> {
     const store = await this.#app.store();
-    const before = this.#seen;
-    this.#seen = await store.sequence();
-    if (this.#seen > before) await this.#follow(store, before);
-    for (const { herald, run } of this.#followed.values()) herald.look(leftOf(run));
+    await onceItCan(async () => {
+      const before = this.#seen;
+      const latest = await store.sequence();
+      if (latest > before) await this.#follow(store, before);
+      this.#seen = latest;
+    });
+    for (const followed of this.#followed.values()) {
+      followed.alone ||= !this.#app.isAlive(followed.run.launch);
+      followed.herald.look(leftOf(followed.run));
+    }
   }
 
-  paused(why: string): void {
-    this.#pausedFor = why;
-    for (const { herald } of this.#followed.values()) herald.paused(why);
+  /** All of them rest. @param why as `Watch.paused` has it */
+  paused(rest: Rest, why: string | null): void {
+    this.#rests.set(rest, why);
+    for (const { herald } of this.#followed.values()) herald.paused(rest, why);
   }
 
-  resumed(): void {
-    this.#pausedFor = null;
-    for (const { herald } of this.#followed.values()) herald.resumed();
+  resumed(rest: Rest): void {
+    this.#rests.delete(rest);
+    for (const { herald } of this.#followed.values()) herald.resumed(rest);
   }
 
   /** Waits for what is still being told. */
@@ -62,17 +73,23 @@ export class ServedRuns {
     for (const run of open) this.#meet(run, store, before);
     for (const { herald } of this.#followed.values()) herald.moved();
     for (const followed of [...this.#followed.values()]) {
-      const now = open.find(({ id }) => id === followed.run.id);
       await this.#tellChanges(store, followed);
+      const now = open.find(({ id }) => id === followed.run.id);
       if (now === undefined) await this.#finish(store, followed);
-      else this.#followed.set(now.id, { ...followed, run: now });
-      if (now?.held != null && followed.run.held === null) this.#sayHeld(now, now.held);
-      if (now?.held === null && followed.run.held !== null) followed.herald.resumed();
+      else this.#goOn(followed, now);
     }
   }
 
-  #sayHeld({ id, name }: RunRow, reason: string): void {
-    this.#followed.get(id)?.herald.paused(reason);
+  #goOn(followed: Followed, now: RunRow): void {
+    const before = followed.run;
+    followed.run = now;
+    if (now.launch !== before.launch) followed.alone = !this.#app.isAlive(now.launch);
+    if (now.held !== null && before.held === null) this.#sayHeld(followed, now.held);
+    if (now.held === null && before.held !== null) followed.herald.resumed('held');
+  }
+
+  #sayHeld({ run: { name }, herald }: Followed, reason: string): void {
+    herald.paused('held', reason);
     this.#app.io.err(`${name} is held: ${reason}; \`kilnwatt runs resume ${name}\` goes on`);
   }
 
@@ -81,18 +98,13 @@ export class ServedRuns {
     const { clock, loaded } = this.#app;
     const stalledAfter = loaded.config.notify.stalledMinutes * 60_000;
     const watch = new Watch({ clock, stalledAfter, failedBefore: run.counts.failed > 0 });
-    const herald = new Herald({
-      run,
-      since,
-      store,
-      clock,
-      watch,
-      notifier: this.#app.notifier(null),
-      // Whoever follows it has a user of its own to tell.
-      isWanted: () => !this.#app.isAlive(run.launch),
-    });
-    this.#followed.set(run.id, { run, herald, seen: since });
-    if (this.#pausedFor !== null) herald.paused(this.#pausedFor);
+    const notifier = this.#app.notifier(null);
+    const herald = new Herald({ run, store, clock, watch, notifier, isWanted: () => followed.alone });
+    const followed = { run, herald, seen: since, alone: !this.#app.isAlive(run.launch) };
+    this.#followed.set(run.id, followed);
+    for (const [rest, why] of this.#rests) herald.paused(rest, why);
+    // Whoever held it told of it.
+    if (run.held !== null) herald.paused('held', null);
     if (!this.#json) this.#app.io.out(`${run.name}: ${counted(leftOf(run), 'picture')} to make`);
   }
 
@@ -117,9 +129,9 @@ export class ServedRuns {
   }
 
   async #finish(store: Store, { run, herald }: Followed): Promise<void> {
-    this.#followed.delete(run.id);
     const line = await herald.line();
     const counts = (await store.run(run.id))?.counts ?? run.counts;
+    this.#followed.delete(run.id);
     const { io } = this.#app;
     io.out(
       this.#json

@@ -1,18 +1,23 @@
+import { parseHours } from '../batch/hours.ts';
+import { Timetable } from '../batch/timetable.ts';
 import type { Prices } from '../cost/receipt.ts';
-import { type AppError, StorageError, UnavailableError } from '../errors.ts';
+import { AppError, UnavailableError } from '../errors.ts';
+import { isMendable } from '../gate.ts';
 import { submit, type Working, work } from '../pipeline.ts';
 import type { Job, Pause, Progress, Queue, RunRow } from '../ports.ts';
 import { pause } from '../process/clock.ts';
 import { addMissing, interruptRun, reconcileQueue, recover } from '../recovery.ts';
 import type { PlannedRun } from '../submission.ts';
 import type { Millis } from '../units.ts';
-import type { App } from './app.ts';
+import type { App, Interrupts } from './app.ts';
 import { counted } from './figures.ts';
+import { onceItCan } from './patience.ts';
 import { Pauses } from './pauses.ts';
 
 export interface SessionOptions {
   readonly app: App;
   readonly prices: Prices;
+  readonly interrupts: Pick<Interrupts, 'count'>;
   onProgress(progress: Progress): void;
   /** A sentence that the user should read. */
   onNote(text: string): void;
@@ -32,6 +37,9 @@ export class Session {
   #recovered = false;
   #queue: Queue | null = null;
   #working: Working | null = null;
+  #stopped: Promise<void> | null = null;
+  /** Of the provider, once this process works. */
+  #devices: readonly string[] = [];
   #fatal: AppError | null = null;
   #cutOff: readonly RunRow[] = [];
   /** At the last look nothing was being made. */
@@ -39,6 +47,8 @@ export class Session {
   /** What others wrote up to here has been heeded. */
   #heeded = 0;
   readonly #pauses: Pauses;
+  /** The hours of all devices, where they are the same; those of each are known to whoever works. */
+  readonly #hours: Timetable;
   /** Jobs were submitted that are not in the queue yet. */
   #unsent = false;
 
@@ -49,6 +59,8 @@ export class Session {
       onNote('Going on.');
       onResumed();
     };
+    const { hours } = app.loaded.config;
+    this.#hours = new Timetable(typeof hours === 'string' ? parseHours(hours) : null);
     this.#pauses = new Pauses({ clock: app.clock, onPaused, onResumed: resumed });
   }
 
@@ -62,6 +74,13 @@ export class Session {
     return this.#fatal ?? this.#options.app.broken;
   }
 
+  /** Whether no device is to be used at this hour. */
+  get rests(): boolean {
+    const { app } = this.#options;
+    if (this.#devices.length === 0) return this.#hours.restsFor(app.clock.now()) > 0;
+    return this.#devices.every((device) => app.restsFor(device) > 0);
+  }
+
   /** Runs whose process had died when this one became the owner. */
   get cutOff(): readonly RunRow[] {
     return this.#cutOff;
@@ -72,13 +91,14 @@ export class Session {
     const { app, onNote } = this.#options;
     if (!app.own()) return false;
     if (this.#recovered) return true;
-    this.#recovered = true;
-    // A queue reached as a client was the last owner's.
-    this.#queue = null;
     const { clock, images, isAlive, launch } = app;
     const store = await app.store();
     await store.setOwner({ launch, serves: this.#serves });
     const recovered = await recover({ clock, images, isAlive, store });
+    // Not before: what could not be put right for a full disk is put right by the next try.
+    this.#recovered = true;
+    // A queue reached as a client was the last owner's.
+    this.#queue = null;
     this.#cutOff = recovered.interrupted;
     if (recovered.adopted > 0)
       onNote(`taken into the ledger: ${counted(recovered.adopted, 'finished picture')} of a cut-off run`);
@@ -127,21 +147,20 @@ export class Session {
   /** One quick look at what others wrote for whoever works: what is cancelled, submitted, paused. Several times a second. */
   async attend(): Promise<void> {
     const working = this.#working;
-    if (working === null) return;
-    try {
-      const store = await this.#options.app.store();
-      const news = await store.news(this.#heeded);
+    const store = await this.#options.app.store();
+    await onceItCan(async () => {
+      const news = await store.news(working === null ? Number.MAX_SAFE_INTEGER : this.#heeded);
+      const { pause: said } = news;
+      const over = this.#pauses.heed(working, said);
+      if (working === null) return;
       this.#heeded = news.sequence;
-      working.withdraw(news.withdrawn);
-      if (this.#pauses.heed(working, news.pause)) await store.setPause(null);
-      if (news.withdrawn.length > 0) await this.#queue?.remove(news.withdrawn);
       this.#unsent ||= news.submitted && this.#serves;
+      working.withdraw(news.withdrawn);
+      if (over && said !== null) await onceItCan(() => store.endPause(said));
+      await onceItCan(async () => this.#queue?.remove(news.withdrawn));
       if (this.#unsent) await this.#send();
-    } catch (error) {
-      // A disk or a server that is away is waited for where it is needed; the next look finds the same.
-      if (!(error instanceof UnavailableError || error instanceof StorageError)) throw error;
-    }
-    working.look();
+    });
+    working?.look();
   }
 
   /**
@@ -149,31 +168,46 @@ export class Session {
    * nothing out although there is work.
    */
   async tend(): Promise<void> {
-    if (this.#working === null) return this.takeOver();
+    if (this.#working === null) return this.#takeOverOnceItCan();
     const idle = !this.#working.busy;
     const looksAgain = idle && this.#wasIdle;
     this.#wasIdle = idle;
     if (!looksAgain || this.#queue === null) return;
+    await onceItCan(() => this.#send());
+  }
+
+  /**
+   * Finishes the running batches, hands back the rest, and takes runs out that nobody waits for any more. Whoever has
+   * begun to work must come here, whatever happens: the queue waits for what is in hand. May be called twice.
+   */
+  async stop(): Promise<void> {
+    if (this.#working === null) return;
+    this.#stopped ??= this.#stop(this.#working);
+    await this.#stopped;
+  }
+
+  /**
+   * Takes what is left of a run out of store and queue, if that launch still holds it.
+   * @param jobIds as in `Store.interrupt`
+   */
+  async interrupt(run: Pick<RunRow, 'id' | 'launch'>, jobIds?: readonly string[]): Promise<number> {
+    return interruptRun({ store: await this.#options.app.store(), queue: this.#queue }, run, jobIds);
+  }
+
+  /** A queue or a device that is not to be had is a reason to end; a disk is waited for. */
+  async #takeOverOnceItCan(): Promise<void> {
     try {
-      await this.#send();
+      await this.takeOver();
     } catch (error) {
-      // Without its server there is nothing to look after; the worker waits for it.
-      if (!(error instanceof UnavailableError)) throw error;
+      if (!isMendable(error)) throw error;
     }
   }
 
-  /** Finishes the running batches, hands back the rest, and takes runs out that nobody waits for any more. */
-  async stop(): Promise<void> {
-    if (this.#working === null) return;
-    await this.#working.stop();
+  async #stop(working: Working): Promise<void> {
+    await working.stop();
     const { app } = this.#options;
     const open = await (await app.store()).openRuns();
     for (const run of open) if (!run.served && !app.isAlive(run.launch)) await this.interrupt(run);
-  }
-
-  /** Takes what is left of a run out of store and queue, if that launch still holds it. */
-  async interrupt(run: Pick<RunRow, 'id' | 'launch'>): Promise<number> {
-    return interruptRun({ store: await this.#options.app.store(), queue: this.#queue }, run);
   }
 
   get #serves(): boolean {
@@ -215,7 +249,7 @@ export class Session {
    * which the owner changes; this process may be the next.
    */
   async #patiently<T>(attempt: () => Promise<T>): Promise<T> {
-    const { app, onNote } = this.#options;
+    const { app, onNote, interrupts } = this.#options;
     const { clock } = app;
     const ownServer = app.loaded.config.redisUrl === null;
     const deadline = clock.monotonic() + ATTACH_PATIENCE_MS;
@@ -227,6 +261,7 @@ export class Session {
         if (owned || !(error instanceof UnavailableError)) throw error;
         if (!ownServer && clock.monotonic() > deadline) throw error;
         if (!told && ownServer) onNote('Waiting for the kilnwatt that owns this data folder: its queue is not up yet.');
+        if (interrupts.count() > 0) throw new AppError(LEFT_WAITING, { code: 'interrupted', cause: error });
         this.#queue = null;
         await pause(clock, RETRY_MS);
       }
@@ -237,6 +272,8 @@ export class Session {
     const { app, prices, onProgress, onNote } = this.#options;
     const { clock, images, launch, software } = app;
     const { limits } = app.loaded.config;
+    const provider = await app.provider();
+    this.#devices = provider.devices.map(({ id }) => id);
     return work({
       clock,
       images,
@@ -245,7 +282,7 @@ export class Session {
       queue,
       prices,
       store: await app.store(),
-      provider: await app.provider(),
+      provider,
       texts: app.loaded.config.metadata,
       fault: (point) => app.fault(point),
       onFatal: (error) => {
@@ -265,3 +302,5 @@ export class Session {
 /** For another server than our own: as long as it may take to read a long file back. */
 const ATTACH_PATIENCE_MS: Millis = 120_000;
 const RETRY_MS: Millis = 200;
+const LEFT_WAITING =
+  'interrupted while waiting for the queue of the kilnwatt that owns this data folder; the same command begins again';

@@ -1,3 +1,4 @@
+import { v7 as uuidv7 } from 'uuid';
 import type { App, Interrupts } from './app.ts';
 import { type AskOptions, askOf } from './ask.ts';
 import { handIn } from './desk-hand-in.ts';
@@ -27,7 +28,8 @@ export async function submit(app: App, [word = '']: readonly string[], options: 
     tell(app, await handIn({ desk, loaded, io, clock, interrupts }, ask, options), options);
     return EXIT.done;
   }
-  tell(app, startedOf(await submitted(app, ask, app.launch)), options);
+  // Claimed by nobody that lives: from the first moment on it is for whoever serves to tell of it.
+  tell(app, startedOf(await submitted(app, ask, uuidv7())), options);
   const owner = await (await app.store()).owner();
   if (options.json !== true && !(owner?.serves === true && app.isAlive(owner.launch)))
     app.io.err('Nothing serves this data folder now; `kilnwatt serve` makes them.');

@@ -7,7 +7,9 @@ export interface LineFigures {
   readonly done: number;
   readonly total: number;
   readonly failed: number;
+  /** Of the whole run, like the counts. */
   readonly totals: RunTotals;
+  /** Since it was submitted. */
   readonly seconds: Seconds;
 }
 

@@ -7,6 +7,9 @@ export interface Due {
   readonly why: string | null;
 }
 
+/** Why nothing of a run is made though nothing is wrong: the user paused the work, it is held, or no device is to be used now. */
+export type Rest = 'user' | 'held' | 'hours';
+
 export interface WatchOptions {
   readonly clock: Pick<Clock, 'monotonic'>;
   /** Without a settled job for so long, while some are to be made, a run has stalled. */
@@ -16,8 +19,8 @@ export interface WatchOptions {
 }
 
 /**
- * Which notices of one run are due: `first_failure` once, `stalled` once a stall, `paused` once a pause and reason,
- * `done` once, after which there are no others. A run that is paused does not stall. Whoever makes the pictures says
+ * Which notices of one run are due: `first_failure` once, `stalled` once a stall, `paused` once a rest and reason,
+ * `done` once, after which there are no others. A run that rests does not stall. Whoever makes the pictures says
  * what happens, and looks now and then.
  */
 export class Watch {
@@ -28,7 +31,7 @@ export class Watch {
   #finished = false;
   /** Since when nothing was settled. */
   #since: Millis;
-  #pause: { readonly why: string | null } | null = null;
+  readonly #rests = new Map<Rest, string | null>();
 
   constructor({ clock, stalledAfter, failedBefore = false }: WatchOptions) {
     this.#clock = clock;
@@ -51,21 +54,21 @@ export class Watch {
     this.#stallTold = false;
   }
 
-  /** @param why null for a rest that nobody is to be told of, as that outside of the hours */
-  paused(why: string | null): Due | null {
-    const known = this.#pause?.why === why || why === null;
-    this.#pause = { why };
+  /** @param why null for a rest that nobody is to be told of, as that outside of the hours, or one that was told of before */
+  paused(rest: Rest, why: string | null): Due | null {
+    const known = this.#rests.get(rest) === why || why === null;
+    this.#rests.set(rest, why);
     return known || this.#finished ? null : { kind: 'paused', why: oneLine(why) };
   }
 
-  resumed(): void {
-    this.#pause = null;
-    this.moved();
+  /** One rest is over; the others are not. */
+  resumed(rest: Rest): void {
+    if (this.#rests.delete(rest)) this.moved();
   }
 
   /** @param left jobs of the run that are to be made */
   look(left: number): Due | null {
-    if (left === 0 || this.#pause !== null) this.moved();
+    if (left === 0 || this.#rests.size > 0) this.moved();
     const still = this.#clock.monotonic() - this.#since;
     if (this.#stallTold || this.#finished || still < this.#stalledAfter) return null;
     this.#stallTold = true;

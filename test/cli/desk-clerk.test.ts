@@ -30,20 +30,23 @@ let faults: string[];
 let images: MemoryImages;
 let models: MemoryRegistry;
 let seed: number;
+let requireRoom: () => Promise<void>;
 beforeEach(() => {
   store = new MemoryStore();
   faults = [];
   images = new MemoryImages();
   models = new MemoryRegistry([MODEL]);
   seed = 0;
+  requireRoom = async () => {};
 });
 
-function clerk(): Clerk {
+function clerk(loaded = HOST): Clerk {
   return submissionClerk({
     clock: new ManualClock(),
     models,
     images,
-    loaded: HOST,
+    loaded,
+    requireRoom: () => requireRoom(),
     isAlive: () => false,
     randomSeed: () => {
       seed += 1;
@@ -119,6 +122,26 @@ describe('a run that is handed in', () => {
   it('is refused where the disk of this host is full', async () => {
     images.requireRoom = async () => {
       throw new StorageError('the disk is full', { code: 'disk_full' });
+    };
+    await expect(handIn(FIRST)).rejects.toMatchObject({ code: 'disk_full' });
+    expect(await everything()).toEqual([]);
+  });
+
+  it('is refused where any folder of its pictures, or the disk of queue and database, has no room', async () => {
+    const full = new StorageError('the disk is full', { code: 'disk_full' });
+    const asked: string[] = [];
+    images.requireRoom = async (target) => {
+      asked.push(target);
+      if (target.includes('/a-dog/')) throw full;
+    };
+    const flags = { model: 'tiny', out: '/pictures', pattern: '{prompt:40}/{index:05}' };
+    const host = loadConfig({ flags, env: { HOME: '/home/host' }, cwd: '/home/host' });
+    const question = { id: FIRST, body: remote({ n: 2 }, ELSEWHERE) };
+    await expect(clerk(host)(question)).rejects.toMatchObject({ code: 'disk_full' });
+    expect(asked).toHaveLength(2);
+    images.requireRoom = async () => {};
+    requireRoom = async () => {
+      throw full;
     };
     await expect(handIn(FIRST)).rejects.toMatchObject({ code: 'disk_full' });
     expect(await everything()).toEqual([]);

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { commandElsewhere, handIn } from '../../src/cli/desk-hand-in.ts';
+import { commandElsewhere, commandFromElsewhere, handIn } from '../../src/cli/desk-hand-in.ts';
 import type { RunStarted } from '../../src/cli/run-events.ts';
 import { loadConfig } from '../../src/config.ts';
 import { ConfigError, HandedBack, InputError, UnavailableError } from '../../src/errors.ts';
@@ -148,4 +148,26 @@ it('the command for another host names the queue and hides the password', () => 
   expect(commandElsewhere(loaded.config, 'submit FILE')).toBe(
     'KILNWATT_QUEUE=shared kilnwatt submit FILE --redis-url redis://:***@box:6380/3',
   );
+});
+
+describe('what serve says to type on another host', () => {
+  const said = (redisUrl: string) => commandFromElsewhere({ queue: 'shared', redisUrl }, 'submit FILE');
+
+  it('is the command, where the address is one that other hosts reach', () => {
+    expect(said('redis://box:6380/3')).toBe(
+      'KILNWATT_QUEUE=shared kilnwatt submit FILE --redis-url redis://box:6380/3',
+    );
+  });
+
+  it.each([
+    ['unix:///run/redis.sock', 'redis://HOST:6379', 'unix:///run/redis.sock'],
+    ['redis://127.0.0.1:6380/3', 'redis://HOST:6380/3', 'redis://127.0.0.1:6380/3'],
+    ['rediss://:secret@localhost', 'rediss://:***@HOST', 'rediss://:***@localhost'],
+    ['redis://[::1]:6379', 'redis://HOST:6379', 'redis://[::1]:6379'],
+  ])('names no address that only this host reaches: %s', (url, shown, here) => {
+    expect(said(url)).toBe(
+      `KILNWATT_QUEUE=shared kilnwatt submit FILE --redis-url ${shown} (no other host reaches ${here}: ` +
+        'let the server listen for others too, and put the name of this host in place of HOST)',
+    );
+  });
 });

@@ -74,10 +74,10 @@ describe('a stall', () => {
   it('is none during a pause, of whatever kind, and counts from its end', () => {
     for (const why of ['disk full', null]) {
       const { clock, watch } = watched();
-      watch.paused(why);
+      watch.paused('hours', why);
       clock.advance(600 * MINUTE);
       expect(watch.look(5)).toBeNull();
-      watch.resumed();
+      watch.resumed('hours');
       clock.advance(29 * MINUTE);
       expect(watch.look(5)).toBeNull();
       clock.advance(MINUTE);
@@ -89,20 +89,41 @@ describe('a stall', () => {
 describe('a pause', () => {
   it('is due once, with its reason, and again for another reason or the next time', () => {
     const { watch } = watched();
-    expect(watch.paused('three black pictures in a row')).toEqual({
+    expect(watch.paused('held', 'three black pictures in a row')).toEqual({
       kind: 'paused',
       why: 'three black pictures in a row',
     });
-    expect(watch.paused('three black pictures in a row')).toBeNull();
-    expect(watch.paused('the disk is full')?.why).toBe('the disk is full');
-    watch.resumed();
-    expect(watch.paused('the disk is full')?.why).toBe('the disk is full');
+    expect(watch.paused('held', 'three black pictures in a row')).toBeNull();
+    expect(watch.paused('held', 'the disk is full')?.why).toBe('the disk is full');
+    watch.resumed('held');
+    expect(watch.paused('held', 'the disk is full')?.why).toBe('the disk is full');
   });
 
   it('of which nobody is to be told is not due', () => {
     const { watch } = watched();
-    expect(watch.paused(null)).toBeNull();
-    expect(watch.paused('asked for')?.kind).toBe('paused');
+    expect(watch.paused('hours', null)).toBeNull();
+    expect(watch.paused('user', 'asked for')?.kind).toBe('paused');
+  });
+
+  it('that ends leaves the others: a run that is held does not stall because the user says resume', () => {
+    const { clock, watch } = watched();
+    watch.paused('held', 'three black pictures in a row');
+    expect(watch.paused('user', 'asked for')?.kind).toBe('paused');
+    watch.paused('hours', null);
+    expect(watch.paused('user', 'asked for')).toBeNull();
+    watch.resumed('user');
+    watch.resumed('hours');
+    clock.advance(60 * MINUTE);
+    expect(watch.look(5)).toBeNull();
+    expect(watch.paused('held', 'three black pictures in a row')).toBeNull();
+  });
+
+  it('that never was does not end a stall', () => {
+    const { clock, watch } = watched();
+    clock.advance(29 * MINUTE);
+    watch.resumed('hours');
+    clock.advance(MINUTE);
+    expect(watch.look(5)?.kind).toBe('stalled');
   });
 });
 
@@ -111,5 +132,5 @@ it('the end is due once, and nothing comes after it', () => {
   expect(watch.finished()).toEqual({ kind: 'done', why: null });
   expect(watch.finished()).toBeNull();
   clock.advance(60 * MINUTE);
-  expect([watch.look(5), watch.paused('x'), watch.settled(error)]).toEqual([null, null, null]);
+  expect([watch.look(5), watch.paused('user', 'x'), watch.settled(error)]).toEqual([null, null, null]);
 });
