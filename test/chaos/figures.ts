@@ -43,19 +43,22 @@ export function recoveryFigures(figures: readonly Figure[], limits: Limits): Rec
 export interface Lateness {
   /** A sentence for each figure over its limit. */
   readonly late: readonly string[];
-  /** And for each that is not, without what this process itself was late in that time: then so was everybody else. */
+  /**
+   * And for each that would not be over it on a machine of its own: without what whoever measured was itself late by in that
+   * time, or what the program was kept waiting for a processor, whichever is more.
+   */
   readonly excused: readonly string[];
 }
 
 export function latenessOf(figures: readonly Figure[], limits: Limits): Lateness {
   const late: string[] = [];
   const excused: string[] = [];
-  for (const { part, took, lag } of figures) {
+  for (const { part, took, lag, waited } of figures) {
     const limit = limits[part];
     if (limit === null || took <= limit) continue;
-    const sentence = `${part} took ${seconds(took)} s, and ${limit / 1_000} s were promised`;
-    if (took - lag > limit) late.push(`${sentence}; whoever measured was itself late by ${seconds(lag)} s`);
-    else excused.push(`${sentence}, but whoever measured was itself late by ${seconds(lag)} s`);
+    const promise = `${part} took ${seconds(took)} s, and ${limit / 1_000} s were promised`;
+    const busy = `whoever measured was late by ${seconds(lag)} s, and the program waited ${seconds(waited)} s for a processor`;
+    (took - Math.max(lag, waited) > limit ? late : excused).push(`${promise}; ${busy}`);
   }
   return { late, excused };
 }

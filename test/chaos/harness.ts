@@ -3,46 +3,27 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Millis } from '../../src/units.ts';
 import type { Kiln } from '../support/kiln.ts';
 import { type Account, accountOf } from './account.ts';
+import { type ChaosAsk, controlsFor, driverFor } from './ask.ts';
 import { Controls, type Overtaking } from './controls.ts';
 import { Deaths } from './deaths.ts';
-import { type Driver, runDriver, serveDriver } from './driver.ts';
+import type { Driver } from './driver.ts';
 import type { Heard } from './ear.ts';
 import { gather } from './evidence.ts';
 import { type Lateness, latenessOf, promisedParts, type RecoveryFigures, recoveryFigures } from './figures.ts';
 import { Lag } from './lag.ts';
 import { Ledger } from './ledger.ts';
 import { Orchestrator } from './orchestrator.ts';
-import { chaosKiln, type EngineKind, FLAGS, HANG_LIMIT_MS, outputsOf, scriptOf, socketOf } from './place.ts';
+import { chaosKiln, FLAGS, HANG_LIMIT_MS, outputsOf, socketOf } from './place.ts';
 import { PoisonByHand } from './poison.ts';
+import { waitedForProcessor } from './processes.ts';
 import { FITS, type Planted, plantedForDiffusers, plantedForFake } from './prompts.ts';
 import { QueueLook } from './queue-look.ts';
 import type { Fate, Moment } from './recovery.ts';
 import { seeded } from './rng.ts';
-import { type ControlKind, scheduleOf } from './schedule.ts';
+import { scheduleOf } from './schedule.ts';
 import { Strikes } from './strikes.ts';
-import { chunksOf, Submissions } from './submissions.ts';
+import { Submissions } from './submissions.ts';
 import { Watch } from './watch.ts';
-
-export interface ChaosAsk {
-  readonly seed: number;
-  readonly jobs: number;
-  /** SIGKILLs of worker and orchestrator together. */
-  readonly kills: number;
-  readonly redisKills: number;
-  /** SIGSTOPs of the worker. */
-  readonly hangs: number;
-  /** So many of each kind of what a user does meanwhile; one picture is wanted at once where there is any. */
-  readonly controls: number;
-  readonly poison: number;
-  readonly engine: EngineKind;
-  /** Workers on the CPU; with diffusers one. */
-  readonly workers: number;
-  readonly driver: 'serve' | 'run';
-  /** Gives up when it is aborted, with its reason. */
-  readonly signal?: AbortSignal;
-  /** Told now and then how it stands. */
-  say(sentence: string): void;
-}
 
 export interface ChaosResult extends Account, Lateness {
   readonly kills: Strikes['given'];
@@ -64,6 +45,7 @@ const SAY_EVERY_MS: Millis = 5_000;
 const STALL_MS: Millis = 360_000;
 /** Jobs that were hit once and run alone are hit again, so many of them. */
 const SUSPECTS = 2;
+const OVERDUE_SHARE = 0.04;
 const MOST_UNASKED_ENDS = 10;
 /** A job fails for good with so many deaths. */
 const DEATHS_OF_POISON = 3;
@@ -133,6 +115,7 @@ class Havoc {
       deaths: this.#deaths,
       dataDir: kiln.data,
       suspects: SUSPECTS,
+      overdue: Math.ceil(ask.jobs * OVERDUE_SHARE),
       controls: this.#controls,
     });
     this.#poison = new PoisonByHand(engine === 'fake' ? new Set() : poison, this.#deaths);
@@ -194,7 +177,8 @@ class Havoc {
   }
 
   #moment(): Moment {
-    return { at: performance.now(), now: Date.now(), lag: this.#lag.total };
+    const waited = waitedForProcessor(this.#orchestrator.pid ?? 0);
+    return { at: performance.now(), now: Date.now(), lag: this.#lag.total, waited };
   }
 
   #hear({ device, word }: Heard): void {
@@ -267,19 +251,4 @@ class Havoc {
     const strikes = Object.values(given).reduce((sum, count) => sum + count, 0);
     this.#ask.say(`${this.#settled} of ${this.#acknowledged} jobs settled, ${strikes} strikes given, ${left} to come`);
   }
-}
-
-function driverFor({ engine, driver }: ChaosAsk, kiln: Kiln, planted: Planted): Driver {
-  const env = (launch: number) => scriptOf(kiln, engine, launch);
-  const parts = { kiln, flags: FLAGS[engine], env };
-  if (driver === 'serve') return serveDriver(parts);
-  const [chunk = { name: 'chaos', prompts: [] }] = chunksOf(planted.prompts, 'one');
-  return runDriver(parts, chunk);
-}
-
-/** A `run` works off its own pictures alone, so nothing can be wanted between them. */
-function controlsFor({ controls, driver }: ChaosAsk): readonly ControlKind[] {
-  const kinds: readonly ControlKind[] = ['restart', 'pause', 'pause_now', 'cancel'];
-  const all = kinds.flatMap((kind) => Array.from({ length: controls }, () => kind));
-  return driver === 'serve' && controls > 0 ? [...all, 'interactive'] : all;
 }

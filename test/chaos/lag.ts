@@ -2,7 +2,7 @@ import type { Millis } from '../../src/units.ts';
 
 /**
  * How far this process itself is behind its time: what its looks came too late, because its own loop was busy or the
- * machine gave it no processor. Whoever works beside it was kept waiting as well.
+ * machine gave it no processor.
  */
 export class Lag {
   readonly #every: Millis;

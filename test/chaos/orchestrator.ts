@@ -43,7 +43,11 @@ export class Orchestrator {
   look(at: Millis): void {
     if (this.#working !== null && this.#ended !== null) {
       const asked = this.#parts.asked(this.pid ?? 0);
-      if (asked ? !endedWell(this.#ended) : this.#ended.signal !== 'SIGKILL') this.#complain(this.#ended);
+      // Before it listens, whoever is asked to leave just leaves.
+      const isFine = asked
+        ? endedWell(this.#ended) || this.#ended.signal === 'SIGTERM'
+        : this.#ended.signal === 'SIGKILL';
+      if (!isFine) this.#complain(this.#ended);
       this.#parts.onEnd({ asked });
       this.#working = null;
       this.#startAt = at + Math.floor(this.#parts.rng() * LONGEST_ABSENCE_MS);

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import type { Millis } from '../../src/units.ts';
 
 /** The Python workers of a kilnwatt process: by device, the pid. */
 export function workersOf(pid: number): ReadonlyMap<string, number> {
@@ -23,6 +24,12 @@ export function isCondemned(pid: number): boolean {
   if (!isAlive(pid)) return true;
   const pending = BigInt(`0x${/^ShdPnd:\s+(\S+)/m.exec(statusOf(pid))?.[1] ?? '0'}`);
   return (pending & SIGTERM_BIT) !== 0n;
+}
+
+/** How long its main thread could have run so far and was given no processor, as the kernel counts it; 0 once it is gone. */
+export function waitedForProcessor(pid: number): Millis {
+  const [text] = orNothing(() => [readFileSync(`/proc/${pid}/schedstat`, 'utf8')]);
+  return Number(text?.split(' ')[1] ?? 0) / 1_000_000;
 }
 
 const SIGTERM_BIT = 1n << 14n;

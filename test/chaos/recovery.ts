@@ -17,15 +17,16 @@ export type Part =
 export interface Figure {
   readonly part: Part;
   readonly took: Millis;
-  /** Of that, what whoever measured was itself late. */
+  /** How much later whoever measured was itself in that time. */
   readonly lag: Millis;
+  /** How long the orchestrator could have run and was given no processor. */
+  readonly waited: Millis;
 }
 
-/** A moment, by the clock of the measurements, by that of the machine, and how late whoever measures was until then. */
-export interface Moment {
+/** By the clock of the measurements and by that of the machine, with what both of them were kept waiting until then. */
+export interface Moment extends Omit<Figure, 'part' | 'took'> {
   readonly at: Millis;
   readonly now: EpochMillis;
-  readonly lag: Millis;
 }
 
 /** What became of the jobs that were in hand. */
@@ -108,7 +109,10 @@ export class Recovery {
   }
 
   #see(part: Part, moment: Moment, since = this.#since): void {
-    if (this.#open.delete(part)) this.#figures.push({ part, took: moment.at - since.at, lag: moment.lag - since.lag });
+    if (!this.#open.delete(part)) return;
+    // Of another orchestrator than that of the beginning it is told anew.
+    const waited = Math.max(0, moment.waited - since.waited);
+    this.#figures.push({ part, took: moment.at - since.at, lag: moment.lag - since.lag, waited });
   }
 }
 

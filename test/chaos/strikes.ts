@@ -16,12 +16,14 @@ export interface StrikeParts {
   readonly suspects: number;
   /** Pid of the process that works; null while there is none. */
   orchestrator(): number | null;
+  /** A strike that is so many settled jobs late does not wait for the recovery before it, or none would be left to meet. */
+  readonly overdue: number;
   /** What is no strike but a user's doing. Nothing is struck before it is over. */
   readonly controls: { readonly isOver: boolean; begin(kind: ControlKind): void };
 }
 
-/** A recovery is waited for so long, and then the next strike comes all the same. */
-const PATIENCE_MS: Millis = 60_000;
+/** A recovery is waited for so long, and then the next strike comes all the same: of two workers one may have nothing to do. */
+const PATIENCE_MS: Millis = 20_000;
 /** A third witnessed death fails a job for good, and rightly: ours must not be the reason. */
 const MOST_HITS = 2;
 /** Of workers, while nothing is settled: after five a device is left alone for minutes, and rightly. */
@@ -83,7 +85,8 @@ export class Strikes {
     this.#aimAtSuspect(moment.at, sample);
     const strike = this.#parts.schedule[this.#next];
     if (strike === undefined || sample.settled < strike.after || !this.#parts.controls.isOver) return;
-    if (strike.hurried || this.#isRecovered(moment.at)) this.#attempt(strike, moment, sample);
+    const isOverdue = sample.settled >= strike.after + this.#parts.overdue;
+    if (strike.hurried || isOverdue || this.#isRecovered(moment.at)) this.#attempt(strike, moment, sample);
   }
 
   #isRecovered(at: Millis): boolean {
@@ -124,8 +127,9 @@ export class Strikes {
 
   #struck(kind: StrikeKind, moment: Moment, sample: Sample, strike: Strike, worker: Worker | null): void {
     this.#figures.push(...this.#measured());
+    const isAlone = this.#isRecovered(moment.at);
     this.#recovery = new Recovery(kind, moment, sample);
-    this.#isMeasured = !strike.hurried && !(strike.anyMoment && sample.running.size === 0);
+    this.#isMeasured = isAlone && !strike.hurried && !(strike.anyMoment && sample.running.size === 0);
     this.#struckAt = moment.at;
     this.given[kind] += 1;
     if (kind === 'worker') this.#inARow += 1;
