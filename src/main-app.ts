@@ -180,7 +180,7 @@ export class LocalApp implements App {
       { name: 'models', check: () => this.models.check() },
       { name: 'pictures', check: () => this.images.check() },
       { name: 'notices', check: () => this.notifier(null).check() },
-      { name: 'pause', check: async () => pauseChecks((await (await this.store()).news(0)).pause) },
+      { name: 'pause', check: async () => pauseChecks((await (await this.store()).news(0)).pause, this.clock.now()) },
     ];
   }
 

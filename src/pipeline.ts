@@ -24,13 +24,17 @@ export async function submit(parts: SubmitParts, planned: PlannedRun): Promise<v
   await parts.store.markQueued(planned.run.id);
 }
 
-/** Only the transaction: whoever serves puts the jobs into the queue, now or when one starts. */
+/**
+ * Only the transaction: whoever serves puts the jobs into the queue, now or when one starts. Lines that the run has no
+ * more are not made any more, where nobody has begun with them.
+ */
 export async function submitForServer(
   { store, launch }: Pick<SubmitParts, 'store' | 'launch'>,
-  { run, existing, add, requeue }: PlannedRun,
+  { run, existing, plan, add, requeue }: PlannedRun,
 ): Promise<void> {
   const claimedFrom = existing?.launch ?? null;
   await store.writeRun({ run: { ...run, launch, served: true }, claimedFrom, add, requeue });
+  await store.cancel(plan.removed.filter(({ state }) => state !== 'running').map(({ id }) => id));
 }
 
 export interface SubmitParts {

@@ -3,6 +3,7 @@ import type { JobState, RunRow, Store } from '../ports.ts';
 import type { App } from './app.ts';
 import { EXIT } from './exit.ts';
 import { counted, whole } from './figures.ts';
+import { standstillOf, waitsFor } from './standstill.ts';
 import { columns } from './table.ts';
 
 export interface RunsOptions {
@@ -15,9 +16,17 @@ const LEFT: readonly JobState[] = ['submitting', 'queued', 'running', 'interrupt
 
 /** @returns the exit code */
 export async function runsLs(app: App, { json, limit = SHOWN }: RunsOptions): Promise<number> {
-  const runs = await (await app.store()).runs(limit);
-  if (json === true) for (const run of runs) app.io.out(JSON.stringify(eventOf(run)));
-  else for (const line of columns(runs.map((run) => [run.name, dateOf(run), ...countsOf(run)]))) app.io.out(line);
+  const found = await (await app.store()).runs(limit + 1);
+  const runs = found.slice(0, limit);
+  if (json === true) {
+    for (const run of runs) app.io.out(JSON.stringify(eventOf(run)));
+    return EXIT.done;
+  }
+  for (const line of columns(runs.map((run) => [run.name, dateOf(run), ...countsOf(run)]))) app.io.out(line);
+  if (found.length === 0) app.io.err(`There are no runs in ${app.loaded.config.dataDir}.`);
+  if (found.length > limit) app.io.err(`There are more; --limit ${limit * 5} shows more of them.`);
+  const standstill = runs.some(hasOpen) ? await standstillOf(app) : null;
+  if (standstill !== null) app.io.err(`Nothing is begun now: ${standstill}.`);
   return EXIT.done;
 }
 
@@ -33,8 +42,9 @@ export async function runsShow(app: App, name: string, { json }: RunsOptions): P
     ['submitted', dateOf(run)],
     ['jobs', countsOf(run).join(', ')],
     ['pictures', run.outDir],
-    ['waits for', run.served ? '`kilnwatt serve`' : 'its own command'],
   ];
+  const waits = await waitsFor(app, run);
+  if (waits !== null) fields.push(['waits for', waits]);
   if (run.held !== null) fields.push(['held', `${run.held}; \`kilnwatt runs resume ${run.name}\` goes on`]);
   for (const line of columns(fields)) app.io.out(line);
   return EXIT.done;
@@ -57,12 +67,23 @@ export async function runsResume(app: App, name: string, { json }: RunsOptions):
   if (!run.served && app.isAlive(run.launch) && run.held === null)
     throw new InputError(`the run ${run.name} is being made by another process`, { code: 'run_busy' });
   const changed = await store.resume(run.id);
-  if (json === true) app.io.out(JSON.stringify({ run: run.id, changed: changed.length }));
-  else app.io.out(`${run.name} goes on: ${counted(changed.length, 'job')} submitted again.`);
+  if (json === true) {
+    app.io.out(JSON.stringify({ run: run.id, changed: changed.length }));
+    return EXIT.done;
+  }
+  if (changed.length === 0) {
+    app.io.out(`Nothing of ${run.name} is interrupted or held.`);
+    return EXIT.done;
+  }
+  app.io.out(`${run.name} goes on: ${counted(changed.length, 'job')} submitted again.`);
   const owner = await store.owner();
-  if (json !== true && !(owner?.serves === true && app.isAlive(owner.launch)))
+  if (!(owner?.serves === true && app.isAlive(owner.launch)))
     app.io.err('Nothing serves this data folder now; `kilnwatt serve` makes them.');
   return EXIT.done;
+}
+
+function hasOpen({ counts: { submitting, queued, running } }: RunRow): boolean {
+  return submitting + queued + running > 0;
 }
 
 /** By its name or its id. */

@@ -69,6 +69,7 @@ async function servedUntilStopped(serving: Serving): Promise<number> {
   serving.attendance = await attendDesk(app);
   await session.takeOver();
   io.err(`Serving ${loaded.config.dataDir}; \`kilnwatt submit FILE\` feeds it. Ctrl-C finishes the running batch.`);
+  await tellInterrupted(app);
   if (serving.attendance !== null) io.err(`From another host: ${commandFromElsewhere(loaded.config, 'submit FILE')}`);
   await lookAfter(serving);
   return windDown(serving);
@@ -122,6 +123,15 @@ async function hasRoom(app: App, interrupts: Interrupts): Promise<boolean> {
   }
 }
 
+/** What its user interrupted is not gone on with unasked. */
+async function tellInterrupted(app: App): Promise<void> {
+  const runs = (await (await app.store()).runs(LOOKED_AT)).filter((run) => run.counts.interrupted > 0);
+  const [first] = runs;
+  if (first === undefined) return;
+  const what = runs.length === 1 ? `The run ${first.name} was` : `${runs.length} runs were`;
+  app.io.err(`${what} interrupted; \`kilnwatt runs resume ${first.name}\` has it made here.`);
+}
+
 /** Waits for the process that owns the data folder now. False where the user did not want to wait. */
 async function becomeOwner(session: Session, { io, clock }: App, interrupts: Interrupts): Promise<boolean> {
   for (let told = false; !(await session.enter()); told = true) {
@@ -135,4 +145,6 @@ async function becomeOwner(session: Session, { io, clock }: App, interrupts: Int
 const POLL_MS: Millis = 150;
 const LOOK_EVERY_MS: Millis = 5_000;
 const WAIT_MS: Millis = 250;
+/** Of the youngest runs. */
+const LOOKED_AT = 100;
 const ROOM_MS: Millis = 2_000;

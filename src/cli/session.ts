@@ -47,6 +47,7 @@ export class Session {
   readonly #pauses: Pauses;
   /** The hours of all devices, where they are the same; those of each are known to whoever works. */
   readonly #hours: Timetable;
+  #restTold = false;
   /** Jobs were submitted that are not in the queue yet. */
   #unsent = false;
 
@@ -145,6 +146,7 @@ export class Session {
   /** One quick look at what others wrote for whoever works: what is cancelled, submitted, paused. Several times a second. */
   async attend(): Promise<void> {
     const working = this.#working;
+    this.#tellRest();
     const store = await this.#options.app.store();
     await onceItCan(async () => {
       const news = await store.news(working === null ? Number.MAX_SAFE_INTEGER : this.#heeded);
@@ -210,6 +212,14 @@ export class Session {
 
   get #serves(): boolean {
     return this.#options.serves === true;
+  }
+
+  /** An hour at which nothing is made looks like a kilnwatt that does nothing. */
+  #tellRest(): void {
+    const { rests } = this;
+    if (rests === this.#restTold) return;
+    this.#restTold = rests;
+    this.#options.onNote(rests ? 'Outside of the hours: nothing is begun now.' : 'The hours have begun: going on.');
   }
 
   /** Puts what the store calls open into the queue. */

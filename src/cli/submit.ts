@@ -6,6 +6,7 @@ import { EXIT } from './exit.ts';
 import { counted } from './figures.ts';
 import type { RunStarted } from './run-events.ts';
 import { startedOf } from './run-plan.ts';
+import { standstillOf } from './standstill.ts';
 import { submitted } from './submitted.ts';
 
 export interface SubmitOptions extends AskOptions {
@@ -30,14 +31,19 @@ export async function submit(app: App, [word = '']: readonly string[], options: 
   }
   // Claimed by nobody that lives: from the first moment on it is for whoever serves to tell of it.
   tell(app, startedOf(await submitted(app, ask, uuidv7())), options);
+  if (options.json === true) return EXIT.done;
+  const standstill = await standstillOf(app);
+  if (standstill !== null) app.io.err(`Nothing is begun now: ${standstill}.`);
   const owner = await (await app.store()).owner();
-  if (options.json !== true && !(owner?.serves === true && app.isAlive(owner.launch)))
+  if (!(owner?.serves === true && app.isAlive(owner.launch)))
     app.io.err('Nothing serves this data folder now; `kilnwatt serve` makes them.');
   return EXIT.done;
 }
 
 function tell({ io }: App, event: RunStarted, { json }: SubmitOptions): void {
   const made = event.cached > 0 ? `, ${counted(event.cached, 'picture')} done before` : '';
-  const sentence = `Submitted ${event.name}: ${counted(event.to_make, 'picture')} to make${made}`;
+  const failed = event.failed > 0 ? `, ${event.failed} failed before (--retry-failed tries them again)` : '';
+  const gone = event.removed > 0 ? `, ${event.removed} no longer asked for` : '';
+  const sentence = `Submitted ${event.name}: ${counted(event.to_make, 'picture')} to make${made}${failed}${gone}`;
   io.out(json === true ? JSON.stringify(event) : sentence);
 }

@@ -201,3 +201,49 @@ it('what is not there is refused with its name', async () => {
     expect(ended.stderr).toMatch(/^kilnwatt: nobody.*: there is no such (job|run)/);
   }
 });
+
+describe('a submitted run', () => {
+  it('is no longer made of lines that its file has no more', async () => {
+    await submitted('a', 6);
+    const file = kiln.write('a.txt', ['a 0', 'a 1', 'something new'].join('\n'));
+    const again = await kiln.run(['submit', file, '--name', 'a']);
+    expect(again.stdout).toBe('Submitted a: 3 pictures to make, 4 no longer asked for\n');
+    const server = await serving();
+    await until('a', { done: 3, cancelled: 4 });
+    await stopped(server);
+    expect(kiln.pictures()).toHaveLength(3);
+  });
+});
+
+describe('a kilnwatt that does nothing says why', () => {
+  it('outside of its hours: serve, submit and the lists of runs', async () => {
+    const hours = new Date(Date.now() + 2 * 3_600_000).getHours();
+    const span = `${String(hours).padStart(2, '0')}:00-${String((hours + 1) % 24).padStart(2, '0')}:00`;
+    const env = { KILNWATT_HOURS: span };
+    const server = await serving(env);
+    await server.errorLine(/^Outside of the hours: nothing is begun now\.$/);
+    const submit = await kiln.run(['submit', kiln.write('a.txt', prompts('a', 2)), '--name', 'a'], env);
+    expect(submit.stderr).toContain(`Nothing is begun now: outside of the hours (${span}) until `);
+    expect((await kiln.run(['runs', 'show', 'a'], env)).stdout).toMatch(/^waits for +outside of the hours/m);
+    expect(states('a').done).toBeUndefined();
+    await stopped(server);
+  });
+
+  it('in a pause, and when a run was interrupted', async () => {
+    await kiln.run(['pause']);
+    await submitted('a', 2);
+    expect((await kiln.run(['runs', 'ls'])).stderr).toBe('Nothing is begun now: paused until `kilnwatt resume`.\n');
+    await kiln.run(['resume']);
+    const run = kiln.start(['run', kiln.write('b.txt', prompts('b', 40)), '--name', 'b', '--json']);
+    await run.line(/"event":"image"/);
+    run.process.kill('SIGINT');
+    await run.ended;
+    const server = await serving();
+    await server.errorLine(/^The run b was interrupted; `kilnwatt runs resume b` has it made here\.$/);
+    await until('a', { done: 2 });
+    expect((await kiln.run(['runs', 'resume', 'b'])).stdout).toMatch(/^b goes on: \d+ jobs submitted again\.$/m);
+    expect((await kiln.run(['runs', 'resume', 'a'])).stdout).toBe('Nothing of a is interrupted or held.\n');
+    await until('b', { done: 40 });
+    await stopped(server);
+  });
+});
