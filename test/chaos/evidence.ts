@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { promisify } from 'node:util';
@@ -63,6 +63,8 @@ export function leftoversIn(folder: string): readonly string[] {
 }
 
 function rowsOf(store: string): Pick<Evidence, 'jobs' | 'entries'> {
+  // A program that never came up has none.
+  if (!existsSync(store)) return { jobs: [], entries: [] };
   const database = new DatabaseSync(store, { readOnly: true });
   try {
     const jobs = database.prepare(JOBS).all();
