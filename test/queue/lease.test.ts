@@ -8,7 +8,7 @@ import { TestServer } from './server.ts';
 
 const PATIENCE = { timeout: 10_000, interval: 10 };
 const DESK: QueueOwner = { host: 'desk', dataDir: '/data/kilnwatt', launch: 'first' };
-const LAPTOP: QueueOwner = { host: 'laptop', dataDir: '/home/me/kilnwatt', launch: 'second' };
+const LAPTOP: QueueOwner = { host: 'laptop', dataDir: '/home/ada/kilnwatt', launch: 'second' };
 const server = new TestServer();
 
 let name = '';
