@@ -46,6 +46,8 @@ const STALL_MS: Millis = 360_000;
 /** Jobs that were hit once and run alone are hit again, so many of them. */
 const SUSPECTS = 2;
 const OVERDUE_SHARE = 0.04;
+/** Jobs: more than a recovery lets others make. */
+const OVERDUE_LEAST = 12;
 const MOST_UNASKED_ENDS = 10;
 /** A job fails for good with so many deaths. */
 const DEATHS_OF_POISON = 3;
@@ -115,7 +117,7 @@ class Havoc {
       deaths: this.#deaths,
       dataDir: kiln.data,
       suspects: SUSPECTS,
-      overdue: Math.ceil(ask.jobs * OVERDUE_SHARE),
+      overdue: Math.max(OVERDUE_LEAST, ask.jobs * OVERDUE_SHARE),
       controls: this.#controls,
     });
     this.#poison = new PoisonByHand(engine === 'fake' ? new Set() : poison, this.#deaths);

@@ -58,16 +58,18 @@ export async function soak({ jobs, provider, warmUp, mostKb, say }: SoakAsk): Pr
   try {
     const samples: Sample[] = [];
     const settled = { failed: 0, cancelled: 0 };
-    let start = openThings(house);
+    let start: ReturnType<typeof openThings> | null = null;
     for (let made = 0; made < jobs; made += WAVE) {
       const { failed, cancelled } = await wave(house, bulk(provider, made, jobs), made);
       settled.failed += failed;
       settled.cancelled += cancelled;
       samples.push(sampleOf(house, made + WAVE));
-      if (made + WAVE <= warmUp) start = openThings(house);
+      // After a wave that ended its worker there may be none.
+      if (made + WAVE >= warmUp && !isDeadly(provider, made, jobs)) start ??= openThings(house);
       say(`${made + WAVE} of ${jobs} jobs; ${Math.round((samples.at(-1)?.orchestrator ?? 0) / 1_000)} MB`);
     }
-    const open = betweenOf(start, openThings(house));
+    const end = openThings(house);
+    const open = betweenOf(start ?? end, end);
     const growth = growthOf(samples.filter((sample) => sample.jobs > warmUp));
     const seconds = Math.round((performance.now() - began) / 1_000);
     const faults = soakFaults(provider, growth, open, mostKb);
@@ -110,8 +112,13 @@ function draft(first: number, at: number): Draft {
   };
 }
 
+/** Whether a wave ends a process, and not only what stands in for one. */
+function isDeadly(provider: SoakProvider, first: number, jobs: number): boolean {
+  return provider === 'python' && first < jobs * DEADLY_SHARE && (first / WAVE) % PYTHON_DEADLY_EVERY === 0;
+}
+
 function bulk(provider: SoakProvider, first: number, jobs: number): readonly Draft[] {
-  const deadly = provider === 'fake' || (first < jobs * DEADLY_SHARE && (first / WAVE) % PYTHON_DEADLY_EVERY === 0);
+  const deadly = provider === 'fake' || isDeadly(provider, first, jobs);
   return Array.from({ length: WAVE - URGENT }, (_, at) => {
     const one = draft(first, at);
     if (deadly && at === WAVE / 2) return { ...one, prompt: `${one.prompt} ${KILLS}` };
