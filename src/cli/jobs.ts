@@ -60,7 +60,7 @@ export async function jobsCancel(app: App, ids: readonly string[], { json }: Job
   const store = await app.store();
   const rows = await Promise.all(ids.map((id) => requireJob(store, id)));
   const changed = await store.cancel(rows.map((row) => row.id));
-  return report(app, { json, changed, asked: rows, what: 'cancelled', not: 'settled already' });
+  return report(app, { json, changed, asked: rows, words: ids, what: 'cancelled', not: 'settled already' });
 }
 
 /** @returns the exit code */
@@ -72,6 +72,7 @@ export async function jobsRetry(app: App, ids: readonly string[], { json }: Jobs
     json,
     changed,
     asked: rows,
+    words: ids,
     what: 'to be made again',
     not: 'neither failed nor cancelled',
   });
@@ -83,16 +84,19 @@ interface Changed {
   readonly json: boolean | undefined;
   readonly changed: readonly string[];
   readonly asked: readonly JobRow[];
+  /** How the user named each of them. */
+  readonly words: readonly string[];
   readonly what: string;
   readonly not: string;
 }
 
-function report(app: App, { json, changed, asked, what, not }: Changed): number {
-  const left = asked.filter((row) => !changed.includes(row.id));
+function report(app: App, { json, changed, asked, words, what, not }: Changed): number {
+  const named = asked.map((row, at) => ({ ...row, word: words[at] ?? row.id }));
+  const left = named.filter((row) => !changed.includes(row.id));
   if (json === true) app.io.out(JSON.stringify({ changed, unchanged: left.map((row) => row.id) }));
   else {
     app.io.out(`${counted(changed.length, 'job')} ${what}`);
-    for (const row of left) app.io.err(`${row.id} is ${row.state}: ${not}`);
+    for (const row of left) app.io.err(`${row.word} is ${row.state}: ${not}`);
   }
   return EXIT.done;
 }

@@ -8,7 +8,7 @@ import { type LimitsOptions, limitsForget, limitsLs } from './limits.ts';
 import { type PauseOptions, pause, resume } from './pause.ts';
 import { addPlaces, type PlaceFlags } from './program-places.ts';
 import { countOf } from './program-run.ts';
-import { type RunsOptions, runsCancel, runsLs, runsResume, runsShow } from './runs.ts';
+import { type RunsOptions, runsCancel, runsLs, runsResume, runsRetry, runsShow } from './runs.ts';
 import { serve } from './serve.ts';
 
 export interface ControlOptions {
@@ -71,7 +71,7 @@ function addJobs(program: Command, withApp: ControlOptions['withApp']): void {
 }
 
 function addRuns(program: Command, withApp: ControlOptions['withApp']): void {
-  const runs = program.command('runs').summary('list, show, cancel and resume runs');
+  const runs = program.command('runs').summary('list, show, cancel, retry and resume runs');
   const ls = runs
     .command('ls')
     .summary('the youngest first')
@@ -83,6 +83,7 @@ function addRuns(program: Command, withApp: ControlOptions['withApp']): void {
     );
   one('show', 'one run', runsShow);
   one('cancel', 'what is not made yet is not to be made', runsCancel);
+  one('retry', 'what has failed is made again, by `kilnwatt serve`', runsRetry);
   one('resume', 'what was interrupted or held goes on, by `kilnwatt serve`', runsResume);
 }
 

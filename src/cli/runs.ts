@@ -61,6 +61,17 @@ export async function runsCancel(app: App, name: string, { json }: RunsOptions):
 }
 
 /** @returns the exit code */
+export async function runsRetry(app: App, name: string, { json }: RunsOptions): Promise<number> {
+  const store = await app.store();
+  const run = await requireRun(store, name);
+  const failed = (await store.jobsOf(run.id)).filter((row) => row.state === 'failed');
+  const changed = await store.retry(failed.map((row) => row.id));
+  if (json === true) app.io.out(JSON.stringify({ run: run.id, changed: changed.length }));
+  else app.io.out(`${counted(changed.length, 'failed job')} of ${run.name} to be made again.`);
+  return EXIT.done;
+}
+
+/** @returns the exit code */
 export async function runsResume(app: App, name: string, { json }: RunsOptions): Promise<number> {
   const store = await app.store();
   const run = await requireRun(store, name);

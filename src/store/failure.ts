@@ -24,7 +24,7 @@ export function storageErrorOf(error: unknown, path: string): AppError {
     new StorageError(message, { code, retryable, cause: error });
 
   if (primary === SQLITE.full || result === IOERR_SHMSIZE) {
-    return make('disk_full', `the disk is full: ${path} cannot grow; free some space and start again`);
+    return make('disk_full', `the disk is full: ${path} cannot grow; free some space`);
   }
   if (primary === SQLITE.readonly || primary === SQLITE.cannotOpen) {
     return make(

@@ -125,7 +125,10 @@ describe('a run whose jobs are cancelled', () => {
     expect(kiln.pictures()).toHaveLength(4);
     const ls = await kiln.run(['jobs', 'ls', '--run', 'a', '--state', 'cancelled']);
     expect(ls.stdout).toBe('a/1  cancelled    a 0\na/6  cancelled    a 5\n');
+    const kept = await kiln.run(['jobs', 'cancel', 'a/2']);
+    expect([kept.stdout, kept.stderr]).toEqual(['0 jobs cancelled\n', 'a/2 is done: settled already\n']);
     expect((await kiln.run(['jobs', 'retry', 'a/1', 'a/6'])).stdout).toBe('2 jobs to be made again\n');
+    expect((await kiln.run(['runs', 'retry', 'a'])).stdout).toBe('0 failed jobs of a to be made again.\n');
     const server = await serving({ KW_FAKE: '{}' });
     await until('a', { done: 6 });
     await stopped(server);
