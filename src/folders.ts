@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
-import { isMendable } from './gate.ts';
+import { isMendable, LOOKS } from './gate.ts';
 import type { Clock, ImageStore } from './ports.ts';
-import { type Backoff, backoffDelay } from './process/backoff.ts';
+import { backoffDelay } from './process/backoff.ts';
 import type { Millis } from './units.ts';
 
 export interface FoldersOptions {
@@ -59,5 +59,3 @@ export class Folders {
     this.#sick.set(folder, { attempts, until: clock.monotonic() + backoffDelay(attempts, () => 0, LOOKS) });
   }
 }
-
-const LOOKS: Backoff = { first: 1_000, most: 10_000, jitter: 0 };

@@ -1,8 +1,7 @@
 import { HandedBack, StorageError } from './errors.ts';
 import type { Clock } from './ports.ts';
-import { backoffDelay } from './process/backoff.ts';
+import { type Backoff, backoffDelay } from './process/backoff.ts';
 import { pause } from './process/clock.ts';
-import type { Millis } from './units.ts';
 
 /** Why no batch is begun now. */
 export type Reason = 'paused' | 'disk' | 'queue_away';
@@ -113,11 +112,8 @@ export class Disk {
   }
 }
 
-const LOOKS: { readonly first: Millis; readonly most: Millis; readonly jitter: number } = {
-  first: 1_000,
-  most: 10_000,
-  jitter: 0,
-};
+/** When whatever refuses is asked again. */
+export const LOOKS: Backoff = { first: 1_000, most: 10_000, jitter: 0 };
 
 const MENDABLE: ReadonlySet<string> = new Set([
   'disk_full',

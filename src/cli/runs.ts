@@ -3,7 +3,7 @@ import type { JobState, RunRow, Store } from '../ports.ts';
 import type { App } from './app.ts';
 import { EXIT } from './exit.ts';
 import { counted, whole } from './figures.ts';
-import { standstillOf, waitsFor } from './standstill.ts';
+import { isServed, standstillOf, waitsFor } from './standstill.ts';
 import { columns } from './table.ts';
 
 export interface RunsOptions {
@@ -87,9 +87,7 @@ export async function runsResume(app: App, name: string, { json }: RunsOptions):
     return EXIT.done;
   }
   app.io.out(`${run.name} goes on: ${counted(changed.length, 'job')} submitted again.`);
-  const owner = await store.owner();
-  if (!(owner?.serves === true && app.isAlive(owner.launch)))
-    app.io.err('Nothing serves this data folder now; `kilnwatt serve` makes them.');
+  if (!(await isServed(app))) app.io.err('Nothing serves this data folder now; `kilnwatt serve` makes them.');
   return EXIT.done;
 }
 

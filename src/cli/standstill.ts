@@ -17,15 +17,18 @@ export async function standstillOf(app: App): Promise<string | null> {
   return rests > 0 ? `outside of the hours (${hours}) until ${momentOf(now + rests, now)}` : null;
 }
 
+/** Whether somebody works off every run of this data folder now. */
+export async function isServed(app: App): Promise<boolean> {
+  const owner = await (await app.store()).owner();
+  return owner?.serves === true && app.isAlive(owner.launch);
+}
+
 /** What a run that is not over waits for; null for one that is over. */
 export async function waitsFor(app: App, run: RunRow): Promise<string | null> {
   const { submitting, queued, running, interrupted } = run.counts;
   if (submitting + queued + running + interrupted === 0 || run.held !== null) return null;
   if (interrupted > 0 && submitting + queued + running === 0)
     return `its own command, or \`kilnwatt runs resume ${run.name}\``;
-  const owner = await (await app.store()).owner();
-  const isServed = owner?.serves === true && app.isAlive(owner.launch);
-  const isMade = isServed || app.isAlive(run.launch);
-  if (isMade) return (await standstillOf(app)) ?? 'its turn';
+  if (app.isAlive(run.launch) || (await isServed(app))) return (await standstillOf(app)) ?? 'its turn';
   return run.served ? '`kilnwatt serve`, which is not running' : 'its own command, which is not running';
 }

@@ -6,7 +6,7 @@ import { EXIT } from './exit.ts';
 import { counted } from './figures.ts';
 import type { RunStarted } from './run-events.ts';
 import { startedOf } from './run-plan.ts';
-import { standstillOf } from './standstill.ts';
+import { isServed, standstillOf } from './standstill.ts';
 import { submitted } from './submitted.ts';
 
 export interface SubmitOptions extends AskOptions {
@@ -34,9 +34,7 @@ export async function submit(app: App, [word = '']: readonly string[], options: 
   if (options.json === true) return EXIT.done;
   const standstill = await standstillOf(app);
   if (standstill !== null) app.io.err(`Nothing is begun now: ${standstill}.`);
-  const owner = await (await app.store()).owner();
-  if (!(owner?.serves === true && app.isAlive(owner.launch)))
-    app.io.err('Nothing serves this data folder now; `kilnwatt serve` makes them.');
+  if (!(await isServed(app))) app.io.err('Nothing serves this data folder now; `kilnwatt serve` makes them.');
   return EXIT.done;
 }
 

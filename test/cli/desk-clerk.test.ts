@@ -4,23 +4,13 @@ import { loadConfig } from '../../src/config.ts';
 import { AppError, ConfigError, HandedBack, InputError, StorageError } from '../../src/errors.ts';
 import { MemoryImages } from '../../src/images/memory.ts';
 import { MemoryRegistry } from '../../src/model/memory.ts';
-import type { Clerk, Model } from '../../src/ports.ts';
+import type { Clerk } from '../../src/ports.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 import type { Ask } from '../../src/submission.ts';
+import { MODEL } from '../pipeline/workshop.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { remote } from './desk-samples.ts';
 
-const MODEL: Model = {
-  name: 'tiny',
-  path: '/models/tiny',
-  hash: `sha256:${'0'.repeat(64)}`,
-  family: 'sd',
-  nativeSize: { width: 64, height: 64 },
-  sizeMultiple: 8,
-  defaults: { steps: 2, guidance: 7, distilledGuidance: null, scheduler: 'dpmpp_2m', schedule: 'karras' },
-  schedulers: ['dpmpp_2m'],
-  clipLayers: 12,
-};
 const [FIRST, SECOND] = ['01993f2e-7c1a-7000-8000-000000000001', '01993f2e-7c1a-7000-8000-000000000002'];
 const ELSEWHERE = loadConfig({ env: { HOME: '/home/user' }, cwd: '/home/user' });
 const HOST = loadConfig({ flags: { model: 'tiny', out: '/pictures' }, env: { HOME: '/home/host' }, cwd: '/home/host' });

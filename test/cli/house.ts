@@ -13,22 +13,12 @@ import type { Model, Queue } from '../../src/ports.ts';
 import { FakeProvider, type FakeScript } from '../../src/provider/fake.ts';
 import { MemoryQueue } from '../../src/queue/memory.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
-import { Pictures } from '../pipeline/workshop.ts';
+import { MODEL, Pictures } from '../pipeline/workshop.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { askHere } from './desk-samples.ts';
 import { type KeptIo, keptIo } from './kept-io.ts';
 
-const MODEL: Model = {
-  name: 'tiny',
-  path: '/models/tiny',
-  hash: `sha256:${'0'.repeat(64)}`,
-  family: 'sd',
-  nativeSize: { width: 64, height: 64 },
-  sizeMultiple: 8,
-  defaults: { steps: 10, guidance: 7, distilledGuidance: null, scheduler: 'dpmpp_2m', schedule: 'karras' },
-  schedulers: ['dpmpp_2m'],
-  clipLayers: 12,
-};
+const TEN_STEPS: Model = { ...MODEL, defaults: { ...MODEL.defaults, steps: 10 } };
 
 export interface HouseOptions {
   readonly script?: FakeScript;
@@ -186,7 +176,7 @@ function appOf(
     launch,
     software: 'kilnwatt test',
     command: ['kilnwatt'],
-    models: new MemoryRegistry([MODEL]),
+    models: new MemoryRegistry([TEN_STEPS]),
     images,
     contactSheets: { draw: async () => {} },
     isAlive: (other) => living.has(other),

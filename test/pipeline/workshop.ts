@@ -12,7 +12,8 @@ import { MemoryStore } from '../../src/store/memory.ts';
 import { type Ask, type PlannedRun, planSubmission } from '../../src/submission.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
-const MODEL: Model = {
+/** The only one that there is to plan with. */
+export const MODEL: Model = {
   name: 'tiny',
   path: '/models/tiny',
   hash: `sha256:${'0'.repeat(64)}`,
