@@ -43,8 +43,9 @@ export interface DiskOptions {
 }
 
 /**
- * A disk that refuses (full, read-only, a folder that is gone) stops nothing for good: whoever needs it waits, the gate
- * is shut for everybody else, and all goes on once it is mended.
+ * A disk that nobody can do without (of the database, or of a picture that is made and has to be put somewhere) stops
+ * nothing for good when it refuses: whoever needs it waits, the gate is shut for everybody else, and all goes on once it
+ * is mended. Folders that pictures are still to be made for are those of `Folders`.
  */
 export class Disk {
   readonly #options: DiskOptions;
