@@ -14,6 +14,7 @@ import { FakeProvider, type FakeScript } from '../../src/provider/fake.ts';
 import { MemoryQueue } from '../../src/queue/memory.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 import { MODEL, Pictures } from '../pipeline/workshop.ts';
+import { diskAnswers } from '../support/disk.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { askHere } from './desk-samples.ts';
 import { type KeptIo, keptIo } from './kept-io.ts';
@@ -66,19 +67,13 @@ export class House {
   }
 
   async pass(millis = 20): Promise<void> {
-    await this.#diskAnswers();
+    await diskAnswers();
     this.clock.advance(millis);
   }
 
   /** Lets time go by in steps, so that whoever looks now and then does. */
   async letPass(millis: number): Promise<void> {
     for (let passed = 0; passed < millis; passed += 50) await this.pass(50);
-  }
-
-  /** The clock does not run while a real disk is asked: how long that takes is no matter of the test. */
-  async #diskAnswers(): Promise<void> {
-    do await new Promise<void>((next) => setImmediate(next));
-    while (process.getActiveResourcesInfo().some((kind) => ON_DISK.test(kind)));
   }
 
   async states(name: string): Promise<Record<string, number>> {
@@ -213,6 +208,3 @@ function appOf(
 
 /** Every pass is 20 ms of the clock. */
 const MOST_PASSES = 10_000;
-
-/** What Node calls a request to the file system, and the closing of a file. */
-const ON_DISK = /^(FSReq|CloseReq)/;

@@ -10,6 +10,7 @@ import { FakeProvider, type FakeScript } from '../../src/provider/fake.ts';
 import { MemoryQueue } from '../../src/queue/memory.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 import { type Ask, type PlannedRun, planSubmission } from '../../src/submission.ts';
+import { diskAnswers } from '../support/disk.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
 /** The only one that there is to plan with. */
@@ -174,7 +175,7 @@ export class Workshop {
 
   /** Lets time go by, and everything that is due happen. */
   async pass(): Promise<void> {
-    await new Promise<void>((next) => setImmediate(next));
+    await diskAnswers();
     this.#manual.advance(20);
   }
 }
