@@ -1,6 +1,5 @@
 import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { v7 as uuidv7 } from 'uuid';
@@ -19,6 +18,7 @@ import { DiskRegistry } from './model/registry.ts';
 import { configuredNotifier } from './notify/several.ts';
 import type { ContactSheets, Notifier, Provider, Store } from './ports.ts';
 import { systemClock } from './process/clock.ts';
+import { makeFolder } from './process/folder.ts';
 import { type Lock, Presence, tryLock } from './process/lock.ts';
 import { runBriefly } from './process/run-briefly.ts';
 import { LocalProvider } from './provider/local.ts';
@@ -96,7 +96,7 @@ export class LocalApp implements App {
   }
 
   readonly store = once(async (): Promise<Store> => {
-    await mkdir(this.#config.dataDir, { recursive: true, mode: 0o700 });
+    await makeFolder(this.#config.dataDir, { mode: 0o700 });
     this.#presence.claim();
     this.#stops.push(() => this.#presence.release());
     const store = await openSqliteStore({ path: join(this.#config.dataDir, 'kilnwatt.sqlite'), clock: this.clock });

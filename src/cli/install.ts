@@ -1,9 +1,10 @@
-import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { chmod, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { LoadedConfig } from '../config.ts';
 import { variableOf } from '../config-given.ts';
 import { withoutSecret } from '../config-secret.ts';
 import { InputError, StorageError, sentenceOf } from '../errors.ts';
+import { makeFolder } from '../process/folder.ts';
 import { valueAt } from './config.ts';
 import { systemdUnit, UNIT_MARK } from './systemd-unit.ts';
 
@@ -95,7 +96,7 @@ async function textOf(path: string): Promise<string | null> {
 async function write(path: string, text: string): Promise<void> {
   const temporary = `${path}.new`;
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     await writeFile(temporary, text);
     await chmod(temporary, 0o644);
     await rename(temporary, path);

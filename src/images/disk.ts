@@ -4,7 +4,7 @@ import { sentenceOf } from '../errors.ts';
 import type { Check, ImageMetadata, ImageStore } from '../ports.ts';
 import type { Bytes } from '../units.ts';
 import { brokenImage, diskFull, folderGone, mendOf, orForeign, orMissing, storageFailure } from './failure.ts';
-import { folderOf, makeFolder, requireWritable } from './folder.ts';
+import { folderOf, makeSyncedFolder, requireWritable } from './folder.ts';
 import { embedMetadata, readMetadata } from './metadata.ts';
 import { type Link, numbered, placeFile, syncFolder } from './place.ts';
 import { placeSidecar } from './sidecar.ts';
@@ -128,7 +128,7 @@ export class DiskImages implements ImageStore {
    * lie on another disk.
    */
   async #enter(folder: string): Promise<void> {
-    if (!this.#folders.has(folder)) await makeFolder(folder);
+    if (!this.#folders.has(folder)) await makeSyncedFolder(folder);
     else if ((await orMissing(stat(folder))) === undefined) throw folderGone(folder);
     this.#folders.add(folder);
     const { bavail, bsize } = await statfs(folder);

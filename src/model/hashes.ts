@@ -1,8 +1,9 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { sentenceOf } from '../errors.ts';
+import { makeFolder } from '../process/folder.ts';
 import { isMissing } from './failure.ts';
 
 /**
@@ -48,7 +49,7 @@ export class FileHashes {
 
   async #save(known: ReadonlyMap<string, Known>): Promise<void> {
     try {
-      await mkdir(dirname(this.#cacheFile), { recursive: true });
+      await makeFolder(dirname(this.#cacheFile));
       await replaceFile(this.#cacheFile, JSON.stringify({ v: 1, files: Object.fromEntries(known) }));
     } catch (error) {
       this.#log(

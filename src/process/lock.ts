@@ -1,7 +1,8 @@
-import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { StorageError, sentenceOf } from '../errors.ts';
+import { makeFolderSync } from './folder.ts';
 
 /** Held until `release()` or the end of the process, however it ends. */
 export interface Lock {
@@ -102,7 +103,7 @@ const held = new Set<DatabaseSync>();
 function open(path: string, patience: number): DatabaseSync | undefined {
   let database: DatabaseSync | undefined;
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    makeFolderSync(dirname(path), 0o700);
     // node:sqlite waits by default, and its waiting blocks the event loop.
     database = new DatabaseSync(path, { timeout: patience });
     // No journal beside the lock: nothing is ever written, and a killed process would leave it behind.

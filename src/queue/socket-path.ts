@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { lstatSync, mkdirSync, realpathSync } from 'node:fs';
+import { lstatSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigError, sentenceOf } from '../errors.ts';
+import { makeFolderSync } from '../process/folder.ts';
 
 /** The system's limit for the path of a socket, without the byte that ends it. */
 const LONGEST_BYTES = 107;
@@ -14,7 +15,7 @@ const LONGEST_BYTES = 107;
  * @throws ConfigError `runtime_dir_unsafe`, `socket_path_too_long`
  */
 export function socketPathFor(dataDir: string, runtimeDir: string): string {
-  mkdirSync(dataDir, { recursive: true });
+  makeFolderSync(dataDir);
   const hash = createHash('sha256').update(realpathSync(dataDir)).digest('hex').slice(0, 16);
   const path = join(runtimeDir, `${hash}.sock`);
   requireShort(path);
@@ -39,7 +40,7 @@ function requirePrivate(folder: string): void {
       cause,
     });
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolderSync(folder, 0o700);
   } catch (error) {
     throw unsafe(`cannot be made (${sentenceOf(error)})`, error);
   }

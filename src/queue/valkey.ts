@@ -1,10 +1,11 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Redis } from 'ioredis';
 import { UnavailableError } from '../errors.ts';
 import type { Clock } from '../ports.ts';
 import { type Child, type Exit, startChild } from '../process/child.ts';
 import { settlesWithin } from '../process/clock.ts';
+import { makeFolderSync } from '../process/folder.ts';
 import { requireShort } from './socket-path.ts';
 import { outlivePredecessor, pidFileIn } from './valkey-predecessor.ts';
 import { findServer } from './valkey-program.ts';
@@ -55,8 +56,8 @@ export async function startValkey(options: ValkeyOptions): Promise<Valkey> {
     ...(python === undefined ? {} : { python }),
   });
   const folder = join(options.dataDir, 'valkey');
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  mkdirSync(dirname(socketPath), { recursive: true, mode: 0o700 });
+  makeFolderSync(folder, 0o700);
+  makeFolderSync(dirname(socketPath), 0o700);
   await outlivePredecessor({ folder, socketPath, clock });
   rmSync(socketPath, { force: true });
 

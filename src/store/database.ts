@@ -1,7 +1,7 @@
-import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { StorageError, sentenceOf } from '../errors.ts';
+import { makeFolderSync } from '../process/folder.ts';
 import { brokenStore, storageErrorOf } from './failure.ts';
 import { APPLICATION_ID, MIGRATIONS } from './migrations.ts';
 import { integerOf, textOf } from './row.ts';
@@ -16,7 +16,7 @@ const WAL_BYTES = 4 * 1024 * 1024;
  * @throws StorageError `not_writable`, `disk_full`, `store_broken`, `store_newer`, `store_busy`
  */
 export function openDatabase(path: string): DatabaseSync {
-  makeFolder(path);
+  makeFolderOf(path);
   let db: DatabaseSync | undefined;
   try {
     db = new DatabaseSync(path, { timeout: BUSY_MS, enableForeignKeyConstraints: true });
@@ -49,9 +49,9 @@ export function rollBack(db: DatabaseSync): void {
   if (db.isTransaction) db.exec('ROLLBACK');
 }
 
-function makeFolder(path: string): void {
+function makeFolderOf(path: string): void {
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    makeFolderSync(dirname(path));
   } catch (error) {
     const message = `the folder of ${path} cannot be made (${sentenceOf(error)}); choose another --data-dir`;
     throw new StorageError(message, { code: 'not_writable', cause: error });

@@ -1,6 +1,7 @@
-import { mkdir, rm, statfs, writeFile } from 'node:fs/promises';
+import { rm, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StorageError, sentenceOf } from '../errors.ts';
+import { makeFolder } from '../process/folder.ts';
 import type { Bytes } from '../units.ts';
 
 /** The folder of database and queue, as a disk that may refuse. */
@@ -22,7 +23,7 @@ export class DataFolder {
    */
   async requireRoom(): Promise<void> {
     try {
-      if (!this.#made) await mkdir(this.#path, { recursive: true, mode: 0o700 });
+      if (!this.#made) await makeFolder(this.#path, { mode: 0o700 });
       this.#made = true;
       await this.#tryRoom();
     } catch (error) {
