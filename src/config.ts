@@ -7,6 +7,7 @@ import { type ConfigFile, readConfigFile } from './config-file.ts';
 import { envValues, type Flags, flagValues, type Said } from './config-given.ts';
 import { absolutePath } from './config-path.ts';
 import { configSchema, HIDDEN_SETTINGS, hiddenSchema, SETTINGS, type Settings } from './config-schema.ts';
+import { ConfigError } from './errors.ts';
 import type { Notice } from './ports.ts';
 
 /** Everything that can be set, resolved: paths are absolute and every default is filled in. */
@@ -92,11 +93,11 @@ const LOOKS_LIKE_PATH = new Map([
 /**
  * The one configuration of this process, frozen. Flags go before `KILNWATT_*`, before `./kilnwatt.yaml`,
  * before `$XDG_CONFIG_HOME/kilnwatt/config.yaml`, before defaults. A relative path counts from the file that says it.
- * @throws ConfigError `bad_config` for a bad file or variable
+ * @throws ConfigError `bad_config` for a bad file or variable, `no_folder` where the working folder was removed
  * @throws InputError `bad_flag`
  */
 export function loadConfig(sources: ConfigSources = {}): LoadedConfig {
-  const { flags = {}, env = process.env, cwd = process.cwd() } = sources;
+  const { flags = {}, env = process.env, cwd = workingFolder() } = sources;
   const home = env.HOME || homedir();
   const files = [
     join(cwd, 'kilnwatt.yaml'),
@@ -111,6 +112,15 @@ export function loadConfig(sources: ConfigSources = {}): LoadedConfig {
   const config = configOf(configSchema.parse(nested(said)), { env, cwd, home });
   const origins = Object.fromEntries([...SETTINGS.keys()].map((path) => [path, said.get(path)?.origin ?? 'default']));
   return Object.freeze({ config, origins: Object.freeze(origins), files: Object.freeze(files) });
+}
+
+function workingFolder(): string {
+  try {
+    return process.cwd();
+  } catch (error) {
+    const sentence = 'the folder that this was started in is gone: change to one that is there';
+    throw new ConfigError(sentence, { code: 'no_folder', cause: error });
+  }
 }
 
 interface Layer {

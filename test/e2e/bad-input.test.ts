@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { createServer as createWebServer } from 'node:http';
@@ -131,6 +131,25 @@ describe('bad input is one sentence with its place, and nothing is queued', () =
   it('a folder of pictures that is a file', async () => {
     kiln.write('file', '');
     await refused(['run', 'a cat', '--out', 'file'], 1, /file/);
+  });
+
+  it.runIf(process.platform === 'linux')('a folder of pictures, or of data, where nothing can be made', async () => {
+    await refused(['run', 'a cat', '--out', '/proc/none/a'], 1, /\/proc\/none\/a\/\S+ could not be written \(ENOENT\)/);
+    await refused(['run', 'a cat', '--data-dir', '/proc/none'], 1, /\/proc\/none\/owner\.lock: cannot be locked/);
+  });
+
+  it('a working folder that was removed', () => {
+    const script = 'mkdir gone && cd gone && rmdir ../gone && exec "$@"';
+    const command = [process.execPath, join(import.meta.dirname, '../../src/main.ts'), 'run', 'a cat'];
+    const ended = spawnSync('sh', ['-c', script, 'sh', ...command], {
+      cwd: kiln.work,
+      env: kiln.environment,
+      encoding: 'utf8',
+    });
+    expect([ended.status, ended.stderr]).toEqual([
+      4,
+      'kilnwatt: the folder that this was started in is gone: change to one that is there\n',
+    ]);
   });
 });
 
