@@ -5,13 +5,13 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Queue } from 'bullmq';
 import type { Millis } from '../../src/units.ts';
 import { TestServer } from '../queue/server.ts';
+import { seeded } from '../support/rng.ts';
 import { type Account, accountOf } from './account.ts';
 import { gatherBare, startsIn } from './bare-evidence.ts';
 import { BARE_QUEUE, type BareJob, type BareOptions, bareOptions } from './bare-queue.ts';
 import { jobId, Ledger } from './ledger.ts';
 import { isAlive } from './processes.ts';
 import { plantedForFake } from './prompts.ts';
-import { seeded } from './rng.ts';
 import { isStrike, type ScheduleAsk, type Strike, type StrikeKind, scheduleOf } from './schedule.ts';
 
 export interface BareAsk extends Omit<ScheduleAsk, 'controls'> {

@@ -1,8 +1,8 @@
 import { setTimeout as rest } from 'node:timers/promises';
 import type { Millis } from '../../src/units.ts';
 import type { Ended, Kiln } from '../support/kiln.ts';
+import { type Rng, shuffled } from '../support/rng.ts';
 import { jobId, type Ledger } from './ledger.ts';
-import { type Rng, shuffled } from './rng.ts';
 import type { ControlKind } from './schedule.ts';
 import type { Sample, Watch } from './watch.ts';
 

@@ -1,8 +1,8 @@
 import type { Millis } from '../../src/units.ts';
 import type { Ended, Running } from '../support/kiln.ts';
+import type { Rng } from '../support/rng.ts';
 import { type Driver, endedWell } from './driver.ts';
 import { Ear, type Heard } from './ear.ts';
-import type { Rng } from './rng.ts';
 
 export interface OrchestratorParts {
   readonly driver: Driver;

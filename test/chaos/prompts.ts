@@ -1,4 +1,4 @@
-import { seeded, shuffled } from './rng.ts';
+import { seeded, shuffled } from '../support/rng.ts';
 
 /** What the prompts of a run bring about, and at which of them. */
 export interface Planted {

@@ -1,5 +1,5 @@
 import type { Millis } from '../../src/units.ts';
-import { seeded, shuffled } from './rng.ts';
+import { seeded, shuffled } from '../support/rng.ts';
 
 /** `worker`, `orchestrator`, `redis`: SIGKILL. `hang`: SIGSTOP of the worker, which is left to be noticed. */
 export type StrikeKind = 'worker' | 'orchestrator' | 'redis' | 'hang';

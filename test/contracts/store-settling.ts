@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { CLEAN } from '../../src/batch/marks.ts';
 import type { RunWrite, Settlement, Store } from '../../src/ports.ts';
-import { activeEntry, jobOf, madeIn, randomFrom, receiptOf, runWrite } from '../store/samples.ts';
+import { activeEntry, jobOf, madeIn, receiptOf, runWrite } from '../store/samples.ts';
+import { seeded } from '../support/rng.ts';
 import type { StoreBench } from './store-bench.ts';
 
 /** What a batch leaves behind, and its sums. */
@@ -135,7 +136,7 @@ export function settlingPromises(open: () => StoreBench): void {
 
     it('comes to the same end however often settlements are repeated', async () => {
       for (let seed = 1; seed <= 8; seed++) {
-        const random = randomFrom(seed);
+        const random = seeded(seed);
         await bench.startRun(`once${seed}`, 6);
         await bench.startRun(`often${seed}`, 6);
         const history: { once: Settlement; often: Settlement }[] = [];

@@ -3,7 +3,7 @@ import { overheadReceipt, receiptsFor } from '../../src/cost/receipt.ts';
 import { flatTariff } from '../../src/cost/tariff.ts';
 import type { Job, Receipt } from '../../src/ports.ts';
 import { nanoOf } from '../../src/units.ts';
-import { randomFrom } from '../store/samples.ts';
+import { seeded } from '../support/rng.ts';
 import { batchOf, metered, NO_METER, PRICES, resultOf } from './batches.ts';
 
 const ASSUMED = flatTariff({ pricePerKwh: 0.3, currency: 'EUR', assumed: true });
@@ -47,7 +47,7 @@ describe('the receipts of a batch', () => {
   });
 
   it('add up to the batch exactly, in millijoules and in microseconds, whatever is in it', () => {
-    const random = randomFrom(3);
+    const random = seeded(3);
     for (let round = 0; round < 500; round++) {
       const requests = Array.from({ length: 1 + Math.floor(random() * 12) }, () => ({
         width: 64 * (1 + Math.floor(random() * 32)),

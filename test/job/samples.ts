@@ -4,6 +4,7 @@ import type { Draft } from '../../src/job/draft.ts';
 import type { Request } from '../../src/job/request.ts';
 import { type ResolveOptions, resolve, type Wanted } from '../../src/job/resolve.ts';
 import type { JobRow, JobState, Model } from '../../src/ports.ts';
+import { seeded } from '../support/rng.ts';
 
 export const sd: Model = {
   name: 'tiny-sd',
@@ -101,15 +102,10 @@ export function refusal(call: () => unknown): { code: string; message: string } 
   throw new Error('nothing was refused');
 }
 
-/** Whole numbers from 0 to 2³²−1, the same ones for the same start (mulberry32). */
+/** Whole numbers from 0 to 2³²−1, the same ones for the same start. */
 export function numbers(start: number): () => number {
-  let state = start;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return (mixed ^ (mixed >>> 14)) >>> 0;
-  };
+  const next = seeded(start);
+  return () => next() * 2 ** 32;
 }
 
 /** Milliseconds of computing that a call took, which other work on the machine does not change much. */

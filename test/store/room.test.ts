@@ -40,6 +40,6 @@ describe('the data folder', () => {
   it('that cannot be one is refused with the reason of the system', async () => {
     await writeFile(join(root, 'file'), '');
     const refused = new DataFolder(join(root, 'file', 'data'), 0).requireRoom();
-    await expect(refused).rejects.toMatchObject({ code: 'not_writable', message: expect.stringMatching(/ENOTDIR/) });
+    await expect(refused).rejects.toMatchObject({ code: 'not_writable', message: expect.stringMatching(/EEXIST/) });
   });
 });

@@ -101,14 +101,3 @@ export function madeIn(batchId: string, runId: string, indexes: readonly number[
     jobs: ids.map((id) => ({ id, state: 'done' as const, path: `/out/${batchId}/${id}.png` })),
   };
 }
-
-/** Numbers in [0, 1) that are the same in every run of the test (mulberry32). */
-export function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}

@@ -1,16 +1,16 @@
-import { numbers } from '../job/samples.ts';
+import { type Rng, seeded } from '../support/rng.ts';
 
 /** Chance that can be had again: the same seed, the same choices. */
 export class Seeded {
-  readonly #number: () => number;
+  readonly #number: Rng;
 
   constructor(seed: number) {
-    this.#number = numbers(seed);
+    this.#number = seeded(seed);
   }
 
   /** From 0 up to, not including, 1. */
   next(): number {
-    return this.#number() / 2 ** 32;
+    return this.#number();
   }
 
   /** A whole number from 0 up to, not including, the limit. */

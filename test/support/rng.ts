@@ -1,6 +1,7 @@
-/** Numbers from 0 up to, not including, 1: always the same ones for a seed (mulberry32). */
+/** Numbers from 0 up to, not including, 1. */
 export type Rng = () => number;
 
+/** Always the same numbers for a seed (mulberry32). */
 export function seeded(seed: number): Rng {
   let state = seed >>> 0;
   return () => {
