@@ -247,7 +247,7 @@ export function queueContract(make: () => Promise<Queue>): void {
       });
       worker.setWindow(5);
       hands.call(1).reject(new HandedBack());
-      await vi.waitFor(async () => expect(await ids()).toHaveLength(6));
+      await vi.waitFor(async () => expect(await ids()).toHaveLength(6), { timeout: 20_000, interval: 20 });
       expect(stopped).toBe(false);
       hands.call(0).resolve();
       await stopping;

@@ -105,11 +105,17 @@ describe('serve', () => {
     const cancelled = await kiln.run(['runs', 'cancel', 'a', '--json']);
     const { changed } = JSON.parse(cancelled.stdout) as { changed: number };
     expect(changed).toBeGreaterThan(0);
-    await vi.waitFor(() => {
-      const { done = 0, cancelled: gone = 0, ...others } = states('a');
-      expect([done + gone, others]).toEqual([60, {}]);
+    await vi.waitFor(
+      () => {
+        const { done = 0, cancelled: gone = 0, ...others } = states('a');
+        expect([done + gone, others]).toEqual([60, {}]);
+      },
+      { timeout: 20_000, interval: 20 },
+    );
+    await vi.waitFor(() => expect(kiln.pictures()).toHaveLength(states('a').done ?? 0), {
+      timeout: 20_000,
+      interval: 20,
     });
-    await vi.waitFor(() => expect(kiln.pictures()).toHaveLength(states('a').done ?? 0));
     await stopped(server);
   });
 });

@@ -81,7 +81,10 @@ describe('submit from another host', () => {
       },
     ]);
     await madeOnHost(['served-01.png', 'served-02.png', 'served-03.png']);
-    await vi.waitFor(() => expect(running.lines().join('\n')).toMatch(/^far: 3\/3, /m));
+    await vi.waitFor(() => expect(running.lines().join('\n')).toMatch(/^far: 3\/3, /m), {
+      timeout: 20_000,
+      interval: 20,
+    });
     expect(host.rows('SELECT name, tags FROM runs')).toEqual([{ name: 'far', tags: '{"who":"me"}' }]);
     expect(existsSync(join(elsewhere.data, 'kilnwatt.sqlite'))).toBe(false);
     expect(await lying('shared')).toEqual([]);

@@ -152,7 +152,7 @@ it('ends a server that answers nobody any more and starts it again, with every j
   await queue.add(jobsOf(1, 5));
   const hands = new Hands();
   queue.work(hands.handler, { window: 1 });
-  await vi.waitFor(() => expect(hands.calls).toHaveLength(1));
+  await vi.waitFor(() => expect(hands.calls).toHaveLength(1), { timeout: 20_000, interval: 20 });
   process.kill(pids[0] ?? 0, 'SIGSTOP');
   await vi.waitFor(() => expect(pids).toHaveLength(2), 20_000);
   await vi.waitFor(async () => {
@@ -179,7 +179,10 @@ it('leaves a server alone that is just being started', async () => {
   const kept = await keepRunning({ ...ROOMY, start, clock, log: (line) => log.push(line), onLost: () => {} });
   stop = () => kept.stop();
   ended.resolve({ code: 1, signal: null, error: null });
-  await vi.waitFor(() => expect(log).toContain('queue: the server is started again'));
+  await vi.waitFor(() => expect(log).toContain('queue: the server is started again'), {
+    timeout: 20_000,
+    interval: 20,
+  });
   kept.restart('it has not answered');
   coming.resolve({ ...GONE, exited: new Promise(() => {}), stop: async () => void stops.push('stopped') });
   await new Promise<void>((next) => setImmediate(next));
@@ -249,7 +252,7 @@ it('waits on a full disk for as long as it takes, says so once, and then no ackn
       acknowledged.push(...idsOf(jobsOf(first, first + 9)));
     }
   }).rejects.toThrow(UnavailableError);
-  await vi.waitFor(() => expect(told).toContainEqual(expect.stringMatching(FULL)));
+  await vi.waitFor(() => expect(told).toContainEqual(expect.stringMatching(FULL)), { timeout: 20_000, interval: 20 });
   // Ten minutes, which are far more tries than a server gets that does not stay up.
   for (let poll = 0; poll < 120; poll += 1) {
     clock.advance(5_000);
@@ -258,10 +261,13 @@ it('waits on a full disk for as long as it takes, says so once, and then no ackn
   expect(starts).toBe(1);
   fill('unlimited');
   hasRoom = true;
-  await vi.waitFor(async () => {
-    clock.advance(5_000);
-    expect(await queue.ids()).toEqual(expect.arrayContaining(acknowledged));
-  }, 10_000);
+  await vi.waitFor(
+    async () => {
+      clock.advance(5_000);
+      expect(await queue.ids()).toEqual(expect.arrayContaining(acknowledged));
+    },
+    { timeout: 20_000, interval: 20 },
+  );
   expect(acknowledged.length).toBeGreaterThan(0);
   expect(starts).toBe(2);
   expect(told).toEqual([
