@@ -71,6 +71,28 @@ describe('the count of ends', () => {
     expect(deaths.unasked).toBe(3);
   });
 
+  /** Seen as a poison that ended four workers: the orchestrator was killed before it had written the first of them down. */
+  it('takes a worker that went with its orchestrator, or shortly before it was killed, for none that went by itself', () => {
+    end('cpu');
+    deaths.look(20);
+    deaths.orchestratorEnded({ asked: false });
+    expect(deaths).toMatchObject({ unasked: 2, ofThemselves: 0 });
+  });
+
+  it('keeps count of one whose orchestrator had the time to see it, or was asked to leave', () => {
+    end('cpu');
+    deaths.look(20);
+    deaths.look(1_500);
+    deaths.orchestratorEnded({ asked: false });
+    expect(deaths.ofThemselves).toBe(1);
+    deaths.orchestratorStarted(ORCHESTRATOR);
+    deaths.look(2_000);
+    end('cpu:1');
+    deaths.look(2_020);
+    deaths.orchestratorEnded({ asked: true });
+    expect(deaths.ofThemselves).toBe(2);
+  });
+
   it('counts an orchestrator that was asked to leave apart', () => {
     deaths.orchestratorEnded({ asked: true });
     expect(deaths).toMatchObject({ asked: 1, unasked: 0 });

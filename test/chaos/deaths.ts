@@ -4,6 +4,9 @@ import { isAlive, workersOf } from './processes.ts';
 /** As long as import and load of an engine take at most, of which nothing is heard. */
 const LOADING_MS: Millis = 10_000;
 
+/** So long an orchestrator takes at most to see the end of a worker and to write it down, also on a busy machine. */
+const UNSEEN_MS: Millis = 1_000;
+
 /** One that is there now. */
 export interface Worker {
   readonly device: string;
@@ -30,7 +33,10 @@ export class Deaths {
    * them. An orchestrator takes what its workers make along, so it counts as often as it had workers, and once at least.
    */
   unasked = 0;
-  /** Those of the unasked that nothing was done to from here: workers that crashed or hung by themselves. */
+  /**
+   * Those of the unasked that nothing was done to from here: workers that crashed or hung by themselves. Not the last ones
+   * of an orchestrator that was killed: they may have gone with it, and what crashed one that nobody saw to crashes another.
+   */
   ofThemselves = 0;
   /**
    * All other ends: of workers that were replaced for want of memory or for age, or freed for a pause, and of orchestrators
@@ -42,6 +48,9 @@ export class Deaths {
   readonly #workers = new Map<string, Known>();
   /** Gone at the last look. What was said of them before may be read a moment after. */
   #gone: readonly Known[] = [];
+  /** When workers of this orchestrator were found to have gone by themselves. */
+  #went: Millis[] = [];
+  #lookedAt: Millis = 0;
   #orchestrator: number | null = null;
 
   constructor(processes: Processes = { workersOf, isAlive }) {
@@ -78,13 +87,18 @@ export class Deaths {
   orchestratorEnded({ asked }: { readonly asked: boolean }): void {
     this.#settle();
     if (asked) this.asked += 1;
-    else this.unasked += Math.max(1, this.#workers.size);
+    else {
+      this.unasked += Math.max(1, this.#workers.size);
+      this.ofThemselves -= this.#went.filter((at) => at > this.#lookedAt - UNSEEN_MS).length;
+    }
+    this.#went = [];
     this.#orchestrator = null;
     this.#workers.clear();
   }
 
   look(at: Millis): void {
     this.#settle();
+    this.#lookedAt = at;
     const { workersOf, isAlive } = this.#processes;
     if (this.#orchestrator === null || !isAlive(this.#orchestrator)) return;
     const there = workersOf(this.#orchestrator);
@@ -101,7 +115,9 @@ export class Deaths {
       const wasStruck = this.#struck.has(pid);
       if (stopping && !wasStruck) this.asked += 1;
       else this.unasked += 1;
-      if (!stopping && !wasStruck) this.ofThemselves += 1;
+      if (stopping || wasStruck) continue;
+      this.ofThemselves += 1;
+      this.#went.push(this.#lookedAt);
     }
     this.#gone = [];
   }
