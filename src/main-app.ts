@@ -18,7 +18,6 @@ import { DiskRegistry } from './model/registry.ts';
 import { configuredNotifier } from './notify/several.ts';
 import type { ContactSheets, Notifier, Provider, Store } from './ports.ts';
 import { systemClock } from './process/clock.ts';
-import { makeFolder } from './process/folder.ts';
 import { type Lock, Presence, tryLock } from './process/lock.ts';
 import { runBriefly } from './process/run-briefly.ts';
 import { LocalProvider } from './provider/local.ts';
@@ -96,7 +95,6 @@ export class LocalApp implements App {
   }
 
   readonly store = once(async (): Promise<Store> => {
-    await makeFolder(this.#config.dataDir, { mode: 0o700 });
     this.#presence.claim();
     this.#stops.push(() => this.#presence.release());
     const store = await openSqliteStore({ path: join(this.#config.dataDir, 'kilnwatt.sqlite'), clock: this.clock });

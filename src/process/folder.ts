@@ -2,9 +2,11 @@ import { mkdirSync, statSync } from 'node:fs';
 import { mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-/** The part of the file system that a test hands in: one that is mounted read-only cannot be made everywhere. */
-export interface FolderMaker {
-  mkdir(folder: string, options: { readonly mode: number }): Promise<unknown>;
+export interface FolderOptions {
+  /** Less what the user's mask takes. */
+  readonly mode?: number;
+  /** Makes one folder; handed in by a test that somebody else is to be faster than. */
+  mkdir?(folder: string, options: { readonly mode: number }): Promise<unknown>;
 }
 
 /**
@@ -13,39 +15,33 @@ export interface FolderMaker {
  * @returns the folders made, outermost first
  * @throws the system's error of the one that could not be made
  */
-export async function makeFolder(
-  folder: string,
-  { mode = ANYBODY, maker = { mkdir } }: { readonly mode?: number; readonly maker?: FolderMaker } = {},
-): Promise<readonly string[]> {
-  const made: string[] = [];
-  for (const missing of await missingOf(folder)) {
-    try {
-      await maker.mkdir(missing, { mode });
-      made.push(missing);
-    } catch (error) {
-      // Somebody else made it in between.
-      if (!(await isFolder(missing))) throw error;
-    }
+export async function makeFolder(folder: string, options: FolderOptions = {}): Promise<readonly string[]> {
+  if (await isFolder(folder)) return [];
+  const above = dirname(folder);
+  const made = above === folder ? [] : await makeFolder(above, options);
+  try {
+    await (options.mkdir ?? mkdir)(folder, { mode: options.mode ?? ANYBODY });
+    return [...made, folder];
+  } catch (error) {
+    // Somebody else made it in between.
+    if (await isFolder(folder)) return made;
+    throw error;
   }
-  return made;
 }
 
 /** As `makeFolder`, for a folder on whose disk this process lives anyway. */
 export function makeFolderSync(folder: string, mode = ANYBODY): void {
-  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true) return;
-  if (dirname(folder) !== folder) makeFolderSync(dirname(folder), mode);
+  if (isFolderSync(folder)) return;
+  const above = dirname(folder);
+  if (above !== folder) makeFolderSync(above, mode);
   try {
     mkdirSync(folder, { mode });
   } catch (error) {
-    if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) throw error;
+    if (!isFolderSync(folder)) throw error;
   }
 }
 
-async function missingOf(folder: string): Promise<readonly string[]> {
-  if (await isFolder(folder)) return [];
-  const above = dirname(folder);
-  return above === folder ? [folder] : [...(await missingOf(above)), folder];
-}
+const ANYBODY = 0o777;
 
 async function isFolder(path: string): Promise<boolean> {
   return stat(path).then(
@@ -54,5 +50,6 @@ async function isFolder(path: string): Promise<boolean> {
   );
 }
 
-/** Less what the user's mask takes. */
-const ANYBODY = 0o777;
+function isFolderSync(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+}

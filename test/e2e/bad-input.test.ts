@@ -136,6 +136,7 @@ describe('bad input is one sentence with its place, and nothing is queued', () =
   it.runIf(process.platform === 'linux')('a folder of pictures, or of data, where nothing can be made', async () => {
     await refused(['run', 'a cat', '--out', '/proc/none/a'], 1, /\/proc\/none\/a\/\S+ could not be written \(ENOENT\)/);
     await refused(['run', 'a cat', '--data-dir', '/proc/none'], 1, /\/proc\/none\/owner\.lock: cannot be locked/);
+    await refused(['jobs', 'ls', '--data-dir', '/proc/none'], 1, /\/proc\/none\/live\/\S+: cannot be locked/);
   });
 
   it('a working folder that was removed', () => {

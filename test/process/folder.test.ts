@@ -24,13 +24,11 @@ describe('making a folder', () => {
 
   it('is content with one that somebody else makes meanwhile', async () => {
     const folder = join(root, 'a');
-    const maker = {
-      mkdir: async () => {
-        mkdirSync(folder);
-        await mkdir(folder);
-      },
+    const late = async () => {
+      mkdirSync(folder);
+      await mkdir(folder);
     };
-    expect(await makeFolder(folder, { maker })).toEqual([]);
+    expect(await makeFolder(folder, { mkdir: late })).toEqual([]);
     expect(existsSync(folder)).toBe(true);
   });
 
