@@ -1,5 +1,5 @@
 import { dirname } from 'node:path';
-import { isMendable, LOOKS } from './gate.ts';
+import { isMendable, LOOKS, waitingNote } from './gate.ts';
 import type { Clock, ImageStore } from './ports.ts';
 import { backoffDelay } from './process/backoff.ts';
 import type { Millis } from './units.ts';
@@ -55,7 +55,7 @@ export class Folders {
     const { clock, onNote } = this.#options;
     const folder = dirname(target);
     const attempts = (this.#sick.get(folder)?.attempts ?? 0) + 1;
-    if (attempts === 1) onNote(`Waiting: ${sentence}. It goes on by itself once that is mended.`);
+    if (attempts === 1) onNote(waitingNote(sentence));
     this.#sick.set(folder, { attempts, until: clock.monotonic() + backoffDelay(attempts, () => 0, LOOKS) });
   }
 }

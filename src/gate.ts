@@ -85,7 +85,7 @@ export class Disk {
     this.#refused += 1;
     if (gate.isShutFor('disk')) return;
     gate.shut('disk');
-    onNote(`Waiting: ${sentence}. It goes on by itself once that is mended.`);
+    onNote(waitingNote(sentence));
   }
 
   #taken(): void {
@@ -111,6 +111,11 @@ export class Disk {
     ).catch(() => {});
     for (const signal of signals) signal.removeEventListener('abort', end);
   }
+}
+
+/** @param sentence what refuses, without its full stop */
+export function waitingNote(sentence: string): string {
+  return `Waiting: ${sentence}. It goes on by itself once that is mended.`;
 }
 
 /** When whatever refuses is asked again. */

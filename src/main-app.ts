@@ -9,6 +9,7 @@ import type { App } from './cli/app.ts';
 import type { Part } from './cli/doctor.ts';
 import { hostParts, pauseChecks } from './cli/doctor-checks.ts';
 import type { Io } from './cli/io.ts';
+import { pauseOf } from './cli/standstill.ts';
 import type { Config, LoadedConfig } from './config.ts';
 import { type AppError, sentenceOf, UnavailableError } from './errors.ts';
 import { pillowContactSheets } from './images/contact-sheet.ts';
@@ -178,7 +179,7 @@ export class LocalApp implements App {
       { name: 'models', check: () => this.models.check() },
       { name: 'pictures', check: () => this.images.check() },
       { name: 'notices', check: () => this.notifier(null).check() },
-      { name: 'pause', check: async () => pauseChecks((await (await this.store()).news(0)).pause, this.clock.now()) },
+      { name: 'pause', check: async () => pauseChecks(await pauseOf(await this.store()), this.clock.now()) },
     ];
   }
 

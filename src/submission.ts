@@ -11,7 +11,6 @@ import type {
   ImageStore,
   Job,
   JobRow,
-  JobState,
   Model,
   ModelRegistry,
   NewJob,
@@ -163,10 +162,13 @@ async function findRun(parts: DoorParts, ask: Ask, key: string): Promise<RunRow 
   const run = await parts.store.interruptedRun(key);
   if (run === undefined || parts.isAlive(run.launch)) return null;
   // What was submitted is made by whoever serves, though nobody waits for it here: it is not interrupted.
-  return run.served && OPEN.some((state) => run.counts[state] > 0) ? null : run;
+  return run.served && openIn(run.counts) > 0 ? null : run;
 }
 
-const OPEN: readonly JobState[] = ['submitting', 'queued', 'running'];
+/** How many jobs are made or wait to be made. */
+export function openIn({ submitting, queued, running }: RunRow['counts']): number {
+  return submitting + queued + running;
+}
 
 async function freeName(parts: DoorParts, ask: Ask): Promise<string> {
   const name = runNameFor(new Date(parts.clock.now()), ask.hint);

@@ -53,6 +53,11 @@ export function hoursOf(
   return text === undefined ? null : parseHours(text);
 }
 
+/** Those of all devices, where they are the same; null where they are not, or where there are none. */
+export function hoursOfAll(setting: HoursSetting | null): Hours | null {
+  return typeof setting === 'string' ? parseHours(setting) : null;
+}
+
 /** Names in the setting that none of these devices goes by. */
 export function strangersIn(setting: HoursSetting | null, devices: readonly Parameters<typeof hoursOf>[1][]): string[] {
   if (setting === null || typeof setting === 'string') return [];

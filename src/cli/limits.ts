@@ -4,7 +4,7 @@ import { beliefIn } from '../preset/ladder.ts';
 import type { App } from './app.ts';
 import { EXIT } from './exit.ts';
 import { counted } from './figures.ts';
-import { momentOf } from './pause.ts';
+import { isWorking, momentOf } from './pause.ts';
 import { columns } from './table.ts';
 
 export interface LimitsOptions {
@@ -31,8 +31,7 @@ export async function limitsForget(app: App, options: LimitsOptions): Promise<nu
   const forgotten = await store.forgetLimits(options.device ?? null);
   if (options.json === true) app.io.out(JSON.stringify({ forgotten }));
   else app.io.out(`${counted(forgotten, 'limit')} forgotten`);
-  const owner = await store.owner();
-  if (options.json !== true && owner !== null && app.isAlive(owner.launch))
+  if (options.json !== true && (await isWorking(app)))
     app.io.err('Whoever works here now keeps its own until it is started again.');
   return EXIT.done;
 }

@@ -1,6 +1,6 @@
 import { sentenceOf } from '../errors.ts';
 import type { JobRow } from '../ports.ts';
-import type { PlannedRun } from '../submission.ts';
+import { openIn, type PlannedRun } from '../submission.ts';
 import type { Millis } from '../units.ts';
 import { EXIT, exitCodeOf, explain } from './exit.ts';
 import { counted } from './figures.ts';
@@ -168,7 +168,7 @@ export class Making {
   async #isOver(): Promise<boolean> {
     if (this.#left > 0) return false;
     const counts = (await (await this.#options.app.store()).run(this.#planned.run.id))?.counts;
-    return counts === undefined || counts.submitting + counts.queued + counts.running === 0;
+    return counts === undefined || openIn(counts) === 0;
   }
 
   get #left(): number {

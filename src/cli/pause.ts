@@ -60,7 +60,8 @@ export function momentOf(at: EpochMillis, now: EpochMillis): string {
     : `${date.toLocaleDateString('en-GB', { weekday: 'short', day: 'numeric', month: 'short' })}, ${time}`;
 }
 
-async function isWorking(app: App): Promise<boolean> {
+/** Whether anybody makes pictures in this data folder now, or is about to. */
+export async function isWorking(app: App): Promise<boolean> {
   const owner = await (await app.store()).owner();
   return owner !== null && app.isAlive(owner.launch);
 }

@@ -1,9 +1,10 @@
 import { InputError } from '../errors.ts';
 import type { JobState, RunRow, Store } from '../ports.ts';
+import { openIn } from '../submission.ts';
 import type { App } from './app.ts';
 import { EXIT } from './exit.ts';
 import { counted, whole } from './figures.ts';
-import { isServed, standstillOf, waitsFor } from './standstill.ts';
+import { tellStandstill, tellUnserved, waitsFor } from './standstill.ts';
 import { columns } from './table.ts';
 
 export interface RunsOptions {
@@ -25,8 +26,7 @@ export async function runsLs(app: App, { json, limit = SHOWN }: RunsOptions): Pr
   for (const line of columns(runs.map((run) => [run.name, dateOf(run), ...countsOf(run)]))) app.io.out(line);
   if (found.length === 0) app.io.err(`There are no runs in ${app.loaded.config.dataDir}.`);
   if (found.length > limit) app.io.err(`There are more; --limit ${limit * 5} shows more of them.`);
-  const standstill = runs.some(hasOpen) ? await standstillOf(app) : null;
-  if (standstill !== null) app.io.err(`Nothing is begun now: ${standstill}.`);
+  if (runs.some(({ counts }) => openIn(counts) > 0)) await tellStandstill(app);
   return EXIT.done;
 }
 
@@ -87,12 +87,8 @@ export async function runsResume(app: App, name: string, { json }: RunsOptions):
     return EXIT.done;
   }
   app.io.out(`${run.name} goes on: ${counted(changed.length, 'job')} submitted again.`);
-  if (!(await isServed(app))) app.io.err('Nothing serves this data folder now; `kilnwatt serve` makes them.');
+  await tellUnserved(app);
   return EXIT.done;
-}
-
-function hasOpen({ counts: { submitting, queued, running } }: RunRow): boolean {
-  return submitting + queued + running > 0;
 }
 
 /** By its name or its id. */

@@ -1,4 +1,5 @@
 import { StorageError } from '../errors.ts';
+import { waitingNote } from '../gate.ts';
 import type { Attendance } from '../ports.ts';
 import { pause } from '../process/clock.ts';
 import type { Millis } from '../units.ts';
@@ -113,7 +114,7 @@ async function hasRoom(app: App, interrupts: Interrupts): Promise<boolean> {
         return true;
       } catch (error) {
         if (!(error instanceof StorageError)) throw error;
-        if (!told) app.io.err(`Waiting: ${error.message}. It goes on by itself once that is mended.`);
+        if (!told) app.io.err(waitingNote(error.message));
       }
       if (interrupts.count() > 0) return false;
       await pause(app.clock, ROOM_MS);

@@ -1,5 +1,6 @@
 import { type Rest, Watch } from '../notify/watch.ts';
 import type { JobRow, RunRow, Store } from '../ports.ts';
+import { openIn } from '../submission.ts';
 import type { App } from './app.ts';
 import { counted } from './figures.ts';
 import { Herald } from './herald.ts';
@@ -13,8 +14,6 @@ interface Followed {
   /** At the last look no command followed it that has a user of its own to tell, and tells of its end. */
   alone: boolean;
 }
-
-const OPEN = ['submitting', 'queued', 'running'] as const;
 
 /** What a server says of the runs that it works off: on its output, and to whoever is away. */
 export class ServedRuns {
@@ -48,7 +47,7 @@ export class ServedRuns {
     });
     for (const followed of this.#followed.values()) {
       followed.alone ||= !this.#app.isAlive(followed.run.launch);
-      followed.herald.look(leftOf(followed.run));
+      followed.herald.look(openIn(followed.run.counts));
     }
   }
 
@@ -105,7 +104,7 @@ export class ServedRuns {
     for (const [rest, why] of this.#rests) herald.paused(rest, why);
     // Whoever held it told of it.
     if (run.held !== null) herald.paused('held', null);
-    if (!this.#json) this.#app.io.out(`${run.name}: ${counted(leftOf(run), 'picture')} to make`);
+    if (!this.#json) this.#app.io.out(`${run.name}: ${counted(openIn(run.counts), 'picture')} to make`);
   }
 
   async #tellChanges(store: Store, followed: Followed): Promise<void> {
@@ -142,8 +141,4 @@ export class ServedRuns {
     const telling = herald.finished().finally(() => this.#telling.delete(telling));
     this.#telling.add(telling);
   }
-}
-
-function leftOf({ counts }: RunRow): number {
-  return OPEN.reduce((sum, state) => sum + counts[state], 0);
 }

@@ -1,4 +1,4 @@
-import { parseHours } from '../batch/hours.ts';
+import { hoursOfAll } from '../batch/hours.ts';
 import { Timetable } from '../batch/timetable.ts';
 import type { Prices } from '../cost/receipt.ts';
 import type { AppError } from '../errors.ts';
@@ -11,6 +11,7 @@ import type { App, Interrupts } from './app.ts';
 import { counted } from './figures.ts';
 import { asClient, onceItCan } from './patience.ts';
 import { Pauses } from './pauses.ts';
+import { isServed } from './standstill.ts';
 
 export interface SessionOptions {
   readonly app: App;
@@ -58,8 +59,7 @@ export class Session {
       onNote('Going on.');
       onResumed();
     };
-    const { hours } = app.loaded.config;
-    this.#hours = new Timetable(typeof hours === 'string' ? parseHours(hours) : null);
+    this.#hours = new Timetable(hoursOfAll(app.loaded.config.hours));
     this.#pauses = new Pauses({ clock: app.clock, onPaused, onResumed: resumed });
   }
 
@@ -117,20 +117,13 @@ export class Session {
       {
         store: await app.store(),
         launch: app.launch,
-        served: await this.isServed(),
+        served: await isServed(app),
         enqueue: (jobs) => this.#enqueue(jobs),
         fault: (point) => app.fault(point),
       },
       planned,
     );
     await this.takeOver();
-  }
-
-  /** Whether another process works off every run of this data folder. */
-  async isServed(): Promise<boolean> {
-    const { app } = this.#options;
-    const owner = await (await app.store()).owner();
-    return owner?.serves === true && owner.launch !== app.launch && app.isAlive(owner.launch);
   }
 
   /** Begins to work if this process is the owner, for example because the last one has left. */

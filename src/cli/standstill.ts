@@ -1,20 +1,36 @@
-import { parseHours } from '../batch/hours.ts';
+import { hoursOfAll } from '../batch/hours.ts';
 import { Timetable } from '../batch/timetable.ts';
-import type { RunRow } from '../ports.ts';
+import type { Pause, RunRow, Store } from '../ports.ts';
+import { openIn } from '../submission.ts';
 import type { App } from './app.ts';
 import { momentOf } from './pause.ts';
 
 /** Why nothing is begun in this data folder now, whoever works there: a pause, or the hours. Null: something may be. */
-export async function standstillOf(app: App): Promise<string | null> {
+async function standstillOf(app: App): Promise<string | null> {
   const now = app.clock.now();
-  const { pause } = await (await app.store()).news(Number.MAX_SAFE_INTEGER);
+  const pause = await pauseOf(await app.store());
   if (pause !== null && (pause.until === null || pause.until > now)) {
     const end = pause.until === null ? '`kilnwatt resume`' : `${momentOf(pause.until, now)} (or \`kilnwatt resume\`)`;
     return `paused until ${end}`;
   }
   const { hours } = app.loaded.config;
-  const rests = new Timetable(typeof hours === 'string' ? parseHours(hours) : null).restsFor(now);
+  const rests = new Timetable(hoursOfAll(hours)).restsFor(now);
   return rests > 0 ? `outside of the hours (${hours}) until ${momentOf(now + rests, now)}` : null;
+}
+
+/** Also one whose time is over, and that nobody who works has taken out yet. */
+export async function pauseOf(store: Store): Promise<Pause | null> {
+  return (await store.news(Number.MAX_SAFE_INTEGER)).pause;
+}
+
+export async function tellStandstill(app: App): Promise<void> {
+  const standstill = await standstillOf(app);
+  if (standstill !== null) app.io.err(`Nothing is begun now: ${standstill}.`);
+}
+
+/** To whoever has just submitted something. */
+export async function tellUnserved(app: App): Promise<void> {
+  if (!(await isServed(app))) app.io.err('Nothing serves this data folder now; `kilnwatt serve` makes them.');
 }
 
 /** Whether somebody works off every run of this data folder now. */
@@ -25,10 +41,10 @@ export async function isServed(app: App): Promise<boolean> {
 
 /** What a run that is not over waits for; null for one that is over. */
 export async function waitsFor(app: App, run: RunRow): Promise<string | null> {
-  const { submitting, queued, running, interrupted } = run.counts;
-  if (submitting + queued + running + interrupted === 0 || run.held !== null) return null;
-  if (interrupted > 0 && submitting + queued + running === 0)
-    return `its own command, or \`kilnwatt runs resume ${run.name}\``;
+  const open = openIn(run.counts);
+  const { interrupted } = run.counts;
+  if (open + interrupted === 0 || run.held !== null) return null;
+  if (open === 0) return `its own command, or \`kilnwatt runs resume ${run.name}\``;
   if (app.isAlive(run.launch) || (await isServed(app))) return (await standstillOf(app)) ?? 'its turn';
   return run.served ? '`kilnwatt serve`, which is not running' : 'its own command, which is not running';
 }

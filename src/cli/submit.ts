@@ -6,7 +6,7 @@ import { EXIT } from './exit.ts';
 import { counted } from './figures.ts';
 import type { RunStarted } from './run-events.ts';
 import { startedOf } from './run-plan.ts';
-import { isServed, standstillOf } from './standstill.ts';
+import { tellStandstill, tellUnserved } from './standstill.ts';
 import { submitted } from './submitted.ts';
 
 export interface SubmitOptions extends AskOptions {
@@ -32,9 +32,8 @@ export async function submit(app: App, [word = '']: readonly string[], options: 
   // Claimed by nobody that lives: from the first moment on it is for whoever serves to tell of it.
   tell(app, startedOf(await submitted(app, ask, uuidv7())), options);
   if (options.json === true) return EXIT.done;
-  const standstill = await standstillOf(app);
-  if (standstill !== null) app.io.err(`Nothing is begun now: ${standstill}.`);
-  if (!(await isServed(app))) app.io.err('Nothing serves this data folder now; `kilnwatt serve` makes them.');
+  await tellStandstill(app);
+  await tellUnserved(app);
   return EXIT.done;
 }
 

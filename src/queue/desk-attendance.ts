@@ -2,12 +2,12 @@ import { type Job as BullJob, WaitingError } from 'bullmq';
 import { HandedBack } from '../errors.ts';
 import type { Attendance, Clerk } from '../ports.ts';
 import { settlesWithin } from '../process/clock.ts';
+import { unlessAborted } from '../process/unless-aborted.ts';
 import type { Millis } from '../units.ts';
 import { giveBackActive } from './bullmq-commands.ts';
 import { Intake, type IntakeOptions } from './bullmq-intake.ts';
 import { answerTo, type Paper } from './desk-paper.ts';
 import type { ProducerLine } from './producer-line.ts';
-import { unlessAborted } from './unless-aborted.ts';
 
 export interface DeskAttendanceOptions extends Pick<IntakeOptions, 'server' | 'name' | 'clock' | 'log' | 'limits'> {
   readonly line: ProducerLine;

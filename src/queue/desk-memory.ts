@@ -1,9 +1,9 @@
 import { AppError, HandedBack } from '../errors.ts';
 import type { AskOptions, Attendance, Clerk, Clock, Desk, Heard, Question } from '../ports.ts';
 import { pause, settlesWithin } from '../process/clock.ts';
+import { unlessAborted } from '../process/unless-aborted.ts';
 import type { Millis } from '../units.ts';
 import { answerOn, answerTo, type Paper, questionPaper } from './desk-paper.ts';
-import { unlessAborted } from './unless-aborted.ts';
 
 const STOP_LIMIT_MS: Millis = 10_000;
 

@@ -2,10 +2,10 @@ import { Queue as BullQueue, type JobsOptions } from 'bullmq';
 import { AppError, sentenceOf } from '../errors.ts';
 import type { Clock } from '../ports.ts';
 import { pause } from '../process/clock.ts';
+import { unlessAborted } from '../process/unless-aborted.ts';
 import type { Millis } from '../units.ts';
 import type { Producer } from './bullmq-commands.ts';
 import { connectTo, isConnectionTrouble, type RedisServer, reconnectDelay, unavailable } from './redis-server.ts';
-import { unlessAborted } from './unless-aborted.ts';
 
 export interface ProducerLineOptions {
   readonly server: RedisServer;

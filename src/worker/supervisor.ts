@@ -1,3 +1,4 @@
+import { unlessAborted } from '../process/unless-aborted.ts';
 import { type Aborts, AbortsOfBatch } from './aborts.ts';
 import { Answers, type BatchReport, isAboutBatch } from './answers.ts';
 import type { Quarantine } from './breaker.ts';
@@ -211,17 +212,4 @@ function leftOut(answers: Answers, job: string, own: AbortSignal | undefined): b
   if (!own?.aborted) return false;
   answers.leaveOut(job, own.reason);
   return true;
-}
-
-/** Rejects with the signal's reason as soon as it is aborted. */
-async function unlessAborted(wait: Promise<unknown>, signal: AbortSignal | undefined): Promise<void> {
-  signal?.throwIfAborted();
-  const { promise, reject } = Promise.withResolvers<never>();
-  const onAbort = () => reject(signal?.reason);
-  signal?.addEventListener('abort', onAbort, { once: true });
-  try {
-    await Promise.race([wait, promise]);
-  } finally {
-    signal?.removeEventListener('abort', onAbort);
-  }
 }
