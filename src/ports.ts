@@ -123,8 +123,8 @@ export interface Queue extends Checked {
 }
 
 /**
- * Called for one delivery of a job at a time. Resolves when the job is settled in the store. Throws HandedBack to return it to its place unharmed, or behind the
- * clean jobs of its priority; any other error has it removed.
+ * Called for one delivery of a job at a time. Resolves when the job is settled in the store. Throws HandedBack to return
+ * it to its place unharmed, or behind the clean jobs of its priority; any other error has it removed.
  */
 export type JobHandler = (job: Job, delivery: Delivery) => Promise<void>;
 
@@ -234,8 +234,9 @@ export interface Store extends Checked {
   payloads(runId: string, states: readonly JobState[]): Promise<readonly Job[]>;
   /**
    * One transaction: claims the run for a launch, inserts jobs and sets those and the requeued to `submitting`;
-   * a requeued job that is done meanwhile is left as it is, unless it is to be remade, and so is one that is being made. What befell a requeued job that
-   * was interrupted is kept; one that had failed or was done is clean again. A hold of the run is lifted.
+   * a requeued job that is done meanwhile is left as it is, unless it is to be remade, and so is one that is being made.
+   * What befell a requeued job that was interrupted is kept; one that had failed or was done is clean again. A hold of the
+   * run is lifted.
    * @throws InputError `run_busy` when another launch claimed it meanwhile or the name was just taken
    */
   writeRun(write: RunWrite): Promise<void>;

@@ -80,12 +80,7 @@ describe('the account', () => {
   });
 
   it('tells a failure that was planted from one that was not', async () => {
-    for (const idx of [4, 5]) rmSync(picture(idx));
-    spoil(
-      "UPDATE jobs SET state = 'failed', error_code = 'worker_died', error_message = 'it died' WHERE idx IN (4, 5)",
-      'DROP TRIGGER entries_are_never_deleted',
-      `DELETE FROM entries WHERE job_id IN ('${job(4)}', '${job(5)}')`,
-    );
+    neverMade([4, 5], "state = 'failed', error_code = 'worker_died', error_message = 'it died'");
     expect(await account({ poison: new Set([job(4), job(6)]) })).toMatchObject({
       failed_with_reason: 2,
       missing: 0,
@@ -94,12 +89,7 @@ describe('the account', () => {
   });
 
   it('takes a job for cancelled that somebody asked about, and misses one that nobody did', async () => {
-    for (const idx of [2, 3]) rmSync(picture(idx));
-    spoil(
-      "UPDATE jobs SET state = 'cancelled' WHERE idx IN (2, 3)",
-      'DROP TRIGGER entries_are_never_deleted',
-      `DELETE FROM entries WHERE job_id IN ('${job(2)}', '${job(3)}')`,
-    );
+    neverMade([2, 3], "state = 'cancelled'");
     const asked = new Set([job(2), job(4)]);
     expect(await account({ askedToCancel: asked, saidToBeCancelled: asked })).toMatchObject({
       completed: JOBS - 2,
@@ -181,6 +171,16 @@ function spoil(...statements: readonly string[]): void {
   const database = new DatabaseSync(join(folder, 'store'));
   for (const statement of statements) database.exec(statement);
   database.close();
+}
+
+/** As if these jobs had ended in another way: without picture and entry. @param end what their rows say, as SQL sets it */
+function neverMade(indices: readonly number[], end: string): void {
+  for (const index of indices) rmSync(picture(index));
+  spoil(
+    `UPDATE jobs SET ${end} WHERE idx IN (${indices.join()})`,
+    'DROP TRIGGER entries_are_never_deleted',
+    `DELETE FROM entries WHERE job_id IN (${indices.map((index) => `'${job(index)}'`).join()})`,
+  );
 }
 
 function job(index: number): string {

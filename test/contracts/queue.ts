@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { AppError, HandedBack } from '../../src/errors.ts';
 import type { Job, Queue } from '../../src/ports.ts';
-import { Hands, idsOf, interactive, jobOf, jobsOf, OTHER_RUN, RUN } from '../queue/samples.ts';
+import { closeAll, Hands } from '../queue/hands.ts';
+import { idsOf, interactive, jobOf, jobsOf, OTHER_RUN, RUN } from '../queue/samples.ts';
 
 const PATIENCE = { timeout: 8_000, interval: 10 };
 
@@ -14,12 +15,7 @@ export function queueContract(make: () => Promise<Queue>): void {
       queue = await make();
       hands = new Hands();
     });
-    afterEach(async () => {
-      // Whatever a test left unsettled would hold up the close.
-      const closed = queue.close();
-      for (const call of hands.calls) call.reject(new HandedBack());
-      await closed;
-    });
+    afterEach(() => closeAll([queue], hands));
 
     const calls = (count: number): Promise<void> =>
       vi.waitFor(() => expect(hands.calls.length).toBeGreaterThanOrEqual(count), PATIENCE);

@@ -9,11 +9,10 @@ import { BullmqQueue, type BullmqQueueOptions } from '../../src/queue/bullmq.ts'
 import { ManualClock } from '../support/manual-clock.ts';
 import { PYTHON } from '../support/python.ts';
 import { FaultyProxy } from './faulty-proxy.ts';
-import { Hands, idsOf, interactive, jobOf, jobsOf } from './samples.ts';
+import { closeAll, Hands, PATIENCE } from './hands.ts';
+import { idsOf, interactive, jobOf, jobsOf } from './samples.ts';
 import { hurried, limitedServer, TestServer } from './server.ts';
 
-/** Less than the 30 s of a lock. */
-const PATIENCE = { timeout: 20_000, interval: 10 };
 /** An answer that hands a job over. */
 const A_JOB = /modelPath/;
 
@@ -33,9 +32,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  const closed = queue.close();
-  for (const call of hands.calls) call.reject(new HandedBack());
-  await closed;
+  await closeAll([queue], hands);
   proxy.close();
   await server.close();
 });
@@ -45,9 +42,6 @@ function open(options: Partial<BullmqQueueOptions> = {}): BullmqQueue {
   queue = new BullmqQueue({ connection, name: 'q', clock: systemClock, log: (line) => log.push(line), ...options });
   return queue;
 }
-
-const calls = (count: number): Promise<void> =>
-  vi.waitFor(() => expect(hands.calls.length).toBeGreaterThanOrEqual(count), PATIENCE);
 
 /** Settles whatever comes until nothing is left. */
 async function workOff(): Promise<void> {
@@ -78,7 +72,7 @@ describe('a job that was handed over and never arrived', () => {
     open({ clock: hurried(4) });
     await queue.add(jobsOf(1, 3));
     queue.work(hands.handler, { window: 1 });
-    await calls(1);
+    await hands.called(1);
     const lost = proxy.loseAnswer(A_JOB);
     hands.call(0).resolve();
     await lost;
@@ -91,7 +85,7 @@ describe('a job that was handed over and never arrived', () => {
     open({ clock: hurried(40) });
     await queue.add(jobsOf(1, 300));
     queue.work(hands.handler, { window: 256 });
-    await calls(256);
+    await hands.called(256);
     await workOff();
     expect(hands.seen).toEqual(idsOf(jobsOf(1, 300)));
     expect(log).toEqual([]);
@@ -103,10 +97,10 @@ describe('connections that are dead without a word', () => {
     open({ answerLimitMs: 300 });
     await queue.add(jobsOf(1, 20));
     queue.work(hands.handler, { window: 2 });
-    await calls(2);
+    await hands.called(2);
     proxy.deafen();
     hands.call(0).resolve();
-    await calls(3);
+    await hands.called(3);
     await workOff();
     expect(hands.seen).toEqual(idsOf(jobsOf(1, 20)));
   });
@@ -115,7 +109,7 @@ describe('connections that are dead without a word', () => {
     open({ answerLimitMs: 300, clock: hurried(10) });
     await queue.add([jobOf(1)]);
     queue.work(hands.handler, { window: 1 });
-    await calls(1);
+    await hands.called(1);
     proxy.deafen();
     await vi.waitFor(() => expect(log.join('\n')).toMatch(/Socket timeout/), PATIENCE);
     await workOff();
@@ -144,7 +138,7 @@ describe('a worker that fetches nothing although jobs wait', () => {
     open({ clock });
     await queue.add(jobsOf(1, 6));
     const worker = queue.work(hands.handler, { window: 2 });
-    await calls(2);
+    await hands.called(2);
     await withBull((bull) => bull.setGlobalConcurrency(1));
     await pass(120);
     hands.call(0).resolve();
@@ -168,11 +162,11 @@ describe('a worker that fetches nothing although jobs wait', () => {
     open({ clock });
     await queue.add([jobOf(1)]);
     queue.work(hands.handler, { window: 2 });
-    await calls(1);
+    await hands.called(1);
     await withBull((bull) => bull.pause());
     await queue.add(jobsOf(2, 3));
     await pass(40);
-    await calls(2);
+    await hands.called(2);
     await workOff();
     expect(log).toEqual(['queue: another program had paused it; it goes on']);
     expect(hands.seen).toEqual(idsOf(jobsOf(1, 3)));
@@ -186,7 +180,7 @@ describe('a stop', () => {
     const urgent = jobsOf(201, 300).map(interactive);
     await queue.add([...bulk, ...urgent]);
     const worker = queue.work(hands.handler, { window: 256 });
-    await calls(256);
+    await hands.called(256);
     const began = performance.now();
     const stopped = worker.stop();
     for (const call of hands.calls.toReversed()) call.reject(new HandedBack());
@@ -225,7 +219,7 @@ describe('a server that is away', () => {
       done.add(job.id);
     };
     queue.work(handler, { window: 8, onAway: (is) => away.push(is) });
-    await calls(8);
+    await hands.called(8);
     await server.kill();
     await vi.waitFor(() => expect(away).toEqual([true]), PATIENCE);
     for (const at of [0, 1, 2, 3]) hands.call(at).resolve();
@@ -248,7 +242,7 @@ describe('a server that is away', () => {
     await queue.add(jobsOf(1, 4));
     const away: boolean[] = [];
     queue.work(hands.handler, { window: 2, onAway: (is) => away.push(is) });
-    await calls(2);
+    await hands.called(2);
     await server.kill();
     await server.start();
     await workOff();
@@ -304,7 +298,7 @@ describe('a server that takes no writes', () => {
     open({ clock: hurried(10), patienceMs: 100_000, onSilent, silentAfterMs: 3_000 });
     await queue.add(jobsOf(1, 4));
     queue.work(hands.handler, { window: 1 });
-    await calls(1);
+    await hands.called(1);
     await refuse();
     hands.call(0).resolve();
     const adding = queue.add([jobOf(5)]);

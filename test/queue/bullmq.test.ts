@@ -8,10 +8,10 @@ import { AppError, ConfigError, HandedBack, InputError, UnavailableError } from 
 import { systemClock } from '../../src/process/clock.ts';
 import { BullmqQueue, type BullmqQueueOptions } from '../../src/queue/bullmq.ts';
 import { ManualClock } from '../support/manual-clock.ts';
-import { Hands, idsOf, jobOf, jobsOf, OTHER_RUN, RUN } from './samples.ts';
+import { closeAll, Hands, PATIENCE } from './hands.ts';
+import { idsOf, jobOf, jobsOf, OTHER_RUN, RUN } from './samples.ts';
 import { hurried, TestServer } from './server.ts';
 
-const PATIENCE = { timeout: 20_000, interval: 10 };
 const server = new TestServer();
 
 let name = '';
@@ -30,11 +30,7 @@ beforeEach(() => {
   log = [];
 });
 
-afterEach(async () => {
-  const closed = queues.splice(0).map((queue) => queue.close());
-  for (const call of hands.calls) call.reject(new HandedBack());
-  await Promise.all(closed);
-});
+afterEach(() => closeAll(queues.splice(0), hands));
 
 function open(options: Partial<BullmqQueueOptions> = {}): BullmqQueue {
   const connection = { socketPath: server.socketPath };
@@ -42,9 +38,6 @@ function open(options: Partial<BullmqQueueOptions> = {}): BullmqQueue {
   queues.push(queue);
   return queue;
 }
-
-const calls = (count: number): Promise<void> =>
-  vi.waitFor(() => expect(hands.calls.length).toBeGreaterThanOrEqual(count), PATIENCE);
 
 /** Works off all that is left and tells the order; none is held. */
 async function workOff(queue: BullmqQueue, window = 1): Promise<string[]> {
@@ -139,7 +132,7 @@ describe('a queue on BullMQ', () => {
     const written = { jobId: before.id, priority: 1_000, attempts: 3 };
     await withBull((bull) => bull.add('image', { ...before, attempt: 2 }, written));
     queue.work(hands.handler, { window: 1 });
-    await calls(1);
+    await hands.called(1);
     expect(hands.call(0)).toMatchObject({ job: jobOf(1), behind: false });
     expect(hands.call(0).job).not.toHaveProperty('attempt');
     hands.call(0).reject(new AppError('out of memory', { code: 'out_of_memory', retryable: true }));
@@ -165,7 +158,7 @@ describe('a queue on BullMQ', () => {
     const queue = open();
     await queue.add(jobsOf(1, 2));
     queue.work(hands.handler, { window: 2 });
-    await calls(2);
+    await hands.called(2);
     hands.call(0).reject(new AppError('it was cancelled', { code: 'cancelled' }));
     hands.call(1).reject(new AppError('no such model', { code: 'model_missing' }));
     await vi.waitFor(async () => expect(await queue.ids()).toEqual([]), PATIENCE);
@@ -176,7 +169,7 @@ describe('a queue on BullMQ', () => {
     const queue = open({ lockDurationMs: 400 });
     await queue.add(jobsOf(1, 2));
     queue.work(hands.handler, { window: 2 });
-    await calls(2);
+    await hands.called(2);
     await server.raw((redis) => redis.set(`bull:${name}:${jobOf(1).id}:lock`, 'another worker'));
     await vi.waitFor(() => expect(hands.call(0).signal.aborted).toBe(true), PATIENCE);
     expect(hands.call(0).signal.reason).toMatchObject({ code: 'lock_lost' });
@@ -199,7 +192,7 @@ describe('a queue on BullMQ', () => {
     const queue = open({ clock });
     await queue.add([jobOf(1)]);
     queue.work(hands.handler, { window: 4 });
-    await calls(1);
+    await hands.called(1);
     await withBull((bull) => bull.setGlobalConcurrency(1));
     await queue.add(jobsOf(2, 4));
     await vi.waitFor(() => {
@@ -207,7 +200,7 @@ describe('a queue on BullMQ', () => {
       expect(log.join('\n')).toMatch(/the worker is replaced/);
     }, PATIENCE);
     await withBull((bull) => bull.removeGlobalConcurrency());
-    await calls(4);
+    await hands.called(4);
     for (const call of hands.calls) call.resolve();
     await vi.waitFor(async () => expect(await queue.ids()).toEqual([]), PATIENCE);
     expect(hands.seen).toEqual(idsOf(jobsOf(1, 4)));
@@ -249,7 +242,7 @@ describe('a server that is lost', () => {
       const queue = open({ connection: { socketPath: lost.socketPath } });
       await queue.add(jobsOf(1, 20));
       queue.work(hands.handler, { window: 2 });
-      await calls(2);
+      await hands.called(2);
       await queue.add(jobsOf(21, 40));
       await lost.kill();
       hands.call(0).resolve();
@@ -275,7 +268,7 @@ describe('a server that is lost', () => {
       const queue = open({ connection: { socketPath: lost.socketPath }, clock: hurried(20) });
       await queue.add(jobsOf(1, 3));
       queue.work(hands.handler, { window: 2 });
-      await calls(2);
+      await hands.called(2);
       await lost.kill();
       const closed = queue.close();
       hands.call(0).resolve();

@@ -7,10 +7,9 @@ import { ConfigError, InputError, UnavailableError } from '../../src/errors.ts';
 import { systemClock } from '../../src/process/clock.ts';
 import { BullmqDesk, type BullmqDeskOptions } from '../../src/queue/desk.ts';
 import { CALM, Clerks, IDS } from './desk-samples.ts';
+import { PATIENCE } from './hands.ts';
 import { TestServer } from './server.ts';
 
-/** Less than the 30 s of a lock. */
-const PATIENCE = { timeout: 20_000, interval: 10 };
 const server = new TestServer();
 
 let name = '';

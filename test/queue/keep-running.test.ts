@@ -10,7 +10,8 @@ import { keepRunning } from '../../src/queue/keep-running.ts';
 import { socketPathFor, startValkey, type Valkey } from '../../src/queue/valkey.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { PYTHON } from '../support/python.ts';
-import { Hands, idsOf, jobsOf } from './samples.ts';
+import { Hands } from './hands.ts';
+import { idsOf, jobsOf } from './samples.ts';
 import { hurried, limitedServer } from './server.ts';
 
 let folder = '';

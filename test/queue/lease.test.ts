@@ -1,12 +1,12 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { ConfigError, HandedBack, UnavailableError } from '../../src/errors.ts';
+import { ConfigError, UnavailableError } from '../../src/errors.ts';
 import { systemClock } from '../../src/process/clock.ts';
 import { BullmqQueue, type BullmqQueueOptions } from '../../src/queue/bullmq.ts';
 import type { QueueOwner } from '../../src/queue/lease.ts';
-import { Hands, idsOf, jobOf, jobsOf, OTHER_RUN } from './samples.ts';
+import { closeAll, Hands, PATIENCE } from './hands.ts';
+import { idsOf, jobOf, jobsOf, OTHER_RUN } from './samples.ts';
 import { TestServer } from './server.ts';
 
-const PATIENCE = { timeout: 20_000, interval: 10 };
 const DESK: QueueOwner = { host: 'desk', dataDir: '/data/kilnwatt', launch: 'first' };
 const LAPTOP: QueueOwner = { host: 'laptop', dataDir: '/home/ada/kilnwatt', launch: 'second' };
 const server = new TestServer();
@@ -27,11 +27,7 @@ beforeEach(() => {
   log = [];
 });
 
-afterEach(async () => {
-  const closed = queues.splice(0).map((queue) => queue.close());
-  for (const call of hands.calls) call.reject(new HandedBack());
-  await Promise.all(closed);
-});
+afterEach(() => closeAll(queues.splice(0), hands));
 
 /** A lock of 800 ms, and so a look ten times a second. */
 function open(owner?: QueueOwner, options: Partial<BullmqQueueOptions> = {}): BullmqQueue {
@@ -55,15 +51,12 @@ const leaseOf = ({ host, dataDir, launch }: QueueOwner, limit: number) =>
     await redis.unlink(key());
     await redis.multi().hset(key(), { host, dataDir, launch }).pexpire(key(), limit).exec();
   });
-const calls = (count: number): Promise<void> =>
-  vi.waitFor(() => expect(hands.calls.length).toBeGreaterThanOrEqual(count), PATIENCE);
-
 async function working(owner: QueueOwner): Promise<BullmqQueue> {
   const queue = open(owner);
   await queue.reclaim(() => true);
   await queue.add(jobsOf(1, 6));
   queue.work(hands.handler, { window: 2 });
-  await calls(2);
+  await hands.called(2);
   return queue;
 }
 

@@ -1,4 +1,4 @@
-import type { Delivery, Job, JobHandler } from '../../src/ports.ts';
+import type { Job } from '../../src/ports.ts';
 import { request } from '../job/samples.ts';
 
 export const RUN = '01993f2e-7c1a-7000-8000-000000000001';
@@ -29,31 +29,4 @@ export function jobsOf(first: number, last: number, runId = RUN): Job[] {
 
 export function idsOf(jobs: readonly Job[]): string[] {
   return jobs.map((job) => job.id);
-}
-
-interface Call extends Delivery {
-  readonly job: Job;
-  resolve(): void;
-  reject(error: unknown): void;
-}
-
-/** A handler whose calls a test settles one by one. */
-export class Hands {
-  readonly calls: Call[] = [];
-
-  readonly handler: JobHandler = (job, delivery) =>
-    new Promise((resolve, reject) => {
-      this.calls.push({ job, ...delivery, resolve, reject });
-    });
-
-  /** Ids in the order in which their jobs came. */
-  get seen(): string[] {
-    return this.calls.map(({ job }) => job.id);
-  }
-
-  call(at: number): Call {
-    const call = this.calls[at];
-    if (call === undefined) throw new Error(`the handler was called ${this.calls.length} times, not ${at + 1}`);
-    return call;
-  }
 }
