@@ -1,7 +1,10 @@
 """The real engine with real diffusers, on tiny models."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,6 +31,7 @@ from kilnwatt_worker.errors import BadRequest, Stopped, WorkerError
 from kilnwatt_worker.model_folder import judge
 from kilnwatt_worker.parts import Level, Params
 from tests.samples import FLUX_PARAMS, PARAMS, PRESET, Recorder, generate_of, item, load_of
+from tests.worker_process import PACKAGE_ROOT
 
 
 @pytest.fixture
@@ -328,18 +332,20 @@ def test_a_vae_that_overflows_in_half_precision_makes_black_pictures_until_it_is
 
 
 def test_a_batch_that_does_not_fit_into_memory_is_told_by_its_code_and_a_tiled_vae_needs_less(
-    engine: DiffusersEngine, model: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("KW_MEMORY_LIMIT_BYTES", str(140 * 1024 * 1024))
-    generate = generate_of([item(0, tmp_path / "0")], replace(PARAMS, width=768, height=768, steps=1))
-    load(engine, model("sd"))
-    with pytest.raises(WorkerError, match="the host, while decoding a picture, ran out of memory") as lacking:
-        engine.generate(generate, Recorder(generate))
-    assert (lacking.value.code, lacking.value.retryable) == ("out_of_memory", True)
-    load(engine, model("sd"), vae_tiling=True)
-    recorder = Recorder(generate)
-    engine.generate(generate, recorder)
-    assert recorder.images == {"job-0": (768, 768)}
+    def made_with(vae: str) -> object:
+        command = [sys.executable, "-m", "tests.little_memory", str(model("sd")), str(tmp_path / vae), vae]
+        environment = {**os.environ, "KW_MEMORY_LIMIT_BYTES": str(140 * 1024 * 1024)}
+        ended = subprocess.run(command, env=environment, cwd=PACKAGE_ROOT, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stderr
+        return json.loads(ended.stdout.splitlines()[-1])
+
+    lacking = made_with("whole")
+    assert isinstance(lacking, dict)
+    assert "the host, while decoding a picture, ran out of memory" in lacking["message"]
+    assert (lacking["code"], lacking["retryable"]) == ("out_of_memory", True)
+    assert made_with("tiled") == [768, 768]
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
