@@ -138,6 +138,13 @@ export class Lifecycle {
     await this.#incarnation.stop();
   }
 
+  /** Ends the process without asking it, although it did nothing wrong. The reason follows the name of the worker. */
+  giveUp(reason: string): void {
+    if (this.#incarnation === null || this.#incarnation.doomed) return;
+    this.#become('stopping');
+    this.#incarnation.condemn(reason, true);
+  }
+
   /** It has shown that it works: what befell its predecessors is forgotten. */
   finishedBatch(): void {
     this.#standing.finishedBatch();

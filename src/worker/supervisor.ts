@@ -78,7 +78,7 @@ export class Supervisor {
     this.#lifecycle.requireFree();
     signal?.throwIfAborted();
     if (this.#engine?.spec.id === spec.id) return null;
-    const onAbort = () => this.#lifecycle.incarnation?.condemn('was stopped while it loaded', true);
+    const onAbort = () => this.#lifecycle.giveUp('was stopped while it loaded');
     signal?.addEventListener('abort', onAbort, { once: true });
     try {
       if (this.#lifecycle.incarnation === null) await this.#lifecycle.start(signal);

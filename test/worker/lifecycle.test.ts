@@ -231,6 +231,18 @@ it('an order during a stop waits until the worker is gone, and has another one s
   expect(workers).toHaveLength(2);
 });
 
+/** Seen as a worker that was gone without a word after `pause --now`, and taken for one that had crashed. */
+it('a worker whose load nobody waits for any more is ended, and says that it stops', async () => {
+  const { supervisor, states } = superviseFakes({}, () => {});
+  const nobody = new AbortController();
+  const loading = supervisor.ensureLoaded(ENGINE, { signal: nobody.signal });
+  await expect.poll(() => supervisor.state).toBe('loading');
+  nobody.abort(new Error('paused'));
+  expect(supervisor.state).toBe('stopping');
+  await expect(loading).rejects.toThrow('paused');
+  expect(states).toEqual(['starting', 'ready', 'loading', 'stopping', 'down']);
+});
+
 describe('a batch for a worker that is past help already', () => {
   it.each<[string, (worker: FakeWorker) => void]>([
     ['spoke nonsense right after its `loaded`', (worker) => worker.child.write(Buffer.from('Traceback\n'))],
