@@ -1,5 +1,6 @@
 /** What is made: a job on its way through a provider, and what comes back. Types only. */
 import type { Request } from './job/request.ts';
+import type { Anatomy } from './preset/anatomy.ts';
 import type { Bytes, Method, Millijoules, Seconds } from './units.ts';
 
 /** What the door must know about a model before it accepts a request. */
@@ -20,6 +21,8 @@ export interface Model {
   readonly schedulers: readonly Request['scheduler'][];
   /** Of the CLIP text encoder that clip skip counts in; null where the family has none. */
   readonly clipLayers: number | null;
+  /** What its memory is estimated from; null where its configs do not say enough. */
+  readonly anatomy: Anatomy | null;
 }
 
 export type ImageFormat = 'png' | 'jpeg' | 'webp';
@@ -32,6 +35,11 @@ export interface Job {
   readonly request: Request;
   /** Absolute path of the model folder, so that a worker needs no registry. */
   readonly modelPath: string;
+  readonly family: Model['family'];
+  /** Of the model, so that a device is chosen for without its folder; null where it is not known. */
+  readonly anatomy: Anatomy | null;
+  /** Absolute paths of the request's LoRAs, in their order. */
+  readonly loraPaths: readonly string[];
   /** The preset asked for; `auto` is resolved on the device. */
   readonly preset: string;
   /** Where the picture goes: absolute path with extension. */

@@ -170,6 +170,32 @@ export interface LearnedLimit {
   readonly at: EpochMillis;
 }
 
+/**
+ * What batches of one kind took on a device: the newest figures of how it is now, for as long as they are believed.
+ * Kept by device, model, engine, shape and batch.
+ */
+export interface Measurement {
+  /** GPU UUID, or `cpu`. */
+  readonly device: string;
+  /** Content hash of the model. */
+  readonly model: string;
+  /** Preset and the digest of its settings. */
+  readonly engine: string;
+  /** What of a request decides the memory of its picture, `1024x1024+cfg`. */
+  readonly shape: string;
+  /** Pictures in a batch. */
+  readonly batch: number;
+  /** Of one denoise step of the whole batch, the median; without compiling. */
+  readonly stepSeconds: Seconds;
+  /** Of a whole batch besides its denoise steps: encode, decode, save. */
+  readonly otherSeconds: Seconds;
+  /** The most that the process held on the device; on a CPU, of its own memory. */
+  readonly peakBytes: Bytes;
+  /** Batches that the figures were seen in. */
+  readonly count: number;
+  readonly at: EpochMillis;
+}
+
 export interface RunTotals {
   readonly images: number;
   readonly batches: number;

@@ -198,7 +198,8 @@ function jobsOf(
     id,
     runId: run.id,
     request: { ...wanted.request, seed },
-    modelPath: pathOf(models, wanted),
+    ...travelsWith(models, wanted),
+    loraPaths: [],
     preset: ask.preset,
     target,
     format,
@@ -244,9 +245,12 @@ function indexOf(jobId: string): number {
   return Number(jobId.slice(jobId.lastIndexOf('-') + 1));
 }
 
-function pathOf(models: ReadonlyMap<string, Model>, wanted: Wanted): string {
+function travelsWith(
+  models: ReadonlyMap<string, Model>,
+  wanted: Wanted,
+): Pick<Job, 'modelPath' | 'family' | 'anatomy'> {
   const model = [...models.values()].find((candidate) => candidate.hash === wanted.request.modelHash);
   if (model === undefined || !isAbsolute(model.path))
     throw new InputError(`the model ${wanted.request.model} has no folder`, { code: 'model_missing' });
-  return model.path;
+  return { modelPath: model.path, family: model.family, anatomy: model.anatomy };
 }

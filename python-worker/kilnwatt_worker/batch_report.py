@@ -7,7 +7,7 @@ from kilnwatt_worker.cancellations import Cancellations
 from kilnwatt_worker.channel import Channel
 from kilnwatt_worker.errors import WorkerError
 from kilnwatt_worker.messages import Cancelled, Failure, Generate, Image, Log, Progress
-from kilnwatt_worker.parts import Item, Level, Phase, PhaseSeconds
+from kilnwatt_worker.parts import Item, Level, Phase, PhaseSeconds, StepSeconds, Work
 
 PROGRESS_EVERY_SECONDS = 0.2
 
@@ -33,6 +33,8 @@ class BatchReport:
         self._since = clock()
         self._next_progress = self._since
         self._seconds: dict[Phase, float] = {}
+        self.steps: StepSeconds | None = None
+        self.work: Work | None = None
 
     def phase(self, phase: Phase) -> None:
         now = self._clock()
@@ -63,6 +65,9 @@ class BatchReport:
 
     def log(self, level: Level, message: str) -> None:
         self._channel.send(Log(level, message))
+
+    def denoised(self, steps: StepSeconds, work: Work) -> None:
+        self.steps, self.work = steps, work
 
     def wanted(self) -> frozenset[str]:
         self._leave_out_cancelled()

@@ -1,22 +1,24 @@
 """What the loop needs from an engine, and what an engine may tell while it works."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from kilnwatt_worker.errors import WorkerError
 from kilnwatt_worker.messages import Generate, Load
-from kilnwatt_worker.parts import Energy, Item, Level, Memory, Phase, Settings
+from kilnwatt_worker.parts import Downgrade, Energy, Item, Level, Memory, Phase, Settings, StepSeconds, Work
 
 LogTo: TypeAlias = Callable[[Level, str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class EngineFacts:
-    """Settings in effect, read back after loading."""
+    """Settings in effect, read back after loading; bytes of weights by part of the pipeline."""
 
     settings: Settings
     versions: dict[str, str]
+    downgrades: tuple[Downgrade, ...] = ()
+    weights: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,9 @@ class Report(Protocol):
     def failure(self, item: Item, error: WorkerError) -> None: ...
 
     def log(self, level: Level, message: str) -> None: ...
+
+    def denoised(self, steps: StepSeconds, work: Work) -> None:
+        """What the denoising took; told once, before the first picture's answer."""
 
     def wanted(self) -> frozenset[str]:
         """Jobs that have no answer yet and were not cancelled. Empty means: stop."""

@@ -36,7 +36,7 @@ from kilnwatt_worker.messages import (
     Unloaded,
     parse,
 )
-from kilnwatt_worker.parts import Level, Phase, PhaseSeconds
+from kilnwatt_worker.parts import Level, Phase
 from kilnwatt_worker.salvage import salvage
 from kilnwatt_worker.strict import Refused, read_json
 
@@ -109,7 +109,18 @@ class Loop:
             self._loaded = load
             self._enter("idle")
             seconds = self._clock() - started
-            self._channel.send(Loaded(load.engine, facts.settings, facts.versions, seconds, usage.memory, usage.energy))
+            self._channel.send(
+                Loaded(
+                    load.engine,
+                    facts.settings,
+                    facts.downgrades,
+                    facts.weights,
+                    facts.versions,
+                    seconds,
+                    usage.memory,
+                    usage.energy,
+                )
+            )
 
     def _generate(self, generate: Generate) -> None:
         started = self._clock()
@@ -130,12 +141,10 @@ class Loop:
         except Exception as error:
             failed = internal(error)
         phases = report.settle(failed)
-        self._finish(generate.batch, self._clock() - started, phases, usage)
+        self._cancellations.closed(generate.batch)
+        seconds = self._clock() - started
+        self._channel.send(Done(generate.batch, seconds, phases, report.steps, report.work, usage.memory, usage.energy))
         leave_if_lost(failed)
-
-    def _finish(self, batch: str, seconds: float, phases: PhaseSeconds, usage: Usage) -> None:
-        self._cancellations.closed(batch)
-        self._channel.send(Done(batch, seconds, phases, usage.memory, usage.energy))
 
     def _unload(self) -> None:
         self._loaded = None

@@ -12,6 +12,7 @@ from typing import ClassVar, TypeAlias
 
 from kilnwatt_worker.parts import (
     Count,
+    Downgrade,
     Energy,
     Item,
     Level,
@@ -24,6 +25,8 @@ from kilnwatt_worker.parts import (
     Positive,
     Preset,
     Settings,
+    StepSeconds,
+    Work,
 )
 from kilnwatt_worker.strict import MAX_LINE_BYTES, Refused, build, read_json
 
@@ -106,6 +109,9 @@ class Loaded:
     type: ClassVar[str] = "loaded"
     engine: str
     settings: Settings
+    downgrades: tuple[Downgrade, ...]
+    weights: dict[str, Count]
+    """Bytes by part of the pipeline, wherever they are kept."""
     versions: dict[str, str]
     seconds: Positive
     memory: Memory
@@ -156,6 +162,10 @@ class Done:
     batch: str
     seconds: Positive
     phases: PhaseSeconds
+    steps: StepSeconds | None
+    """Null where no step was finished."""
+    work: Work | None
+    """Null where nothing was denoised."""
     memory: Memory
     energy: Energy
 

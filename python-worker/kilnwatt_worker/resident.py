@@ -7,6 +7,7 @@ from kilnwatt_worker.parts import Energy, Memory
 NO_ENERGY = Energy(millijoules=None, meter="none", method="unknown")
 
 _STATUS = Path("/proc/self/status")
+_HOST = Path("/proc/meminfo")
 _CLEAR = Path("/proc/self/clear_refs")
 
 
@@ -17,6 +18,11 @@ def rss_bytes() -> int:
 def peak_rss_bytes() -> int:
     """Since `reset_peak`, where the kernel permits that; else since the process began."""
     return _status_bytes("VmHWM")
+
+
+def host_available_bytes() -> int:
+    """The kernel's own estimate, which counts caches that it would drop."""
+    return _bytes_of("MemAvailable", _HOST)
 
 
 def private_bytes() -> int:
@@ -37,14 +43,22 @@ def host_memory() -> Memory:
     return Memory(
         peak_allocated_bytes=None,
         peak_reserved_bytes=None,
+        peak_device_bytes=None,
+        device_free_bytes=None,
+        device_total_bytes=None,
         rss_bytes=rss_bytes(),
         peak_rss_bytes=peak_rss_bytes(),
+        host_available_bytes=host_available_bytes(),
     )
 
 
 def _status_bytes(name: str) -> int:
-    for line in _STATUS.read_text().splitlines():
+    return _bytes_of(name, _STATUS)
+
+
+def _bytes_of(name: str, file: Path) -> int:
+    for line in file.read_text().splitlines():
         key, _, value = line.partition(":")
         if key == name:
             return int(value.split()[0]) * 1024
-    raise OSError(f"{_STATUS} has no line {name}")
+    raise OSError(f"{file} has no line {name}")

@@ -7,6 +7,8 @@ from kilnwatt_worker.messages import Answer, Done, Failure, Generate, Load
 from kilnwatt_worker.parts import PhaseSeconds
 from kilnwatt_worker.sentences import MAX_SENTENCE
 
+NO_TIME = PhaseSeconds(0.0, 0.0, 0.0, 0.0)
+
 
 def salvage(raw: object, sentence: str) -> list[Answer]:
     """
@@ -22,7 +24,7 @@ def salvage(raw: object, sentence: str) -> list[Answer]:
     if raw.get("type") != Generate.type or not _is_name(batch):
         return []
     failures = [Failure(batch, job, "bad_request", sentence, retryable=False) for job in _jobs(raw.get("items"))]
-    return [*failures, Done(batch, 0.0, PhaseSeconds(0.0, 0.0, 0.0, 0.0), resident.host_memory(), resident.NO_ENERGY)]
+    return [*failures, Done(batch, 0.0, NO_TIME, None, None, resident.host_memory(), resident.NO_ENERGY)]
 
 
 def _jobs(items: object) -> list[str]:

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 from kilnwatt_worker.errors import WorkerError
 from kilnwatt_worker.messages import Generate, Load
-from kilnwatt_worker.parts import Item, Level, ModelRef, Params, Phase, Preset
+from kilnwatt_worker.parts import Item, Level, ModelRef, Params, Phase, Preset, StepSeconds, Work
 
-PRESET = Preset("plain", "float32", "auto", "sdpa", vae_slicing=False, vae_tiling=False, offload="none")
+PRESET = Preset("plain", dtype="float32")
 PARAMS = Params(64, 64, 4, 5.0, None, "dpmpp_2m", "karras", 0, "png")
 FLUX_PARAMS = Params(64, 64, 3, 1.0, 3.5, "flow_match_euler", "normal", 0, "png")
 
@@ -35,9 +35,13 @@ class Recorder:
     images: dict[str, tuple[int, int]] = field(default_factory=dict)
     failures: dict[str, WorkerError] = field(default_factory=dict)
     logs: list[tuple[Level, str]] = field(default_factory=list)
+    took: list[tuple[StepSeconds, Work]] = field(default_factory=list)
 
     def phase(self, phase: Phase) -> None:
         self.phases.append(phase)
+
+    def denoised(self, steps: StepSeconds, work: Work) -> None:
+        self.took.append((steps, work))
 
     def progress(self, step: int, steps: int) -> None:
         self.steps.append((step, steps))

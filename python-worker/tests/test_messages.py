@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def test_what_is_no_finite_number_is_refused_on_the_way_in(value: str) -> None:
 def test_what_is_no_finite_number_is_refused_on_the_way_out() -> None:
     done = decode((GOLDEN / "done.json").read_text(encoding="utf-8")).body
     assert isinstance(done, Done)
-    broken = Done(done.batch, float("nan"), done.phases, done.memory, done.energy)
+    broken = dataclasses.replace(done, seconds=float("nan"))
     with pytest.raises(ValueError, match="Out of range float"):
         encode(Envelope("l", 1, broken))
 

@@ -1,5 +1,6 @@
 """The worker as its supervisor starts it: a child with a channel on descriptor 3."""
 
+import dataclasses
 import fcntl
 import json
 import os
@@ -8,6 +9,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from kilnwatt_worker.parts import Preset
 
 PACKAGE_ROOT = Path(__file__).parents[1]
 LAUNCH = "launch-1"
@@ -68,15 +71,7 @@ class WorkerProcess:
         raise AssertionError(f"the worker ended without {until}: {heard} {self.log.read_text(errors='replace')}")
 
     def load(self, path: str = "/models/none", until: str = "loaded") -> list[dict[str, object]]:
-        preset = {
-            "name": "plain",
-            "dtype": "auto",
-            "vae_dtype": "auto",
-            "attention": "sdpa",
-            "vae_slicing": False,
-            "vae_tiling": False,
-            "offload": "none",
-        }
+        preset = dataclasses.asdict(Preset("plain"))
         self.send("load", engine="e1", device="cpu", model={"path": path, "family": "other"}, preset=preset)
         return self.answers(until)
 
@@ -90,6 +85,7 @@ class WorkerProcess:
             "scheduler": "dpmpp_2m",
             "schedule": "karras",
             "clip_skip": 0,
+            "loras": [],
             "format": "png",
         }
         items = [

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from kilnwatt_worker.diffusers_engine.engine import DiffusersEngine
 from kilnwatt_worker.errors import WorkerError
 from kilnwatt_worker.messages import Generate, Load
-from kilnwatt_worker.parts import Item, Level, ModelRef, Params, Phase, Preset
+from kilnwatt_worker.parts import Item, Level, ModelRef, Params, Phase, Preset, StepSeconds, Work
 from kilnwatt_worker.quality.describe import Seen, describe
 from kilnwatt_worker.quality.prompt import Asked, read
 from kilnwatt_worker.quality.verdict import Verdict, judge
@@ -29,7 +29,7 @@ from training.scenes import lone, pair, scene_for_examination
 SINGLES, PAIRS = 300, 100
 BATCH = 8
 ROUNDS = 9
-PRESET = Preset("fp32", "float32", "auto", "sdpa", vae_slicing=False, vae_tiling=False, offload="none")
+PRESET = Preset("fp32", dtype="float32")
 UNKNOWN = "unknown"
 
 
@@ -58,6 +58,8 @@ class _Waiting:
         raise error
 
     def log(self, level: Level, message: str) -> None: ...
+
+    def denoised(self, steps: StepSeconds, work: Work) -> None: ...
 
     def wanted(self) -> frozenset[str]:
         return frozenset(self.jobs)

@@ -35,7 +35,7 @@ export async function readPipelineFolder(name: string, path: string, hashes: Fil
     const what = `it names the scheduler ${traits.defaults.scheduler}, this model takes ${traits.schedulers.join(', ')}`;
     throw modelBroken(join(path, OWN_SETTINGS), what, { mend: 'correct that line' });
   }
-  return { name, path, hash: await contentHash(path, files, hashes), ...traits };
+  return { name, path, hash: await contentHash(path, files, hashes), ...traits, anatomy: null };
 }
 
 const INDEX = 'model_index.json';

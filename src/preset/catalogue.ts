@@ -1,48 +1,51 @@
+import { z } from 'zod';
 import { InputError } from '../errors.ts';
+import catalogue from './catalogue.json' with { type: 'json' };
+import { type PresetSettings, presetSettingsSchema } from './settings.ts';
 
-/** Settings that a model is loaded with. */
+/** A named set of load-time settings, and what it is for. */
 export interface Preset {
   readonly name: string;
-  /** `auto` is what the device is best at, decided by the worker and told in its answer. */
-  readonly dtype: 'auto' | 'float32' | 'float16';
-  /** `auto` is that of the denoiser, but for a VAE that is known to overflow in it. */
-  readonly vaeDtype: 'auto' | 'float32';
-  readonly attention: 'sdpa';
-  readonly vaeSlicing: boolean;
-  readonly vaeTiling: boolean;
-  readonly offload: 'none' | 'model';
+  readonly settings: PresetSettings;
   /** How many pictures one batch may hold. */
   readonly batchLimit: number;
   /** Names of the presets that are tried, in this order, for pictures that do not fit into memory with this one. */
   readonly below: readonly string[];
+  /** Why anybody would choose it: one sentence without a full stop. */
+  readonly reason: string;
+  /** What the figures in the reason rest on; null where it has none. */
+  readonly source: string | null;
+  /** Families of models that it is made for; empty: any. */
+  readonly families: readonly ('sd' | 'sdxl' | 'flux' | 'other')[];
+  readonly device: 'cpu' | 'cuda' | 'any';
+  /** The class of card that it is made for, in GB of its memory; null: any. */
+  readonly memoryGb: number | null;
+  /** Whether `auto` may choose it: never, only where a measurement says that it is fast, or also by the fit test. */
+  readonly auto: 'never' | 'measured' | 'fit';
+  /** Pictures a second as a multiple of the plain resident model's; a guess that the first measurement replaces. */
+  readonly speed: number;
 }
 
-const PLAIN = {
-  vaeDtype: 'auto',
-  attention: 'sdpa',
-  vaeSlicing: false,
-  vaeTiling: false,
-  offload: 'none',
-  batchLimit: 4,
-  below: ['low-vram'],
-} as const satisfies Partial<Preset>;
+/** As it stands in the catalogue and, without its name, in the configuration. */
+export const presetSchema = z
+  .strictObject({
+    settings: presetSettingsSchema.prefault({}),
+    batch_limit: z.int().positive().max(64).default(4),
+    below: z.array(z.string()).readonly().default([]),
+    reason: z.string().default(''),
+    source: z.string().nullable().default(null),
+    families: z
+      .array(z.enum(['sd', 'sdxl', 'flux', 'other']))
+      .readonly()
+      .default([]),
+    device: z.enum(['cpu', 'cuda', 'any']).default('any'),
+    memory_gb: z.number().positive().nullable().default(null),
+    auto: z.enum(['never', 'measured', 'fit']).default('never'),
+    speed: z.number().positive().default(1),
+  })
+  .transform(({ batch_limit: batchLimit, memory_gb: memoryGb, ...rest }) => ({ ...rest, batchLimit, memoryGb }));
 
-export const PRESETS: readonly Preset[] = [
-  { ...PLAIN, name: 'auto', dtype: 'auto' },
-  { ...PLAIN, name: 'fp32', dtype: 'float32' },
-  { ...PLAIN, name: 'fp16', dtype: 'float16' },
-  {
-    name: 'low-vram',
-    dtype: 'auto',
-    vaeDtype: 'auto',
-    attention: 'sdpa',
-    vaeSlicing: true,
-    vaeTiling: true,
-    offload: 'model',
-    batchLimit: 1,
-    below: [],
-  },
-];
+export const PRESETS: readonly Preset[] = catalogue.map(({ name, ...rest }) => ({ name, ...presetSchema.parse(rest) }));
 
 /** @throws InputError `preset_unknown`, with the names that there are */
 export function presetNamed(name: string): Preset {
@@ -54,5 +57,6 @@ export function presetNamed(name: string): Preset {
 
 /** The same with what cannot overflow: slower, and with more memory, for pictures that were black without. */
 export function safely(preset: Preset): Preset {
-  return { ...preset, name: `${preset.name}+safe`, vaeDtype: 'float32', attention: 'sdpa' };
+  const settings = { ...preset.settings, vae_dtype: 'float32', attention: 'sdpa' } as const;
+  return { ...preset, name: `${preset.name}+safe`, settings };
 }

@@ -186,7 +186,7 @@ export class FakeProvider implements Provider {
     if (isGivenUp(call, job)) return abandoned(call, job);
     if (end !== null) return failureOf(job.id, end);
     const { failOn, failCode = 'black_image', blackOn } = this.#script;
-    const black = call.preset.vaeDtype !== 'float32' && mentions(job, blackOn);
+    const black = call.preset.settings.vae_dtype !== 'float32' && mentions(job, blackOn);
     if (black || mentions(job, failOn)) {
       const code = black ? 'black_image' : failCode;
       return failureOf(job.id, new AppError('the fake provider was told to fail this picture', { code }));
@@ -196,13 +196,13 @@ export class FakeProvider implements Provider {
     return { kind: 'made', job: job.id, temporary: job.temporary, width, height };
   }
 
-  #shared({ device }: Batch, { name, vaeDtype }: Preset, seconds: number): BatchResult['shared'] {
+  #shared({ device }: Batch, { name, settings }: Preset, seconds: number): BatchResult['shared'] {
     return {
       seconds,
       phases: { encode: 0, denoise: seconds, decode: 0, save: 0 },
       peakMemory: null,
       energy: this.#script.energy ?? UNKNOWN_ENERGY,
-      engine: { id: `fake-${name}`, preset: name, settings: { device, vae_dtype: vaeDtype }, versions: {} },
+      engine: { id: `fake-${name}`, preset: name, settings: { device, vae_dtype: settings.vae_dtype }, versions: {} },
     };
   }
 

@@ -120,8 +120,8 @@ function generate(supervisor: Supervisor, batch: Batch, options: MakeOptions): P
 function paramsOf(batch: Batch): Generate['params'] {
   const { request, format } = firstOf(batch);
   const { width, height, steps, guidance, distilledGuidance, scheduler, schedule, clipSkip } = request;
-  const distilled = { distilled_guidance: distilledGuidance, clip_skip: clipSkip };
-  return { width, height, steps, guidance, scheduler, schedule, format, ...distilled };
+  const renamed = { distilled_guidance: distilledGuidance, clip_skip: clipSkip };
+  return { width, height, steps, guidance, scheduler, schedule, format, loras: [], ...renamed };
 }
 
 function itemOf({ id, request, temporary }: Batch['jobs'][number]): Generate['items'][number] {

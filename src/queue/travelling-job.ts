@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { InputError } from '../errors.ts';
 import { requestSchema } from '../job/request.ts';
 import type { Job } from '../ports.ts';
+import { anatomySchema } from '../preset/anatomy.ts';
 
 /** A job as Redis carries it, checked when it is read back: another version may have written it. */
 export const travellingJob = z
@@ -10,6 +11,10 @@ export const travellingJob = z
     runId: z.string().min(1),
     request: requestSchema,
     modelPath: z.string(),
+    // The version before knew neither of these.
+    family: z.enum(['sd', 'sdxl', 'flux', 'other']).default('other'),
+    anatomy: anatomySchema.nullable().default(null),
+    loraPaths: z.array(z.string()).readonly().default([]),
     preset: z.string(),
     target: z.string(),
     format: z.enum(['png', 'jpeg', 'webp']),
@@ -28,8 +33,9 @@ export const JOB_BYTES = 65_536;
  * @throws InputError `job_too_large`
  */
 export function packed(job: Job): Job {
-  const { id, runId, request, modelPath, preset, target, format, sidecar, priority } = job;
-  const travelling = { id, runId, request, modelPath, preset, target, format, sidecar, priority };
+  const { id, runId, request, modelPath, family, anatomy, loraPaths, preset, target, format, sidecar, priority } = job;
+  const model = { modelPath, family, anatomy, loraPaths };
+  const travelling = { id, runId, request, ...model, preset, target, format, sidecar, priority };
   const bytes = Buffer.byteLength(JSON.stringify(travelling));
   if (bytes > JOB_BYTES) {
     throw new InputError(

@@ -257,7 +257,15 @@ function marksOf(row: Row): Marks {
   };
 }
 
-/** The text is what this store itself wrote from a Job, so it is not checked again. Older ones have no priority. */
+/** What jobs of earlier versions do not say. */
+const EARLIER: Pick<Job, 'priority' | 'family' | 'anatomy' | 'loraPaths'> = {
+  priority: 'bulk',
+  family: 'other',
+  anatomy: null,
+  loraPaths: [],
+};
+
+/** The text is what this store itself wrote from a Job, so it is not checked again. */
 function travellingJobOf(row: Row): Job {
-  return { priority: 'bulk', ...JSON.parse(textOf(row, 'payload')) } as Job;
+  return { ...EARLIER, ...JSON.parse(textOf(row, 'payload')) } as Job;
 }

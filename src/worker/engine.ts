@@ -29,15 +29,7 @@ export function loadOrder({ id, modelPath, preset }: EngineSpec, device: string)
     engine: id,
     device,
     model: { path: modelPath, family: 'other' },
-    preset: {
-      name: preset.name,
-      dtype: preset.dtype,
-      vae_dtype: preset.vaeDtype,
-      attention: preset.attention,
-      vae_slicing: preset.vaeSlicing,
-      vae_tiling: preset.vaeTiling,
-      offload: preset.offload,
-    },
+    preset: { name: preset.name, ...preset.settings },
   };
 }
 

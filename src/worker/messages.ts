@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { AppError } from '../errors.ts';
 import type { SCHEDULERS, SCHEDULES } from '../job/request.ts';
+import type { PresetSettings } from '../preset/settings.ts';
 import { METHODS } from '../units.ts';
 
 /**
@@ -22,8 +23,25 @@ const memory = z.strictObject({
   /** Null where there is no GPU. */
   peak_allocated_bytes: whole.nullable(),
   peak_reserved_bytes: whole.nullable(),
+  /** Of the whole card, other programs included, as far as it was looked at: at the end of each phase. */
+  peak_device_bytes: whole.nullable(),
+  device_free_bytes: whole.nullable(),
+  device_total_bytes: whole.nullable(),
   rss_bytes: whole,
   peak_rss_bytes: whole,
+  host_available_bytes: whole,
+});
+const steps = z.strictObject({ count: whole, first: amount, median: amount, slowest: amount });
+const work = z.strictObject({
+  /** 2 a multiply-add; null where they could not be counted. */
+  teraflops: amount.nullable(),
+  /** Of the denoiser's core; fewer than steps times passes where steps were skipped. */
+  calls: whole,
+  /** Null where the device's peak is unknown, or where the figure was over 1 and so invalid. */
+  mfu: z.number().min(0).max(1).nullable(),
+  /** Compiled during this batch. */
+  graphs: whole,
+  cached_prompts: whole,
 });
 const energy = z
   .strictObject({
@@ -55,6 +73,10 @@ const inbound = z.discriminatedUnion('type', [
     type: z.literal('loaded'),
     engine: text,
     settings: z.record(text, z.union([text, z.number(), z.boolean(), z.null()])),
+    /** What was asked for and is not in effect. */
+    downgrades: z.array(z.strictObject({ setting: text, asked: text, in_effect: text, reason: text })),
+    /** Bytes by part of the pipeline, wherever they are kept. */
+    weights: z.record(text, whole),
     versions,
     seconds: amount,
     memory,
@@ -96,6 +118,10 @@ const inbound = z.discriminatedUnion('type', [
     batch: text,
     seconds: amount,
     phases: z.strictObject({ encode: amount, denoise: amount, decode: amount, save: amount }),
+    /** Null where no step was finished. */
+    steps: steps.nullable(),
+    /** Null where nothing was denoised. */
+    work: work.nullable(),
     memory,
     energy,
   }),
@@ -130,16 +156,7 @@ export interface Load {
   readonly device: string;
   /** The folder has the last word on the family; `other` where the sender does not know it. */
   readonly model: { readonly path: string; readonly family: 'sd' | 'sdxl' | 'flux' | 'other' };
-  readonly preset: {
-    readonly name: string;
-    readonly dtype: 'auto' | 'float32' | 'float16' | 'bfloat16';
-    /** `auto` is the denoiser's own, but for a VAE that is known to overflow in it. */
-    readonly vae_dtype: 'auto' | 'float32';
-    readonly attention: 'sdpa';
-    readonly vae_slicing: boolean;
-    readonly vae_tiling: boolean;
-    readonly offload: 'none' | 'model';
-  };
+  readonly preset: { readonly name: string } & PresetSettings;
 }
 
 /** Answered by one `image` or `failure` an item, or its name in `cancelled`; then by `done`. */
@@ -156,6 +173,7 @@ export interface Generate {
     readonly scheduler: (typeof SCHEDULERS)[number];
     readonly schedule: (typeof SCHEDULES)[number];
     readonly clip_skip: number;
+    readonly loras: readonly { readonly name: string; readonly path: string; readonly weight: number }[];
     readonly format: 'png' | 'jpeg' | 'webp';
   };
   readonly items: readonly {

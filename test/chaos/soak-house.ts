@@ -38,6 +38,7 @@ const MODEL: Omit<Model, 'name' | 'path' | 'hash'> = {
   defaults: { steps: 1, guidance: 7, distilledGuidance: null, scheduler: 'dpmpp_2m', schedule: 'karras' },
   schedulers: ['dpmpp_2m'],
   clipLayers: 12,
+  anatomy: null,
 };
 
 /** All of kilnwatt that stands between a submission and its pictures, in this process, with a Valkey and a store of its own. */

@@ -16,6 +16,7 @@ export const sd: Model = {
   defaults: { steps: 20, guidance: 7, distilledGuidance: null, scheduler: 'dpmpp_2m', schedule: 'karras' },
   schedulers: ['dpmpp_2m', 'euler', 'euler_a', 'ddim'],
   clipLayers: 12,
+  anatomy: null,
 };
 
 export const flux: Model = {

@@ -12,6 +12,7 @@ const sd: Model = {
   defaults: { steps: 20, guidance: 7, distilledGuidance: null, scheduler: 'dpmpp_2m', schedule: 'karras' },
   schedulers: ['dpmpp_2m', 'euler'],
   clipLayers: 12,
+  anatomy: null,
 };
 const flux: Model = {
   ...sd,

@@ -24,6 +24,7 @@ export const MODEL: Model = {
   defaults: { steps: 2, guidance: 7, distilledGuidance: null, scheduler: 'dpmpp_2m', schedule: 'karras' },
   schedulers: ['dpmpp_2m'],
   clipLayers: 12,
+  anatomy: null,
 };
 
 /** The provider writes real temporary files, so that their folder has to be there. */

@@ -13,7 +13,7 @@ it('an unknown name is an error that lists the known ones', () => {
 });
 
 it('no batch of the preset for little memory has company', () => {
-  expect(presetNamed('low-vram')).toMatchObject({ batchLimit: 1, vaeTiling: true, offload: 'model' });
+  expect(presetNamed('low-vram')).toMatchObject({ batchLimit: 1, settings: { vae_tiling: true, offload: 'model' } });
 });
 
 it('below each preset are others that there are, and none is below itself', () => {
@@ -25,5 +25,9 @@ it('below each preset are others that there are, and none is below itself', () =
 
 it('the safe form of a preset has another name and a VAE that cannot overflow', () => {
   const auto = presetNamed('auto');
-  expect(safely(auto)).toEqual({ ...auto, name: 'auto+safe', vaeDtype: 'float32', attention: 'sdpa' });
+  expect(safely(auto)).toEqual({
+    ...auto,
+    name: 'auto+safe',
+    settings: { ...auto.settings, vae_dtype: 'float32', attention: 'sdpa' },
+  });
 });

@@ -1,7 +1,16 @@
 import type { ChildSpec } from '../../src/process/child.ts';
 import { FakeChild } from '../process/fake-child.ts';
 
-const MEMORY = { peak_allocated_bytes: null, peak_reserved_bytes: null, rss_bytes: 1_000, peak_rss_bytes: 2_000 };
+const MEMORY = {
+  peak_allocated_bytes: null,
+  peak_reserved_bytes: null,
+  peak_device_bytes: null,
+  device_free_bytes: null,
+  device_total_bytes: null,
+  rss_bytes: 1_000,
+  peak_rss_bytes: 2_000,
+  host_available_bytes: 1_000_000,
+};
 const ENERGY = { millijoules: null, meter: 'none', method: 'unknown' };
 
 export type Fields = Readonly<Record<string, unknown>>;
@@ -53,7 +62,16 @@ export class FakeWorker {
 
   loaded(): void {
     const { engine } = this.last('load');
-    this.say('loaded', { engine, settings: {}, versions: {}, seconds: 1, memory: MEMORY, energy: ENERGY });
+    this.say('loaded', {
+      engine,
+      settings: {},
+      downgrades: [],
+      weights: {},
+      versions: {},
+      seconds: 1,
+      memory: MEMORY,
+      energy: ENERGY,
+    });
   }
 
   unloaded(): void {
@@ -82,7 +100,15 @@ export class FakeWorker {
   done(rss_bytes = MEMORY.rss_bytes): void {
     const phases = { encode: 1, denoise: 1, decode: 1, save: 1 };
     const memory = { ...MEMORY, rss_bytes };
-    this.say('done', { batch: this.last('generate').batch, seconds: 4, phases, memory, energy: ENERGY });
+    this.say('done', {
+      batch: this.last('generate').batch,
+      seconds: 4,
+      phases,
+      steps: null,
+      work: null,
+      memory,
+      energy: ENERGY,
+    });
   }
 
   /** All pictures of the batch, and that it is done. */

@@ -14,7 +14,16 @@ import { batchOf, ENGINE, made } from './supervised.ts';
 
 const SEED = Number(process.env.KW_SEED ?? 20_260_801);
 const LINES = 200;
-const MEMORY = { peak_allocated_bytes: null, peak_reserved_bytes: null, rss_bytes: 1, peak_rss_bytes: 1 };
+const MEMORY = {
+  peak_allocated_bytes: null,
+  peak_reserved_bytes: null,
+  peak_device_bytes: null,
+  device_free_bytes: null,
+  device_total_bytes: null,
+  rss_bytes: 1,
+  peak_rss_bytes: 1,
+  host_available_bytes: 1,
+};
 const ENERGY = { millijoules: null, meter: 'none', method: 'unknown' };
 const folder = mkdtempSync(join(tmpdir(), 'kilnwatt-lines-'));
 
@@ -80,11 +89,23 @@ function messagesOf(launch: string): readonly Fields[] {
   const phases = { encode: 1, denoise: 1, decode: 1, save: 1 };
   const messages: readonly (readonly [type: string, fields: Fields])[] = [
     ['hello', { pid: 7, engine_kind: 'fake', versions: {} }],
-    ['loaded', { engine: 'e1', settings: {}, versions: {}, seconds: 1, memory: MEMORY, energy: ENERGY }],
+    [
+      'loaded',
+      {
+        engine: 'e1',
+        settings: {},
+        downgrades: [],
+        weights: {},
+        versions: {},
+        seconds: 1,
+        memory: MEMORY,
+        energy: ENERGY,
+      },
+    ],
     ['image', picture('a')],
     ['log', { level: 'info', message: 'the second one is dark' }],
     ['image', picture('b')],
-    ['done', { batch: 'batch', seconds: 4, phases, memory: MEMORY, energy: ENERGY }],
+    ['done', { batch: 'batch', seconds: 4, phases, steps: null, work: null, memory: MEMORY, energy: ENERGY }],
   ];
   return messages.map(([type, fields], at) => ({ v: 1, type, launch, seq: at + 1, ...fields }));
 }

@@ -54,7 +54,7 @@ export function batchOf(id: string, jobs: readonly string[]): Omit<Generate, 'ty
   const params = { width: 8, height: 8, steps: 4, guidance: 7, distilled_guidance: null, clip_skip: 0 } as const;
   return {
     batch: id,
-    params: { ...params, scheduler: 'euler', schedule: 'normal', format: 'png' },
+    params: { ...params, scheduler: 'euler', schedule: 'normal', loras: [], format: 'png' },
     items: jobs.map((job, seed) => ({ job, prompt: 'a fox', negative_prompt: '', seed, out: `/out/${job}` })),
   };
 }

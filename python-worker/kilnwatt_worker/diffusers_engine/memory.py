@@ -1,5 +1,6 @@
 """Peaks of the device's memory and of this process's, over a stretch of work."""
 
+import dataclasses
 import gc
 import os
 import resource
@@ -23,11 +24,14 @@ def read_memory(device: torch.device) -> Memory:
     host = resident.host_memory()
     if device.type != "cuda":
         return host
-    return Memory(
+    free, total = torch.cuda.mem_get_info(device)
+    return dataclasses.replace(
+        host,
         peak_allocated_bytes=torch.cuda.max_memory_allocated(device),
         peak_reserved_bytes=torch.cuda.max_memory_reserved(device),
-        rss_bytes=host.rss_bytes,
-        peak_rss_bytes=host.peak_rss_bytes,
+        peak_device_bytes=total - free,
+        device_free_bytes=free,
+        device_total_bytes=total,
     )
 
 

@@ -1,0 +1,40 @@
+import { z } from 'zod';
+
+const count = z.int().min(0);
+
+/**
+ * What of a model decides how much memory it takes, read from its configs and from the heads of its weight files. It
+ * travels with each job, so that a device can be chosen for without the model's folder.
+ */
+export const anatomySchema = z.strictObject({
+  denoiser: z.strictObject({
+    kind: z.enum(['unet', 'transformer']),
+    parameters: count,
+    /** UNet: channels by level, highest resolution first. Transformer: its width, alone. */
+    channels: z.array(count).readonly(),
+    /** UNet: residual blocks a level. Transformer: blocks. */
+    layers: count,
+    /** UNet: transformer blocks in each attention of a level, 0 where it has none. Transformer: empty. */
+    attention: z.array(count).readonly(),
+    /** Channels of an attention head; null where levels differ or the config is silent. */
+    headChannels: count.nullable(),
+  }),
+  /** In the order of their use. */
+  textEncoders: z
+    .array(z.strictObject({ name: z.string(), parameters: count, width: count, layers: count, tokens: count }))
+    .readonly(),
+  vae: z.strictObject({
+    parameters: count,
+    /** By level, highest resolution first. */
+    channels: z.array(count).readonly(),
+    layers: count,
+    latentChannels: count,
+    /** Of the pictures that it was trained on, in pixels. */
+    sampleSize: count,
+    /** Its pictures are not finite in float16. */
+    overflows: z.boolean(),
+  }),
+  /** Bytes of all weight files, which is what a load reads. */
+  fileBytes: count,
+});
+export type Anatomy = Readonly<z.output<typeof anatomySchema>>;
