@@ -90,7 +90,8 @@ def test_the_answer_to_a_load_holds_the_settings_in_effect(
         "device": "cpu",
         "dtype": "float32",
         "vae_dtype": "float32",
-        "attention": "AttnProcessor2_0",
+        "attention": "sdpa",
+        "attention_processors": "AttnProcessor2_0",
         "scheduler": "PNDMScheduler",
         "vae_slicing": True,
         "vae_tiling": True,
@@ -148,7 +149,7 @@ def test_a_denoiser_that_shows_no_processors_has_an_unknown_attention(
 ) -> None:
     loaded = load_pipeline(load_of(model("sd")), lambda _level, _message: None)
     monkeypatch.setattr(type(loaded.pipe.unet), "attn_processors", None)
-    assert settings_in_effect(loaded.pipe, "cpu")["attention"] == "unknown"
+    assert settings_in_effect(loaded.pipe)["attention_processors"] == "unknown"
 
 
 def test_a_model_of_the_edm_kind_is_refused_with_its_scheduler(

@@ -76,7 +76,7 @@ class WorkerProcess:
         return self.answers(until)
 
     def generate(self, folder: Path, prompts: list[str], batch: str = "b1", **changed: object) -> None:
-        params = {
+        params: dict[str, object] = {
             "width": 64,
             "height": 64,
             "steps": 4,

@@ -3,6 +3,8 @@
 import torch
 
 from kilnwatt_worker import pictures
+from kilnwatt_worker.diffusers_engine import lora, placement
+from kilnwatt_worker.diffusers_engine.buckets import padded
 from kilnwatt_worker.diffusers_engine.decode import decode, to_picture
 from kilnwatt_worker.diffusers_engine.denoise import check, denoise
 from kilnwatt_worker.diffusers_engine.device_errors import device_told
@@ -10,7 +12,8 @@ from kilnwatt_worker.diffusers_engine.encode import encode, warn_of_idle_negativ
 from kilnwatt_worker.diffusers_engine.energy import Counter, EnergyWindow, counter_of
 from kilnwatt_worker.diffusers_engine.load import device_of, load_pipeline, versions
 from kilnwatt_worker.diffusers_engine.memory import free_unused, limited, read_memory, reset_peaks
-from kilnwatt_worker.diffusers_engine.pipeline import LoadedPipeline
+from kilnwatt_worker.diffusers_engine.meter import DenoiseMeter
+from kilnwatt_worker.diffusers_engine.pipeline import LoadedPipeline, weights_of
 from kilnwatt_worker.engine import EngineFacts, LogTo, Report, Usage
 from kilnwatt_worker.errors import DeviceLost, OutOfMemory, Stopped, WorkerError, internal
 from kilnwatt_worker.messages import Generate, Load
@@ -50,7 +53,8 @@ class DiffusersEngine:
         self.unload()
         with device_told("loading the model"):
             self._loaded = load_pipeline(load, log)
-        return EngineFacts(self._loaded.settings, versions())
+        loaded = self._loaded
+        return EngineFacts(loaded.settings, versions(), loaded.downgrades, weights_of(loaded.pipe))
 
     def unload(self) -> None:
         self._loaded = None
@@ -72,6 +76,7 @@ class DiffusersEngine:
 
 def _latents(loaded: LoadedPipeline, generate: Generate, items: list[Item], report: Report) -> torch.Tensor:
     def on_step(step: int, steps: int) -> None:
+        meter.step()
         report.progress(step, steps)
         if not report.wanted():
             raise Stopped
@@ -83,14 +88,19 @@ def _latents(loaded: LoadedPipeline, generate: Generate, items: list[Item], repo
     check(loaded, params)
     warn_of_long_prompts(loaded, items, params, report.log)
     warn_of_idle_negatives(items, params, report.log)
-    with device_told("encoding the prompts"):
-        conditioning = encode(loaded, items, params)
+    rows = padded(items, loaded.preset.buckets)
+    with device_told("taking the LoRAs"):
+        lora.use(loaded, params.loras, report.log)
+    with device_told("encoding the prompts"), placement.encoders(loaded):
+        conditioning = encode(loaded, rows, params)
         synchronise(loaded.device)
     report.phase("denoise")
+    meter = DenoiseMeter(loaded, params, len(rows))
     with device_told(f"denoising a batch of {len(items)}"):
-        latents = denoise(loaded, conditioning, params, [item.seed for item in items], on_step)
+        latents = denoise(loaded, conditioning, params, [row.seed for row in rows], on_step)
         synchronise(loaded.device)
-    return latents
+    report.denoised(meter.steps(), meter.work())
+    return latents[: len(items)]
 
 
 def _finish(loaded: LoadedPipeline, generate: Generate, item: Item, row: torch.Tensor, report: Report) -> None:

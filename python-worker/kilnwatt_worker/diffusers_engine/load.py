@@ -14,9 +14,10 @@ from safetensors import SafetensorError
 
 from kilnwatt_worker.diffusers_engine.components import refuse_lacking, transformers_components
 from kilnwatt_worker.diffusers_engine.device_errors import device_error
-from kilnwatt_worker.diffusers_engine.optimise import apply, settings_in_effect
+from kilnwatt_worker.diffusers_engine.optimise import apply
 from kilnwatt_worker.diffusers_engine.pipeline import FAMILIES, Family, LoadedPipeline, Pipeline
 from kilnwatt_worker.diffusers_engine.pipeline_class import pipeline_class_of, unsupported
+from kilnwatt_worker.diffusers_engine.technique import Target
 from kilnwatt_worker.engine import LogTo
 from kilnwatt_worker.errors import WorkerError
 from kilnwatt_worker.messages import Load
@@ -38,14 +39,17 @@ def load_pipeline(load: Load, log: LogTo) -> LoadedPipeline:
     _check_supported(pipe, folder, family)
     pipe.set_progress_bar_config(disable=True)
     _keep_old_name_of_clip(pipe)
-    apply(pipe, load.preset, device, log)
+    target = Target(pipe, load.preset, family, device, folder.path, log)
+    settings = apply(target)
     return LoadedPipeline(
         pipe=pipe,
         family=family,
         device=device,
         scheduler_config=pipe.scheduler.config,
         flow_matching=is_flow_matching(type(pipe.scheduler).__name__, pipe.scheduler.config),
-        settings=settings_in_effect(pipe, load.device),
+        preset=load.preset,
+        settings={"device": load.device, **settings},
+        downgrades=tuple(target.downgrades),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 
-from kilnwatt_worker.parts import Settings
+from kilnwatt_worker.parts import Downgrade, Preset, Settings
 
 # diffusers has no types: the one Any of this adapter. Stages read attributes of it and hand on tensors.
 Pipeline: TypeAlias = Any
@@ -28,7 +28,10 @@ class LoadedPipeline:
     scheduler_config: Mapping[str, object]
     """The model's own, from which each request's scheduler is built."""
     flow_matching: bool
+    preset: Preset
     settings: Settings
+    """In effect."""
+    downgrades: tuple[Downgrade, ...]
 
     @property
     def size_multiple(self) -> int:
@@ -39,6 +42,15 @@ class LoadedPipeline:
     @property
     def takes_distilled_guidance(self) -> bool:
         return self.family == "flux" and bool(self.pipe.transformer.config.guidance_embeds)
+
+
+def weights_of(pipe: Pipeline) -> dict[str, int]:
+    """Bytes by part, wherever they are kept."""
+    return {
+        name: sum(tensor.numel() * tensor.element_size() for tensor in (*part.parameters(), *part.buffers()))
+        for name, part in pipe.components.items()
+        if isinstance(part, torch.nn.Module)
+    }
 
 
 def denoiser_of(pipe: Pipeline) -> Pipeline:

@@ -1,0 +1,14 @@
+"""The denoiser as compiled code."""
+
+from kilnwatt_worker.diffusers_engine.pipeline import Pipeline
+from kilnwatt_worker.diffusers_engine.technique import Target
+from kilnwatt_worker.parts import Settings
+
+
+def apply(target: Target) -> None:
+    del target
+
+
+def in_effect(pipe: Pipeline) -> Settings:
+    del pipe
+    return {}
