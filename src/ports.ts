@@ -20,6 +20,7 @@ import type {
   RunWrite,
   Settlement,
 } from './ports-record.ts';
+import type { Choice } from './preset/explanation.ts';
 import type { Bytes, EpochMillis, Millis, Watts } from './units.ts';
 
 export type * from './ports-job.ts';
@@ -77,6 +78,11 @@ export interface Provider extends Checked {
    * @param safe whether the batch is to be a safe one: its settings have limits of their own
    */
   limit(job: Job, device: string, safe: boolean): number;
+  /**
+   * What jobs like this one would be made with on a device now, and why: the same choice that `limit` and `make` go by.
+   * @throws InputError `preset_unknown`; AppError `out_of_memory` where nothing is left to try
+   */
+  explain(job: Job, device: string): Choice;
   /** The model hash that a device has loaded now, or null. */
   resident(device: string): string | null;
   /** Null for a device that takes batches; else why it is in quarantine, and when it is to be probed with the next batch. */

@@ -13,6 +13,7 @@ import type {
   Provider,
 } from '../ports.ts';
 import type { Preset } from '../preset/catalogue.ts';
+import type { Choice } from '../preset/explanation.ts';
 import { pause } from '../process/clock.ts';
 import type { Millis } from '../units.ts';
 import { abandonedAnswers, isAbandoned, type Wishes, whileWanted } from './abandonment.ts';
@@ -87,6 +88,10 @@ export class FakeProvider implements Provider {
 
   limit(job: Job, device: string, safe: boolean): number {
     return this.#rungs.limit(job, this.#deviceOf(device), safe);
+  }
+
+  explain(job: Job, device: string): Choice {
+    return this.#rungs.explain(job, this.#deviceOf(device));
   }
 
   resident(device: string): string | null {

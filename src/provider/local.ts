@@ -1,5 +1,6 @@
 import { UnavailableError } from '../errors.ts';
 import type { Batch, BatchResult, Check, Clock, Device, Job, Provider } from '../ports.ts';
+import type { Choice } from '../preset/explanation.ts';
 import { type LimitSettings, workerLimits } from '../worker/limits.ts';
 import { Supervisor, type SupervisorOptions } from '../worker/supervisor.ts';
 import { Calls } from './calls.ts';
@@ -56,6 +57,10 @@ export class LocalProvider implements Provider {
 
   limit(job: Job, device: string, safe: boolean): number {
     return this.#rungs.limit(job, this.#placeOf(device).device, safe);
+  }
+
+  explain(job: Job, device: string): Choice {
+    return this.#rungs.explain(job, this.#placeOf(device).device);
   }
 
   resident(device: string): string | null {

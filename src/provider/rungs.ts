@@ -1,6 +1,7 @@
 import { AppError } from '../errors.ts';
 import type { Batch, BatchResult, Clock, Device, Failure, Job } from '../ports.ts';
 import { PRESETS, type Preset, presetNamed } from '../preset/catalogue.ts';
+import type { Choice } from '../preset/explanation.ts';
 import { type Rung, rungFor, shapeOf, sizeOf } from '../preset/ladder.ts';
 import { LearnedLimits, type LimitKeeper, memoryOf } from './learned-limits.ts';
 import { failuresOf, firstOf, refusal } from './refusal.ts';
@@ -47,6 +48,14 @@ export class Rungs {
     if (!PRESETS.some(({ name }) => name === job.preset) || this.#alone.has(kindKey(job))) return 1;
     const rung = this.#rungFor(job, device, safe);
     return 'exhausted' in rung ? 1 : Math.max(1, rung.limit);
+  }
+
+  /** @throws AppError `out_of_memory` where nothing is left to try */
+  explain(job: Job, device: Device): Choice {
+    const rung = this.#rungFor(job, device, false);
+    if ('exhausted' in rung) throw new AppError(rung.exhausted, { code: OUT_OF_MEMORY });
+    const reason = `${rung.preset.name} is what was asked for, or the next below it that did not run out of memory`;
+    return { ...rung, reason, room: { device: null, host: null, reserve: 0 }, considered: [] };
   }
 
   /** Has a batch tried with the preset that is left for it, and says in its answers whether another try can help. */
