@@ -1,0 +1,197 @@
+"""
+`bench-techniques`: what each technique does to the pictures of the model in the box, and to their time.
+
+Every variant draws the same prompts with the same seeds as the plain pipeline; how far its pictures are from the plain
+ones is told as PSNR, and how often they show what was asked for as prompt accuracy. Times are ratios: plain and variant
+take turns within one run.
+"""
+
+import argparse
+import json
+import math
+import platform
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+
+import numpy
+import torch
+from PIL import Image
+
+from kilnwatt_worker.diffusers_engine.load import versions
+from kilnwatt_worker.errors import WorkerError
+from kilnwatt_worker.parts import Preset
+from kilnwatt_worker.quality.compare import psnr
+from kilnwatt_worker.quality.verdict import accuracy
+from kilnwatt_worker.strict import build, read_json
+from training.eval_shapes import BOX
+from training.examination import Artist, examined_of, prompts_of
+
+PLAIN = Preset("plain", dtype="float32")
+BATCH = 8
+EXACT_DB = 40.0
+"""What a technique that claims to be exact must keep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """`exact` is what is claimed of it."""
+
+    name: str
+    changed: Mapping[str, object]
+    exact: bool
+    batch: int = BATCH
+
+
+VARIANTS: Sequence[Variant] = (
+    Variant("attention=sdpa_math", {"attention": "sdpa_math"}, True),
+    Variant("attention=sdpa_flash", {"attention": "sdpa_flash"}, True),
+    Variant("attention=sliced", {"attention": "sliced"}, True),
+    Variant("fused_qkv", {"fused_qkv": True}, True),
+    Variant("channels_last", {"channels_last": True}, True),
+    Variant("offload=text_encoders", {"offload": "text_encoders"}, True),
+    Variant("offload=group", {"offload": "group"}, True),
+    Variant("vae_slicing", {"vae_slicing": True}, True),
+    Variant("buckets", {"buckets": (1, 2, 4, 8)}, True, batch=3),
+    Variant("batch of 1", {}, True, batch=1),
+    Variant("prompt_cache", {"prompt_cache": 256}, True),
+    Variant("compile=regional", {"compile": "regional"}, True),
+    Variant("compile=full", {"compile": "full"}, True),
+    Variant("dtype=bfloat16", {"dtype": "bfloat16"}, False),
+    Variant("quantize=int8_weights", {"quantize": "int8_weights"}, False),
+    Variant("quantize=int8_dynamic", {"quantize": "int8_dynamic"}, False),
+    Variant("quantize=nf4", {"quantize": "nf4"}, False),
+    Variant("quantize=fp8_storage", {"quantize": "fp8_storage"}, False),
+    Variant("quantize_text=int8_weights", {"quantize_text": "int8_weights"}, False),
+    Variant("quantize_text=nf4", {"quantize_text": "nf4"}, False),
+    Variant("step_cache=deepcache 2", {"step_cache": "deepcache", "step_cache_strength": 2.0}, False),
+    Variant("step_cache=deepcache 3", {"step_cache": "deepcache", "step_cache_strength": 3.0}, False),
+)
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(
+        prog="bench-techniques",
+        description=__doc__,
+        epilog="Exit codes: 0 what claims to be exact is, 1 something is not, 2 something asked for cannot be.",
+    )
+    options.add_argument("--prompts", type=int, default=48, help="default: %(default)s")
+    options.add_argument("--rounds", type=int, default=5, help="of timing; default: %(default)s")
+    options.add_argument("--only", default="", help="names of variants, or beginnings of them, by commas")
+    options.add_argument("--record", type=Path, help="a JSON file to write the figures to")
+    asked = options.parse_args()
+    begins = tuple(name for name in asked.only.split(",") if name)
+    variants = [variant for variant in VARIANTS if not begins or variant.name.startswith(begins)]
+    if not variants or asked.prompts < 1 or asked.rounds < 1:
+        options.error(f"nothing to measure; variants are {', '.join(variant.name for variant in VARIANTS)}")
+    bench = Bench(prompts_of(0, asked.prompts, 0), asked.rounds)
+    rows = [told(bench.row_of(variant)) for variant in variants]
+    if asked.record is not None:
+        asked.record.write_text(json.dumps(record_of(bench, rows), indent=2) + "\n", encoding="utf-8")
+    return 0 if all(row["holds"] is not False for row in rows) else 1
+
+
+class Bench:
+    """The plain pipeline, and what it drew."""
+
+    def __init__(self, prompts: Sequence[str], rounds: int) -> None:
+        self.prompts = prompts
+        self._rounds = rounds
+        self._plain = Artist(BOX, "cpu", PLAIN)
+        self._drawn = _draw(self._plain, prompts, BATCH)
+        self.accuracy = _accuracy(prompts, self._drawn)
+
+    def row_of(self, variant: Variant) -> dict[str, object]:
+        """`holds`: whether an exact one is as near as it claims; None for a lossy or a refused one."""
+        preset = preset_of(variant)
+        about: dict[str, object] = {"name": variant.name, "exact": variant.exact, "batch": variant.batch, "holds": None}
+        try:
+            artist = Artist(BOX, "cpu", preset)
+        except WorkerError as error:
+            return {**about, "refused": error.message}
+        drawn = _draw(artist, self.prompts, variant.batch)
+        away = [psnr(numpy.asarray(one), numpy.asarray(other)) for one, other in zip(self._drawn, drawn, strict=True)]
+        return {
+            **about,
+            "holds": min(away) >= EXACT_DB if variant.exact else None,
+            "in_effect": {name: artist.facts.settings.get(name) for name in variant.changed},
+            "downgrades": [f"{each.setting}: {each.reason}" for each in artist.facts.downgrades],
+            "psnr_db": {"worst": _finite(min(away)), "median": _finite(median(away))},
+            "accuracy": _accuracy(self.prompts, drawn),
+            "seconds_ratio": self._ratio(artist, variant.batch),
+            "weights_bytes": sum(artist.facts.weights.values()),
+        }
+
+    def _ratio(self, artist: Artist, batch: int) -> float:
+        """Seconds of the variant over those of plain, a picture; the median of turns."""
+        ratios = []
+        for _ in range(self._rounds):
+            plain, other = (_seconds(each, self.prompts, batch) for each in (self._plain, artist))
+            ratios.append(other / plain)
+        return round(median(ratios), 3)
+
+
+def preset_of(variant: Variant) -> Preset:
+    """Built as from the wire, so that a misspelt field is refused."""
+    return build(Preset, read_json(json.dumps({**asdict(PLAIN), "name": variant.name, **variant.changed})))
+
+
+def record_of(bench: Bench, rows: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": f"{torch.get_num_threads()} threads, {platform.machine()}, no GPU",
+        "versions": versions(),
+        "model": BOX.name,
+        "prompts": len(bench.prompts),
+        "plain_accuracy": bench.accuracy,
+        "variants": list(rows),
+    }
+
+
+def told(row: dict[str, object]) -> dict[str, object]:
+    if "refused" in row:
+        print(f"{row['name']:28} refused: {row['refused']}")
+    else:
+        print(
+            f"{row['name']:28} {row['psnr_db']} dB, accuracy {row['accuracy']:.3f}, "
+            f"{row['seconds_ratio']} of plain's seconds {'; '.join(map(str, _list(row['downgrades'])))}"
+        )
+    return row
+
+
+def _draw(artist: Artist, prompts: Sequence[str], batch: int) -> list[Image.Image]:
+    """The seed of a prompt is its number."""
+    drawn: list[Image.Image] = []
+    for start in range(0, len(prompts), batch):
+        some = prompts[start : start + batch]
+        drawn.extend(artist.draw(some, range(start, start + len(some))))
+    return drawn
+
+
+def _accuracy(prompts: Sequence[str], drawn: Sequence[Image.Image]) -> float:
+    verdicts = [examined_of(prompt, picture).verdict for prompt, picture in zip(prompts, drawn, strict=True)]
+    return round(accuracy(verdicts)["all"] or 0.0, 4)
+
+
+def _seconds(artist: Artist, prompts: Sequence[str], batch: int) -> float:
+    some = [prompts[number % len(prompts)] for number in range(batch)]
+    started = time.perf_counter()
+    artist.draw(some, range(batch))
+    return time.perf_counter() - started
+
+
+def _finite(value: float) -> float | None:
+    """None: the pictures are equal."""
+    return None if math.isinf(value) else round(value, 1)
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+if __name__ == "__main__":
+    sys.exit(main())
