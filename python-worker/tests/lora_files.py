@@ -8,7 +8,7 @@ import torch
 from diffusers.utils import convert_state_dict_to_diffusers
 from peft import LoraConfig, get_peft_model_state_dict
 
-from kilnwatt_worker.diffusers_engine.lora_file import Place
+from kilnwatt_worker.diffusers_engine.lora_shelf import Place
 from kilnwatt_worker.diffusers_engine.pipeline import Pipeline
 from tiny_models.pipelines import RECIPES, make
 
@@ -53,7 +53,7 @@ def lora_file(
             layers = get_peft_model_state_dict(model, adapter_name="made")
             saved[f"{part}_lora_layers"] = convert_state_dict_to_diffusers(layers) if old_names else layers
             if not old_names:
-                saved[f"{part}_lora_adapter_metadata"] = config.to_dict()
+                saved[f"{part}_lora_adapter_metadata"] = config.to_dict()  # type: ignore[no-untyped-call]
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{family}-{seed}.safetensors"
     type(pipe).save_lora_weights(folder, weight_name=name, **saved)

@@ -1,6 +1,6 @@
 """LoRAs on real pipelines, against weights that the same LoRAs were merged into."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,17 +8,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from kilnwatt_worker.diffusers_engine import lora
-from kilnwatt_worker.diffusers_engine.denoise import denoise
-from kilnwatt_worker.diffusers_engine.encode import encode
-from kilnwatt_worker.diffusers_engine.load import load_pipeline
 from kilnwatt_worker.diffusers_engine.pipeline import LoadedPipeline
-from kilnwatt_worker.errors import WorkerError
 from kilnwatt_worker.parts import Level, LoraRef
+from tests.lora_batches import TOLERANCE, apart, latents, loaded_of, merged, ref, refused
 from tests.lora_files import Lora, lora_file, merge
-from tests.samples import FLUX_PARAMS, PARAMS, item, load_of
 
 FAMILIES = ["sd", "sdxl", "flux"]
-TOLERANCE = 1e-3
 
 
 @pytest.fixture(scope="module")
@@ -36,32 +31,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, int], Lora]
         return files[family, number]
 
     return ensure
-
-
-def loaded_of(path: Path) -> LoadedPipeline:
-    return load_pipeline(load_of(path), lambda _level, _message: None)
-
-
-def ref(made: Lora, weight: float = 1.0) -> LoraRef:
-    return LoraRef(made.path.stem, str(made.path), weight)
-
-
-def latents(loaded: LoadedPipeline, loras: Sequence[LoraRef] = ()) -> torch.Tensor:
-    """What a batch with these LoRAs comes to before it is decoded."""
-    lora.use(loaded, loras, lambda _level, _message: None)
-    params = FLUX_PARAMS if loaded.family == "flux" else PARAMS
-    items = [item(number) for number in range(2)]
-    return denoise(loaded, encode(loaded, items, params), params, [one.seed for one in items], lambda _step, _of: None)
-
-
-def merged(path: Path, *loras: tuple[Lora, float]) -> torch.Tensor:
-    loaded = loaded_of(path)
-    merge(loaded.pipe, loras)
-    return latents(loaded)
-
-
-def apart(one: torch.Tensor, other: torch.Tensor) -> float:
-    return float((one - other).abs().max())
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -156,22 +125,23 @@ def test_names_from_before_transformers_5_are_found(
 def test_half_precision_takes_loras_in_its_own_precision(
     model: Callable[[str], Path], made: Callable[[str, int], Lora]
 ) -> None:
-    from dataclasses import replace
-
-    from tests.samples import PRESET
-
-    load = load_of(model("sd"), replace(PRESET, dtype="bfloat16"))
-    loaded = load_pipeline(load, lambda _level, _message: None)
+    loaded = loaded_of(model("sd"), dtype="bfloat16")
     latents(loaded, [ref(made("sd", 1))])
     for part in (loaded.pipe.unet, loaded.pipe.text_encoder):
         assert {tensor.dtype for name, tensor in part.named_parameters() if "lora_" in name} == {torch.bfloat16}
 
 
-def refused(loaded: LoadedPipeline, *loras: LoraRef) -> tuple[str, str]:
-    with pytest.raises(WorkerError) as refusal:
-        lora.use(loaded, loras, lambda _level, _message: None)
-    assert not refusal.value.retryable
-    return refusal.value.code, refusal.value.message
+def test_weights_that_are_stored_in_eight_bits_take_loras_in_the_precision_that_is_computed_in(
+    model: Callable[[str], Path], made: Callable[[str, int], Lora]
+) -> None:
+    """A LoRA was given the eight bits of its layer, and nothing could be computed with it."""
+
+    loaded, reference = loaded_of(model("sd")), loaded_of(model("sd"))
+    loaded.pipe.unet.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=torch.float32)
+    rounded = {name: tensor.float() for name, tensor in loaded.pipe.unet.state_dict().items()}
+    reference.pipe.unet.load_state_dict(rounded)
+    merge(reference.pipe, [(made("sd", 1), 1.0)])
+    assert apart(latents(loaded, [ref(made("sd", 1))]), latents(reference)) < TOLERANCE
 
 
 def test_a_file_that_cannot_be_used_is_refused_with_its_own_sentence_and_nothing_is_in_effect(

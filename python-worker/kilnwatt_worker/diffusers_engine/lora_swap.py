@@ -60,7 +60,10 @@ def use(loaded: LoadedPipeline, files: Sequence[tuple[LoraFile, float]], log: Lo
         enable(pipe, rank)
     room = shelf.room | summed.keys()
     shelf.room = frozenset()
-    pipe.load_lora_weights(_tensors(pipe, summed, room, rank), adapter_name=_ADAPTER)
+    tensors = _tensors(pipe, summed, room, rank)
+    pipe.load_lora_weights(tensors, adapter_name=_ADAPTER)
+    for place in room:
+        keep_precision(layer_at(pipe, place), _ADAPTER, tensors, place)
     shelf.room = room
     forget_compiled(denoiser_of(pipe))
 
@@ -71,6 +74,15 @@ def clear(loaded: LoadedPipeline) -> None:
         carrier = layer_at(loaded.pipe, place)
         for matrices in (carrier.lora_A, carrier.lora_B):
             matrices[_ADAPTER].weight.data.zero_()
+
+
+def keep_precision(carrier: Pipeline, adapter: str, tensors: Mapping[str, torch.Tensor], place: Place) -> None:
+    """A layer that is stored in eight bits rounds its LoRA to them too, though nothing can be computed so."""
+    for kind, matrices in (("lora_A", carrier.lora_A), ("lora_B", carrier.lora_B)):
+        exact, held = tensors[f"{'.'.join(place)}.{kind}.weight"], matrices[adapter]
+        if held.weight.dtype != exact.dtype:
+            held.to(exact.dtype)
+            held.weight.data.copy_(exact)
 
 
 def forget_compiled(denoiser: Pipeline) -> None:
