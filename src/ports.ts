@@ -6,7 +6,7 @@
  */
 import type { Marks } from './batch/marks.ts';
 import type { AppError } from './errors.ts';
-import type { Batch, BatchResult, Device, ImageFormat, Job, Model, Progress } from './ports-job.ts';
+import type { Batch, BatchResult, Device, ImageFormat, Job, Lora, Model, Progress } from './ports-job.ts';
 import type {
   ImageMetadata,
   JobRow,
@@ -63,6 +63,11 @@ export interface ModelRegistry extends Checked {
    * @throws UnavailableError `model_unreachable` when a hub id is not on disk and cannot be fetched
    */
   resolve(name: string, options?: { readonly download?: boolean }): Promise<Model>;
+  /**
+   * @param name a file, or a name in the folder of LoRAs, with or without `.safetensors`
+   * @throws InputError `lora_missing`, `lora_unsafe` (a pickle), `lora_broken`
+   */
+  resolveLora(name: string): Promise<Lora>;
   /** Names in the models folder. */
   list(): Promise<readonly string[]>;
 }
