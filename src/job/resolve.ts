@@ -1,8 +1,8 @@
 import { InputError } from '../errors.ts';
 import type { LineIdentity, Lora, Model } from '../ports.ts';
 import type { Draft } from './draft.ts';
-import { resolveLoras } from './loras.ts';
 import { lineKey, MAX_SEED, type Request } from './request.ts';
+import { resolveLoras } from './resolve-loras.ts';
 import { resolveSampler } from './resolve-sampler.ts';
 import { Said } from './said.ts';
 import { unspokenSyntax } from './syntax.ts';
