@@ -32,7 +32,7 @@ def ref(made: Lora, weight: float = 1.0) -> LoraRef:
 def latents(loaded: LoadedPipeline, loras: Sequence[LoraRef] = ()) -> torch.Tensor:
     """What a batch with these LoRAs comes to before it is decoded."""
     lora.use(loaded, loras, lambda _level, _message: None)
-    params = FLUX_PARAMS if loaded.family == "flux" else PARAMS
+    params = replace(FLUX_PARAMS if loaded.family == "flux" else PARAMS, steps=2)
     items = [item(number) for number in range(2)]
     return denoise(loaded, encode(loaded, items, params), params, [one.seed for one in items], lambda _step, _of: None)
 

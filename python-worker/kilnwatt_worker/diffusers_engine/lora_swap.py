@@ -52,28 +52,25 @@ def use(loaded: LoadedPipeline, files: Sequence[tuple[LoraFile, float]], log: Lo
     summed = _summed(files)
     _refuse_rank(files, max(layer.rank for layer in summed.values()), rank)
     if summed.keys() <= shelf.room:
-        pipe.load_lora_weights(_tensors(pipe, summed, shelf.room, rank), adapter_name=_ADAPTER, hotswap=True)
+        _fill(loaded, summed, rank)
         return
     if shelf.room:
         log("info", f"{files[-1][0].path} changes layers that no LoRA changed before; what was compiled is made anew")
-        pipe.unload_lora_weights()
-        enable(pipe, rank)
-    room = shelf.room | summed.keys()
-    shelf.room = frozenset()
-    tensors = _tensors(pipe, summed, room, rank)
-    pipe.load_lora_weights(tensors, adapter_name=_ADAPTER)
-    for place in room:
-        keep_precision(layer_at(pipe, place), _ADAPTER, tensors, place)
+        _empty(pipe, rank)
+    room, shelf.room = shelf.room | summed.keys(), frozenset()
+    try:
+        _make(pipe, summed, room, rank)
+    except Exception:
+        _empty(pipe, rank)
+        raise
     shelf.room = room
     forget_compiled(denoiser_of(pipe))
 
 
 def clear(loaded: LoadedPipeline) -> None:
     """Zeros add nothing, so that pictures are those of the base to the last bit."""
-    for place in loaded.loras.room:
-        carrier = layer_at(loaded.pipe, place)
-        for matrices in (carrier.lora_A, carrier.lora_B):
-            matrices[_ADAPTER].weight.data.zero_()
+    if loaded.loras.room:
+        _fill(loaded, {}, rank_of(loaded.pipe))
 
 
 def keep_precision(carrier: Pipeline, adapter: str, tensors: Mapping[str, torch.Tensor], place: Place) -> None:
@@ -89,6 +86,25 @@ def forget_compiled(denoiser: Pipeline) -> None:
     """Code that was compiled for other LoRAs: torch keeps a few versions, and then refuses to compile another one."""
     if any(getattr(module, "_compiled_call_impl", None) is not None for module in denoiser.modules()):
         torch._dynamo.reset()
+
+
+def _fill(loaded: LoadedPipeline, summed: Mapping[Place, Layer], rank: int) -> None:
+    """By diffusers' own way, which knows where the weights are while they are offloaded."""
+    tensors = _tensors(loaded.pipe, summed, loaded.loras.room, rank)
+    loaded.pipe.load_lora_weights(tensors, adapter_name=_ADAPTER, hotswap=True)
+
+
+def _make(pipe: Pipeline, summed: Mapping[Place, Layer], room: frozenset[Place], rank: int) -> None:
+    tensors = _tensors(pipe, summed, room, rank)
+    pipe.load_lora_weights(tensors, adapter_name=_ADAPTER)
+    for place in room:
+        keep_precision(layer_at(pipe, place), _ADAPTER, tensors, place)
+
+
+def _empty(pipe: Pipeline, rank: int) -> None:
+    """As it was before the first LoRA."""
+    pipe.unload_lora_weights()
+    enable(pipe, rank)
 
 
 def _refuse_text(pipe: Pipeline, files: Sequence[tuple[LoraFile, float]], rank: int) -> None:
