@@ -61,7 +61,7 @@ def use(loaded: LoadedPipeline, loras: Sequence[LoraRef], log: LogTo) -> None:
         shelf.active = wanted
     except Exception as error:
         _none(loaded)
-        if isinstance(error, WorkerError) or device_error(error, "taking the LoRAs") is not None:
+        if isinstance(error, WorkerError | MemoryError) or device_error(error, "taking the LoRAs") is not None:
             raise
         names = ", ".join(lora.path for lora in loras)
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
