@@ -25,6 +25,16 @@ export interface Model {
   readonly anatomy: Anatomy | null;
 }
 
+/** A LoRA's file, as the door must know it before it accepts a request. */
+export interface Lora {
+  /** The file's name without its extension. */
+  readonly name: string;
+  /** Absolute. */
+  readonly path: string;
+  /** `sha256:<hex>` of the file. */
+  readonly hash: string;
+}
+
 export type ImageFormat = 'png' | 'jpeg' | 'webp';
 
 /** One job as it travels: what the queue carries and the batcher groups. */

@@ -1,12 +1,11 @@
 /**
  * Everything the core needs from the outside, on one page. Types only; no SDK type may appear here. The records that
- * cross are in `ports-job.ts` and `ports-record.ts`, and are named from here.
- * Each port has a real adapter and a fake or in-memory one in the folder of its name, and both pass
- * the same contract in `test/contracts/`.
+ * cross are in `ports-job.ts` and `ports-record.ts`, and are named from here. Each port has a real adapter and a fake or
+ * in-memory one in the folder of its name, and both pass the same contract in `test/contracts/`.
  */
 import type { Marks } from './batch/marks.ts';
 import type { AppError } from './errors.ts';
-import type { Batch, BatchResult, Device, ImageFormat, Job, Model, Progress } from './ports-job.ts';
+import type { Batch, BatchResult, Device, ImageFormat, Job, Lora, Model, Progress } from './ports-job.ts';
 import type {
   ImageMetadata,
   JobRow,
@@ -63,6 +62,8 @@ export interface ModelRegistry extends Checked {
    * @throws UnavailableError `model_unreachable` when a hub id is not on disk and cannot be fetched
    */
   resolve(name: string, options?: { readonly download?: boolean }): Promise<Model>;
+  /** By file, or by name in the folder of LoRAs. @throws InputError `lora_missing`, `lora_unsafe` (a pickle), `lora_broken` */
+  resolveLora(name: string): Promise<Lora>;
   /** Names in the models folder. */
   list(): Promise<readonly string[]>;
 }

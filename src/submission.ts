@@ -11,6 +11,7 @@ import type {
   ImageStore,
   Job,
   JobRow,
+  Lora,
   Model,
   ModelRegistry,
   NewJob,
@@ -91,9 +92,11 @@ export async function planSubmission(
   { download = true }: { readonly download?: boolean } = {},
 ): Promise<PlannedRun> {
   const models = await resolveModels(parts.models, ask, download);
+  const loras = await resolveLoras(parts.models, ask);
   const wanted = resolve(ask.drafts, {
     flags: ask.flags,
     models,
+    loras,
     defaultModel: ask.defaultModel,
     n: ask.n,
     order: ask.order,
@@ -117,7 +120,7 @@ export async function planSubmission(
     outDir: resolvePath(ask.out ?? existing?.outDir ?? ask.defaultOut),
     tags: { ...existing?.tags, ...ask.tags },
   };
-  const jobs = jobsOf(plan, run, rows, models, ask, parts.clock);
+  const jobs = jobsOf(plan, run, rows, { models, loras }, ask, parts.clock);
   const paths = [...plan.done, ...plan.failed].map((row) => row.path);
   const folder = commonFolder([...paths, ...jobs.jobs.map((job) => job.target)]) ?? run.outDir;
   return {
@@ -144,6 +147,23 @@ async function resolveModels(registry: ModelRegistry, ask: Ask, download: boolea
     }
   }
   return models;
+}
+
+async function resolveLoras(registry: ModelRegistry, ask: Ask): Promise<Map<string, Lora>> {
+  const loras = new Map<string, Lora>();
+  for (const draft of ask.drafts) {
+    for (const { name } of draft.loras ?? ask.flags.loras ?? []) {
+      if (loras.has(name)) continue;
+      try {
+        loras.set(name, await registry.resolveLora(name));
+      } catch (cause) {
+        if (!(cause instanceof InputError)) throw cause;
+        const place = draft.loras === undefined ? '--lora' : draft.place;
+        throw new InputError(cause.message, { code: cause.code, place, cause });
+      }
+    }
+  }
+  return loras;
 }
 
 async function findRun(parts: DoorParts, ask: Ask, key: string): Promise<RunRow | null> {
@@ -188,7 +208,7 @@ function jobsOf(
   plan: Plan,
   run: PlannedRun['run'],
   rows: readonly JobRow[],
-  models: ReadonlyMap<string, Model>,
+  known: Known,
   ask: Ask,
   clock: Clock,
 ): Pick<PlannedRun, 'add' | 'requeue' | 'jobs'> {
@@ -198,8 +218,7 @@ function jobsOf(
     id,
     runId: run.id,
     request: { ...wanted.request, seed },
-    ...travelsWith(models, wanted),
-    loraPaths: [],
+    ...travelsWith(known, wanted),
     preset: ask.preset,
     target,
     format,
@@ -245,12 +264,20 @@ function indexOf(jobId: string): number {
   return Number(jobId.slice(jobId.lastIndexOf('-') + 1));
 }
 
+/** What the run's lines name, by the name in the line. */
+interface Known {
+  readonly models: ReadonlyMap<string, Model>;
+  readonly loras: ReadonlyMap<string, Lora>;
+}
+
 function travelsWith(
-  models: ReadonlyMap<string, Model>,
+  { models, loras }: Known,
   wanted: Wanted,
-): Pick<Job, 'modelPath' | 'family' | 'anatomy'> {
+): Pick<Job, 'modelPath' | 'family' | 'anatomy' | 'loraPaths'> {
   const model = [...models.values()].find((candidate) => candidate.hash === wanted.request.modelHash);
   if (model === undefined || !isAbsolute(model.path))
     throw new InputError(`the model ${wanted.request.model} has no folder`, { code: 'model_missing' });
-  return { modelPath: model.path, family: model.family, anatomy: model.anatomy };
+  const paths = new Map([...loras.values()].map(({ hash, path }) => [hash, path]));
+  const loraPaths = wanted.request.loras.flatMap(({ hash }) => paths.get(hash) ?? []);
+  return { modelPath: model.path, family: model.family, anatomy: model.anatomy, loraPaths };
 }

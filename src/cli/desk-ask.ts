@@ -28,6 +28,8 @@ export function remoteAskOf(ask: Ask, { config, origins }: LoadedConfig, flags: 
   requireAbsolute(flags.out, 'out', '--out');
   if (isRelative(flags.model)) throw relative('model', '--model');
   for (const { model, place } of ask.drafts) if (isRelative(model)) throw relative('model', place);
+  for (const { loras = [], place = '--lora' } of [...ask.drafts, ask.flags])
+    if (loras.some(({ name }) => isRelative(name))) throw relative('lora', place);
   const { id, defaultModel, defaultOut, pattern, format, sidecar, preset, ...said } = ask;
   const settings = { model: config.model, pattern, format, sidecar, preset };
   const explicit = Object.entries(settings).filter(([name]) => origins[name] !== 'default');
@@ -51,7 +53,7 @@ export function readStarted(body: unknown): RunStarted {
   return readAs(started, body);
 }
 
-function requireAbsolute(path: string | undefined, what: string, place: string): void {
+function requireAbsolute(path: string | undefined, what: keyof typeof RELATIVE, place: string): void {
   if (path !== undefined && !isAbsolute(path)) throw relative(what, place);
 }
 
@@ -60,12 +62,15 @@ function isRelative(model: string | undefined): boolean {
   return model !== undefined && /^(~|\.\.?)(\/|$)/.test(model);
 }
 
-function relative(what: string, place: string): InputError {
-  const sentence =
-    what === 'out'
-      ? 'is a folder of the host that serves, so it must be a whole path; without it, that host decides'
-      : 'names a folder that counts from here, and the host that serves loads the model; give a name, a hub id, or a whole path there';
-  return new InputError(sentence, { code: 'path_elsewhere', place });
+const RELATIVE = {
+  out: 'is a folder of the host that serves, so it must be a whole path; without it, that host decides',
+  model:
+    'names a folder that counts from here, and the host that serves loads the model; give a name, a hub id, or a whole path there',
+  lora: 'names a file that counts from here, and the host that serves loads the LoRA; give a name, or a whole path there',
+} as const;
+
+function relative(what: keyof typeof RELATIVE, place: string): InputError {
+  return new InputError(RELATIVE[what], { code: 'path_elsewhere', place });
 }
 
 const fields = {
@@ -79,6 +84,10 @@ const fields = {
   schedule: z.enum(SCHEDULES).exactOptional(),
   clipSkip: z.number().exactOptional(),
   model: z.string().exactOptional(),
+  loras: z
+    .array(z.strictObject({ name: z.string(), weight: z.number() }))
+    .readonly()
+    .exactOptional(),
   n: z.number().exactOptional(),
   name: z.string().exactOptional(),
   literal: z.boolean().exactOptional(),

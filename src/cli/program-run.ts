@@ -103,6 +103,11 @@ const FIELD_OPTIONS: readonly (readonly [flags: string, name: string, text: stri
   ['--schedule <name>', 'schedule', 'spacing of the noise levels: karras, exponential …'],
   ['--negative <text>', 'negative_prompt', 'what should not be in the pictures'],
   ['--negative-prompt <text>', 'negative_prompt', null],
+  [
+    '--lora <name[:weight]>',
+    'lora',
+    'a LoRA by its file or its name in the models folder under loras; may be given often',
+  ],
   ['--clip-skip <count>', 'clip_skip', 'as A1111 counts: 1 means none'],
   ['--seed <number>', 'seed', 'of the first picture; otherwise drawn and written down'],
 ];

@@ -1,3 +1,4 @@
+import type { LoraDraft } from './loras.ts';
 import type { ScheduleName, SchedulerName } from './request.ts';
 
 /** What one line said, before defaults: a field that the line does not mention is absent. */
@@ -18,6 +19,8 @@ export interface Draft {
   /** As A1111 counts: 1 means that no layer is left out. */
   readonly clipSkip?: number;
   readonly model?: string;
+  /** In the order in which they were named; an empty list stands against those of the command line. */
+  readonly loras?: readonly LoraDraft[];
   /** How many pictures of this line. */
   readonly n?: number;
   /** The user's own name for the picture. */

@@ -1,5 +1,6 @@
 import { InputError } from '../errors.ts';
 import type { Fields } from './draft.ts';
+import { type LoraDraft, MAX_LORA_WEIGHT, parseLora } from './loras.ts';
 import { suggestion } from './nearest.ts';
 import { MAX_SEED } from './request.ts';
 import { isSchedule, parseSampler, parseSchedule } from './sampler.ts';
@@ -64,9 +65,13 @@ interface Field {
 
 function merge(into: Read, read: Read, at: Context): void {
   const before = new Map<string, unknown>(Object.entries(into));
-  const clash = Object.entries(read).some(([name, value]) => before.has(name) && before.get(name) !== value);
+  // The one field that may be said several times, because a picture may have several.
+  const loras = read.loras === undefined ? {} : { loras: [...(into.loras ?? []), ...read.loras] };
+  const clash = Object.entries({ ...read, loras: undefined }).some(
+    ([name, value]) => value !== undefined && before.has(name) && before.get(name) !== value,
+  );
   if (clash) throw refused(at, 'contradicts what was said before it');
-  Object.assign(into, read);
+  Object.assign(into, read, loras);
 }
 
 const WORDS: Readonly<Record<string, Field['read']>> = {
@@ -88,6 +93,8 @@ const VALUES: Readonly<Record<string, Field['read']>> = {
   n_iter: (value, at) => ({ iterations: whole(value, at) }),
   n: (value, at) => ({ n: whole(value, at) }),
   model: (value) => ({ model: value.trim() }),
+  lora: (value, at) => ({ loras: [lora(value, at)] }),
+  loras: (value, at) => ({ loras: listed(value).map((one) => lora(one, at)) }),
   clip_skip: (value, at) => ({ clipSkip: whole(value, at) }),
   name: (value) => (value.trim() === '' ? {} : { name: value.trim() }),
 };
@@ -132,6 +139,21 @@ function size(value: string, at: Context): Read {
     throw refused(at, `needs a size such as 512x768, not "${value}"`);
   }
   return { width: Number(match[1]), height: Number(match[2]) };
+}
+
+/** Divided by commas or semicolons; a comma between two digits is a decimal point. */
+function listed(value: string): readonly string[] {
+  return value
+    .split(/;|,(?!\d)|(?<!\d),/)
+    .map((one) => one.trim())
+    .filter((one) => one !== '');
+}
+
+function lora(value: string, at: Context): LoraDraft {
+  const read = parseLora(value);
+  if (read !== undefined) return read;
+  const weight = `a weight from -${MAX_LORA_WEIGHT} to ${MAX_LORA_WEIGHT}`;
+  throw refused(at, `needs a LoRA, as in ink or ink:0.8 with ${weight}, not "${value}"`);
 }
 
 function schedule(value: string, at: Context): Read {

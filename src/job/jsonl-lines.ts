@@ -62,11 +62,28 @@ function ofBatchLine(line: Keys, place: string): Said[] {
 function keysOf(keys: Keys, place: string): Said[] {
   return Object.entries(keys).flatMap(([name, value]) => {
     if (value === null) return [];
+    if (Array.isArray(value) && isLoras(name)) return lorasOf(name, value, place);
     if (typeof value !== 'string' && typeof value !== 'number') {
       throw new InputError(`${name} must be a text or a number`, { code: 'bad_field', place });
     }
     return [{ name, label: name, value: String(value) }];
   });
+}
+
+/** `"ink:0.8"`, or `{"name": "ink", "weight": 0.8}`. An empty list is said with an empty text: no LoRA. */
+function lorasOf(name: string, values: readonly unknown[], place: string): Said[] {
+  if (values.length === 0) return [{ name: 'loras', label: name, value: '' }];
+  return values.map((value) => {
+    const { name: lora, weight = 1, ...rest } = isObject(value) ? value : { name: value };
+    if (typeof lora !== 'string' || typeof weight !== 'number' || Object.keys(rest).length > 0) {
+      throw new InputError(`${name} must hold texts, or objects of name and weight`, { code: 'bad_field', place });
+    }
+    return { name: 'lora', label: name, value: isObject(value) ? `${lora}:${weight}` : lora };
+  });
+}
+
+function isLoras(name: string): boolean {
+  return /^loras?$/i.test(name);
 }
 
 function isObject(value: unknown): value is Keys {

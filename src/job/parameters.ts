@@ -16,7 +16,7 @@ export interface ParametersOptions {
  * is changed a little here; the exact request is in our own part of the metadata.
  */
 export function parametersText(request: Request, options: ParametersOptions): string {
-  const lines = [harmless(request.prompt)];
+  const lines = [[harmless(request.prompt), ...request.loras.map(extraNetwork)].join(' ')];
   if (request.negativePrompt !== '') lines.push(`Negative prompt: ${harmless(request.negativePrompt)}`);
   const settings = settingsOf(request, options).filter(([, value]) => value !== null);
   return [...lines, settings.map(([name, value]) => `${name}: ${value}`).join(', ')].join('\n');
@@ -27,7 +27,7 @@ function settingsOf(
   { version, modelName, cost: took }: ParametersOptions,
 ): [string, string | number | null][] {
   const { sampler, schedule } = a1111Sampler(request);
-  const loras = request.loras.map(({ name, hash }) => `${value(name)}: ${shortHash(hash)}`).join(', ');
+  const loras = request.loras.map(({ name, hash }) => `${loraName(name)}: ${shortHash(hash)}`).join(', ');
   return [
     ['Steps', request.steps],
     ['Sampler', sampler],
@@ -49,6 +49,15 @@ function settingsOf(
       took?.cost.amount == null ? null : `${decimal(took.cost.amount)} ${took.cost.currency} ${took.cost.method}`,
     ],
   ];
+}
+
+/** As A1111's users write it into their prompts. */
+function extraNetwork({ name, weight }: Request['loras'][number]): string {
+  return `<lora:${loraName(name)}:${weight}>`;
+}
+
+function loraName(name: string): string {
+  return value(name).replaceAll(/[<>]/g, '_');
 }
 
 /**

@@ -47,6 +47,7 @@ export const requestSchema = z.strictObject({
   distilledGuidance: z.number().min(0).nullable(),
   scheduler: z.enum(SCHEDULERS),
   schedule: z.enum(SCHEDULES),
+  /** The name is what the user knows a LoRA by, and not part of the key. */
   loras: z.array(z.strictObject({ name: z.string(), hash: z.string(), weight: z.number() })),
   /** Content hash of a VAE that replaces the model's own. */
   vae: z.string().nullable(),
@@ -85,13 +86,18 @@ export function lineKey(request: Omit<Request, 'seed'>): string {
   return `${KEY_VERSION}:${sha256(canonical(request, ['model', 'seed']))}`;
 }
 
-function canonical(request: Readonly<Record<string, unknown>>, leftOut: readonly string[]): string {
-  const fields = Object.entries(request)
+function canonical(request: Omit<Request, 'seed'>, leftOut: readonly string[]): string {
+  const fields = Object.entries({ ...request, loras: nameless(request.loras) })
     .filter(([name]) => !leftOut.includes(name))
     .map(([name, value]) => [name, stable(value)] as const)
     .filter(([name, value]) => JSON.stringify(value) !== NEUTRAL_TEXTS.get(name))
     .sort(byName);
   return JSON.stringify(fields);
+}
+
+/** Requests from before the field have none. */
+function nameless(loras: Request['loras'] | undefined): readonly unknown[] {
+  return (loras ?? []).map(({ hash, weight }) => ({ hash, weight }));
 }
 
 /** The same value with the names inside it in one order, whichever order they were written in. */

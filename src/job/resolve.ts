@@ -1,7 +1,8 @@
 import { InputError } from '../errors.ts';
-import type { LineIdentity, Model } from '../ports.ts';
+import type { LineIdentity, Lora, Model } from '../ports.ts';
 import type { Draft } from './draft.ts';
 import { lineKey, MAX_SEED, type Request } from './request.ts';
+import { resolveLoras } from './resolve-loras.ts';
 import { resolveSampler } from './resolve-sampler.ts';
 import { Said } from './said.ts';
 import { unspokenSyntax } from './syntax.ts';
@@ -12,6 +13,8 @@ export interface ResolveOptions {
   /** Every model that a line, the flags or the default names, by that name. */
   readonly models: ReadonlyMap<string, Model>;
   readonly defaultModel: string;
+  /** Every LoRA that a line or the flags name, by that name. */
+  readonly loras: ReadonlyMap<string, Lora>;
   /** Pictures of a line that says no number itself. */
   readonly n: number;
   /** `breadth`: the first picture of every line comes first, because people stop nights early. */
@@ -77,7 +80,7 @@ interface Line {
 }
 
 function lineOf(said: Said, options: ResolveOptions, occurrences: Map<string, number>): Line {
-  const request = requestOf(said, modelOf(said, options));
+  const request = requestOf(said, modelOf(said, options), options.loras);
   const n = said.number('n', 'the number of pictures', options.n, { least: 1, most: MAX_JOBS, whole: true });
   const first = seedOf(said, n);
   const key = lineKey(request);
@@ -104,7 +107,7 @@ function modelOf(said: Said, options: ResolveOptions): Model {
   return model;
 }
 
-function requestOf(said: Said, model: Model): Omit<Request, 'seed'> {
+function requestOf(said: Said, model: Model, loras: ResolveOptions['loras']): Omit<Request, 'seed'> {
   const prompt = textOf(said, 'prompt');
   if (prompt === '') throw said.refuse('prompt', 'the prompt is empty', 'empty_prompt');
   const guidance = guidanceOf(said, model);
@@ -118,7 +121,7 @@ function requestOf(said: Said, model: Model): Omit<Request, 'seed'> {
     steps: said.number('steps', 'steps', model.defaults.steps, { least: 1, most: MAX_STEPS, whole: true }),
     ...guidance,
     ...resolveSampler(said, model),
-    loras: [],
+    loras: resolveLoras(said, loras),
     vae: null,
     clipSkip: clipSkipOf(said, model),
     initImage: null,

@@ -3,10 +3,11 @@ import { homedir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { absolutePath } from '../config-path.ts';
 import { AppError, InputError, sentenceOf, UnavailableError } from '../errors.ts';
-import type { Check, Model, ModelRegistry } from '../ports.ts';
+import type { Check, Lora, Model, ModelRegistry } from '../ports.ts';
 import { checkModelsFolder } from './check.ts';
 import { isMissing, modelBroken, modelMissing, notOnDisk } from './failure.ts';
 import { FileHashes } from './hashes.ts';
+import { readLora } from './lora.ts';
 import { readPipelineFolder } from './pipeline-folder.ts';
 
 export interface DiskRegistryOptions {
@@ -41,6 +42,10 @@ export class DiskRegistry implements ModelRegistry {
       .finally(() => this.#reading.delete(asked));
     this.#reading.set(asked, reading);
     return reading;
+  }
+
+  resolveLora(name: string): Promise<Lora> {
+    return readLora(name, join(this.#options.modelsDir, LORAS), this.#hashes);
   }
 
   async list(): Promise<readonly string[]> {
@@ -101,6 +106,8 @@ async function pipelinesAt(folder: string, name: string): Promise<readonly strin
 }
 
 const INDEX = 'model_index.json';
+/** In the models folder. */
+const LORAS = 'loras';
 /** What a user can only mean as a path. */
 const PATH = /^(\/|~$|~\/|\.{1,2}$|\.{1,2}\/)/;
 /** One name, or `org/name`; never out of the models folder. */

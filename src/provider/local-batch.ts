@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { AppError, UnavailableError } from '../errors.ts';
+import type { Request } from '../job/request.ts';
 import type { Batch, BatchResult, Clock, Device, EnergyReading, EngineFacts, Failure, Progress } from '../ports.ts';
 import type { Preset } from '../preset/catalogue.ts';
 import type { BatchReport } from '../worker/answers.ts';
@@ -118,10 +119,30 @@ function generate(supervisor: Supervisor, batch: Batch, options: MakeOptions): P
 }
 
 function paramsOf(batch: Batch): Generate['params'] {
-  const { request, format } = firstOf(batch);
+  const { request, format, loraPaths } = firstOf(batch);
   const { width, height, steps, guidance, distilledGuidance, scheduler, schedule, clipSkip } = request;
   const renamed = { distilled_guidance: distilledGuidance, clip_skip: clipSkip };
-  return { width, height, steps, guidance, scheduler, schedule, format, loras: [], ...renamed };
+  return {
+    width,
+    height,
+    steps,
+    guidance,
+    scheduler,
+    schedule,
+    format,
+    loras: lorasOf(request.loras, loraPaths),
+    ...renamed,
+  };
+}
+
+/** Two files of one name are told apart by their place. */
+function lorasOf(loras: Request['loras'], paths: readonly string[]): Generate['params']['loras'] {
+  return loras.map(({ name, weight }, at) => {
+    const path = paths[at];
+    if (path === undefined)
+      throw new AppError(`the job came without the file of its LoRA ${name}; submit it again`, { code: 'bad_request' });
+    return { name: `${at + 1}-${name}`, path, weight };
+  });
 }
 
 function itemOf({ id, request, temporary }: Batch['jobs'][number]): Generate['items'][number] {

@@ -4,6 +4,7 @@ import { loadConfig } from '../../src/config.ts';
 import { ConfigError, InputError } from '../../src/errors.ts';
 import { remote } from './desk-samples.ts';
 
+const LORA = { name: './ink.safetensors', weight: 1 };
 const ID = '01993f2e-7c1a-7000-8000-000000000001';
 const load = (flags: Readonly<Record<string, string>>, env: Record<string, string> = {}) =>
   loadConfig({ flags, env: { HOME: '/home/user', ...env }, cwd: '/home/user' });
@@ -36,6 +37,7 @@ describe('what is asked for elsewhere', () => {
             scheduler: 'euler',
             n: 2,
             name: 'b',
+            loras: [{ name: 'ink', weight: 0.5 }],
             literal: true,
             place: 'p.txt:2',
           },
@@ -54,6 +56,8 @@ describe('what is asked for elsewhere', () => {
     [{ model: './mine' }, {}, /^--model: names a folder that counts from here/],
     [{ model: '~/mine' }, {}, /^--model: /],
     [{}, { drafts: [{ prompt: 'a', model: '../mine', place: 'p.txt:7' }] }, /^p\.txt:7: names a folder/],
+    [{}, { drafts: [{ prompt: 'a', loras: [LORA], place: 'p.txt:8' }] }, /^p\.txt:8: names a file that counts from/],
+    [{}, { flags: { loras: [LORA] } }, /^--lora: names a file that counts from here/],
   ])('refuses a path that means something else there: %j %j', (flags, change, sentence) => {
     const sending = () => remote(change, load({}), flags);
     expect(sending).toThrow(sentence);

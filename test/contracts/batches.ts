@@ -16,10 +16,20 @@ export interface Change {
   readonly height?: number;
   readonly guidance?: number;
   readonly safe?: boolean;
+  readonly loras?: Request['loras'];
+  readonly loraPaths?: readonly string[];
 }
 
 export function newBatch(folder: string, id: string, prompts: readonly string[], change: Change): Batch {
-  const { modelHash = MODEL, preset = 'auto', steps = 4, guidance = 7, safe = false } = change;
+  const {
+    modelHash = MODEL,
+    preset = 'auto',
+    steps = 4,
+    guidance = 7,
+    safe = false,
+    loras = [],
+    loraPaths = [],
+  } = change;
   const { modelPath = '/models/tiny', width = 64, height = 48 } = change;
   const request = (prompt: string, seed: number): Request => ({
     model: 'tiny',
@@ -34,7 +44,7 @@ export function newBatch(folder: string, id: string, prompts: readonly string[],
     distilledGuidance: null,
     scheduler: 'euler',
     schedule: 'normal',
-    loras: [],
+    loras,
     vae: null,
     clipSkip: 0,
     initImage: null,
@@ -47,7 +57,7 @@ export function newBatch(folder: string, id: string, prompts: readonly string[],
     modelPath,
     family: 'sd' as const,
     anatomy: null,
-    loraPaths: [],
+    loraPaths,
     preset,
     target: join(folder, `${id}-${at}.png`),
     temporary: join(folder, `.${id}-${at}.part`),

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ModelRegistry } from '../../src/ports.ts';
 
-/** One registry under examination; it holds the models `tiny-sd` and `org/tiny-flux` and no other. */
+/** One registry under examination; it holds the models `tiny-sd` and `org/tiny-flux`, the LoRA `ink`, and no other. */
 export interface ModelsUnderTest {
   readonly models: ModelRegistry;
   close(): Promise<void>;
@@ -49,6 +49,22 @@ export function modelsContract(make: () => Promise<ModelsUnderTest>): void {
       const resolve = it.models.resolve('tiny-ds');
       await expect(resolve).rejects.toMatchObject({ name: 'InputError', code: 'model_missing' });
       await expect(resolve).rejects.toThrow(/"tiny-ds".*org\/tiny-flux, tiny-sd/);
+    });
+
+    test('resolves a LoRA by its name, with or without its ending', async () => {
+      const once = await it.models.resolveLora('ink');
+      expect(once).toMatchObject({
+        name: 'ink',
+        path: expect.stringMatching(/^\/.*ink\.safetensors$/),
+        hash: expect.stringMatching(/^sha256:[0-9a-f]{64}$/),
+      });
+      expect(await it.models.resolveLora('ink.safetensors')).toEqual(once);
+    });
+
+    test('names a LoRA that was meant when it is asked for another', async () => {
+      const resolve = it.models.resolveLora('inc');
+      await expect(resolve).rejects.toMatchObject({ name: 'InputError', code: 'lora_missing' });
+      await expect(resolve).rejects.toThrow(/no LoRA "inc"; did you mean ink\?/);
     });
 
     test('checks itself and names its models', async () => {

@@ -60,6 +60,20 @@ describe('the parameters text', () => {
     expect(settings).toContain('VAE hash: ababababab, Denoising strength: 0.75, Lora hashes: "ink: cdcdcdcdcd"');
   });
 
+  it('names LoRAs as in a prompt of A1111 and by their hashes, and readers still find the rest', () => {
+    const loras = [
+      { name: 'ink', hash: `sha256:${'cd'.repeat(32)}`, weight: 0.75 },
+      { name: 'Clay, <v2>: new', hash: `sha256:${'ef'.repeat(32)}`, weight: -1 },
+    ];
+    const written = text({ negativePrompt: 'blurry', loras });
+    expect(a1111Reads(written)).toMatchObject({
+      prompt: 'a large red circle on a blue background <lora:ink:0.75> <lora:Clay_ _v2__ new:-1>',
+      negative: 'blurry',
+    });
+    expect(a1111Reads(written).settings.get('Lora hashes')).toBe('ink: cdcdcdcdcd, Clay_ _v2__ new: efefefefef');
+    expect(civitaiReads(written)).toMatchObject({ negative: 'blurry' });
+  });
+
   it.each<[string, Partial<Request>]>([
     ['a plain one', {}],
     ['one with a negative prompt of several lines', { prompt: 'a\nb, c: d', negativePrompt: 'x\ny: 1, z: 2, w: 3' }],

@@ -3,7 +3,7 @@ import { InputError } from '../../src/errors.ts';
 import type { Draft } from '../../src/job/draft.ts';
 import type { Request } from '../../src/job/request.ts';
 import { type ResolveOptions, resolve, type Wanted } from '../../src/job/resolve.ts';
-import type { JobRow, JobState, Model } from '../../src/ports.ts';
+import type { JobRow, JobState, Lora, Model } from '../../src/ports.ts';
 import { seeded } from '../support/rng.ts';
 
 export const sd: Model = {
@@ -30,6 +30,9 @@ export const flux: Model = {
   clipLayers: null,
 };
 
+export const ink: Lora = { name: 'ink', path: '/loras/ink.safetensors', hash: `sha256:${'1a'.repeat(32)}` };
+export const clay: Lora = { name: 'clay', path: '/loras/clay.safetensors', hash: `sha256:${'1b'.repeat(32)}` };
+
 export const request: Request = {
   model: 'tiny-sd',
   modelHash: sd.hash,
@@ -54,6 +57,11 @@ export const options: ResolveOptions = {
   flags: {},
   models: new Map([sd, flux].map((model) => [model.name, model])),
   defaultModel: sd.name,
+  loras: new Map([
+    ['ink', ink],
+    ['ink.safetensors', ink],
+    ['clay', clay],
+  ]),
   n: 1,
   order: 'breadth',
 };

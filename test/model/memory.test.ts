@@ -25,4 +25,6 @@ const flux: Model = {
   clipLayers: null,
 };
 
-modelsContract(async () => ({ models: new MemoryRegistry([sd, flux]), close: async () => {} }));
+const ink = { name: 'ink', path: '/loras/ink.safetensors', hash: `sha256:${'03'.repeat(32)}` };
+
+modelsContract(async () => ({ models: new MemoryRegistry([sd, flux], [ink]), close: async () => {} }));

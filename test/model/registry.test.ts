@@ -23,6 +23,7 @@ modelsContract(async () => {
   await writeFolder(join(folder, 'tiny-sd'), SD);
   await writeFolder(join(folder, 'org', 'tiny-flux'), FLUX);
   await writeFolder(join(folder, 'no-model'), { 'notes.txt': 'x' });
+  await writeFolder(join(folder, 'loras'), { 'ink.safetensors': safetensors() });
   const models = new DiskRegistry({ modelsDir: folder, cacheFile: join(folder, '.hashes.json') });
   return { models, close: () => rm(folder, { recursive: true }) };
 });

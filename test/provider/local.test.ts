@@ -58,6 +58,17 @@ describe('the local provider', () => {
     expect(shared.engine.preset).toBe('fp32');
   });
 
+  it('makes a batch with LoRAs, and refuses one whose files did not come along', async () => {
+    const loras = ['a', 'b'].map((hash) => ({ name: 'ink', hash, weight: 0.5 }));
+    const provider = opened();
+    const whole = await provider.make(await batchOf(['a'], { loras, loraPaths: ['/loras/a', '/loras/b'] }), {});
+    expect(codesOf(whole)).toEqual(['made']);
+    const { answers } = await provider.make(await batchOf(['a'], { loras, loraPaths: ['/loras/a'] }), {});
+    expect(answers).toMatchObject([
+      { code: 'bad_request', message: 'the job came without the file of its LoRA ink; submit it again' },
+    ]);
+  });
+
   it('replaces the process after out-of-memory, without a wait', async () => {
     const provider = opened({ memory_batch: 1 });
     const { answers } = await provider.make(await batchOf(['a', 'b']), {});

@@ -1,26 +1,176 @@
-"""LoRAs, changed from batch to batch while the base stays loaded."""
+"""
+LoRAs, changed from batch to batch while the base stays loaded.
 
+There are two ways. Without `lora_rank` a few LoRAs stay in the model side by side, and each batch says which of them
+act; code that was compiled for other ones is compiled anew. With it all layers have room for one LoRA of that rank,
+and each batch fills it with the sum of its own: nothing is compiled anew, see `lora_swap`.
+"""
+
+import warnings
 from collections.abc import Sequence
 
-from kilnwatt_worker.diffusers_engine.pipeline import LoadedPipeline, Pipeline
+from kilnwatt_worker.diffusers_engine import lora_swap
+from kilnwatt_worker.diffusers_engine.device_errors import device_error
+from kilnwatt_worker.diffusers_engine.lora_file import LoraFile, identity_of, layer_at, read
+from kilnwatt_worker.diffusers_engine.lora_shelf import Identity, Kept
+from kilnwatt_worker.diffusers_engine.pipeline import LoadedPipeline, Pipeline, denoiser_of
 from kilnwatt_worker.diffusers_engine.technique import Target
 from kilnwatt_worker.engine import LogTo
-from kilnwatt_worker.errors import BadRequest
+from kilnwatt_worker.errors import BadRequest, WorkerError
 from kilnwatt_worker.parts import LoraRef, Settings
+
+MOST_KEPT = 8
+"""LoRAs in a model; those of one batch all stay, however many they are."""
 
 
 def apply(target: Target) -> None:
     """Makes room for LoRAs that are swapped in later; before the denoiser is compiled."""
-    del target
+    rank = target.preset.lora_rank
+    if rank == 0:
+        return
+    if not _takes_loras(target.pipe):
+        target.downgrade("lora_rank", 0, f"a {type(target.pipe).__name__} takes no LoRAs")
+        return
+    obstacle = _obstacle(target.pipe, target.preset.compile)
+    if obstacle is not None:
+        raise WorkerError("preset_impossible", f"lora_rank={rank} cannot be: {obstacle}; leave one of the two out")
+    lora_swap.enable(target.pipe, rank)
 
 
 def in_effect(pipe: Pipeline) -> Settings:
-    del pipe
-    return {}
+    return {"lora_rank": lora_swap.rank_of(pipe)}
 
 
 def use(loaded: LoadedPipeline, loras: Sequence[LoraRef], log: LogTo) -> None:
-    """Exactly these are in effect afterwards. Raises WorkerError for a file that cannot be used, and then none is."""
-    del loaded, log
-    if loras:
-        raise BadRequest("LoRAs cannot be used yet; leave them out")
+    """
+    Exactly these are in effect afterwards, in the denoiser and in the text encoders. Raises WorkerError for a file that
+    cannot be used, and then none is.
+    """
+    shelf = loaded.loras
+    if not loras and not shelf.active:
+        return
+    try:
+        wanted = tuple((identity_of(lora), lora.weight) for lora in loras)
+        if wanted == shelf.active:
+            return
+        _refuse_impossible(loaded, loras)
+        if lora_swap.rank_of(loaded.pipe):
+            lora_swap.use(loaded, [(read(lora, loaded.pipe), lora.weight) for lora in loras], log)
+        else:
+            _switch(loaded, loras, wanted)
+        shelf.active = wanted
+    except Exception as error:
+        _none(loaded)
+        if isinstance(error, WorkerError | MemoryError) or device_error(error, "taking the LoRAs") is not None:
+            raise
+        names = ", ".join(lora.path for lora in loras)
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise BadRequest(f"{names} cannot be used with this model ({reason}); leave it out") from error
+
+
+def text_key(loaded: LoadedPipeline) -> tuple[tuple[Identity, float], ...]:
+    """What of the LoRAs in effect changes the embeddings of a prompt; empty where none does."""
+    shelf = loaded.loras
+    return tuple(
+        (identity, weight)
+        for identity, weight in shelf.active
+        if identity in shelf.kept and shelf.kept[identity].reads_text
+    )
+
+
+def _takes_loras(pipe: Pipeline) -> bool:
+    return hasattr(pipe, "load_lora_weights") and bool(getattr(pipe, "_lora_loadable_modules", ()))
+
+
+def _obstacle(pipe: Pipeline, compiled: object) -> str | None:
+    """Why LoRAs would do nothing in a pipeline that can take them, by the setting's name."""
+    if any(getattr(module, "fused_projections", False) for module in denoiser_of(pipe).modules()):
+        return "with fused_qkv=True the layers that LoRAs change are not used"
+    if compiled == "tensorrt":
+        return "with compile=tensorrt the weights are part of the engine"
+    return None
+
+
+def _refuse_impossible(loaded: LoadedPipeline, loras: Sequence[LoraRef]) -> None:
+    if not loras:
+        return
+    if not _takes_loras(loaded.pipe):
+        raise BadRequest(f"a {type(loaded.pipe).__name__} takes no LoRAs; leave them out")
+    obstacle = _obstacle(loaded.pipe, loaded.settings.get("compile"))
+    if obstacle is not None:
+        raise WorkerError("preset_impossible", f"LoRAs cannot be used: {obstacle}; take a preset without it")
+    paths = [lora.path for lora in loras]
+    twice = next((path for path in paths if paths.count(path) > 1), None)
+    if twice is not None:
+        raise BadRequest(f"{twice} is named twice; name it once, with the sum of the weights")
+
+
+def _switch(loaded: LoadedPipeline, loras: Sequence[LoraRef], wanted: tuple[tuple[Identity, float], ...]) -> None:
+    shelf, pipe = loaded.loras, loaded.pipe
+    new = {
+        identity: read(lora, pipe)
+        for lora, (identity, _) in zip(loras, wanted, strict=True)
+        if identity not in shelf.kept
+    }
+    _make_room(loaded, {identity for identity, _ in wanted}, len(new))
+    for identity, file in new.items():
+        shelf.kept[identity] = _load(loaded, file)
+    for identity, _ in wanted:
+        shelf.kept[identity] = shelf.kept.pop(identity)
+    if wanted:
+        pipe.set_adapters([shelf.kept[identity].adapter for identity, _ in wanted], [weight for _, weight in wanted])
+        pipe.enable_lora()
+        _verify(pipe, [shelf.kept[identity] for identity, _ in wanted])
+    else:
+        pipe.disable_lora()
+    lora_swap.forget_compiled(denoiser_of(pipe))
+
+
+def _make_room(loaded: LoadedPipeline, stays: set[Identity], new: int) -> None:
+    shelf = loaded.loras
+    leaving = [identity for identity in shelf.kept if identity not in stays]
+    for identity in leaving[: max(0, len(shelf.kept) + new - MOST_KEPT)]:
+        loaded.pipe.delete_adapters([shelf.kept.pop(identity).adapter])
+
+
+def _load(loaded: LoadedPipeline, file: LoraFile) -> Kept:
+    shelf, pipe = loaded.loras, loaded.pipe
+    shelf.named += 1
+    adapter = f"kiln{shelf.named:06}"
+    tensors = {}
+    for (part, name), layer in file.layers.items():
+        dtype = getattr(pipe, part).dtype
+        tensors[f"{part}.{name}.lora_A.weight"] = layer.down.to(dtype)
+        tensors[f"{part}.{name}.lora_B.weight"] = layer.up.to(dtype)
+    try:
+        with warnings.catch_warnings():
+            # Several at once are meant here.
+            warnings.filterwarnings("ignore", message="Already found a `peft_config` attribute", category=UserWarning)
+            pipe.load_lora_weights(tensors, adapter_name=adapter)
+        for place, layer in file.layers.items():
+            # The loader takes a LoRA's alpha from its file only; from here on weights are counted with it.
+            carrier = layer_at(pipe, place)
+            carrier.lora_alpha[adapter] = layer.scale * carrier.r[adapter]
+            lora_swap.keep_precision(carrier, adapter, tensors, place)
+    except Exception:
+        pipe.delete_adapters([adapter])
+        raise
+    denoiser = {part for part in file.parts if getattr(pipe, part) is denoiser_of(pipe)}
+    return Kept(adapter, frozenset(file.layers), reads_text=file.parts != denoiser)
+
+
+def _verify(pipe: Pipeline, used: Sequence[Kept]) -> None:
+    for kept in used:
+        for place in kept.places:
+            carrier = layer_at(pipe, place)
+            if carrier.disable_adapters or kept.adapter not in carrier.active_adapters:
+                raise WorkerError("internal", f"a LoRA is not in effect in {'.'.join(place)}; report this")
+
+
+def _none(loaded: LoadedPipeline) -> None:
+    shelf = loaded.loras
+    if shelf.room:
+        lora_swap.clear(loaded)
+    elif shelf.kept:
+        loaded.pipe.disable_lora()
+    shelf.active = ()

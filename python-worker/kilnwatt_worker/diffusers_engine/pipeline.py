@@ -1,11 +1,12 @@
 """What a loaded model is to the stages: the pipeline and the few facts they decide by."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 import torch
 
+from kilnwatt_worker.diffusers_engine.lora_shelf import LoraShelf
 from kilnwatt_worker.parts import Downgrade, Preset, Settings
 
 # diffusers has no types: the one Any of this adapter. Stages read attributes of it and hand on tensors.
@@ -32,6 +33,7 @@ class LoadedPipeline:
     settings: Settings
     """In effect."""
     downgrades: tuple[Downgrade, ...]
+    loras: LoraShelf = field(default_factory=LoraShelf)
 
     @property
     def size_multiple(self) -> int:
