@@ -68,7 +68,7 @@ class _Waiting:
 class Artist:
     """A loaded model, with the size and the settings that it ships with."""
 
-    def __init__(self, model: Path, device: str) -> None:
+    def __init__(self, model: Path, device: str, preset: Preset = PRESET) -> None:
         """Raises WorkerError where the model cannot be loaded, ValueError where it is not one that was trained here."""
         if not model.is_dir():
             raise ValueError(f"there is no folder {model}")
@@ -85,7 +85,7 @@ class Artist:
             ) from error
         self.params = Params(width, height, steps, guidance, None, "dpmpp_2m", "normal", 0, "png")
         self._engine = DiffusersEngine()
-        self._engine.load(Load("examined", device, ModelRef(str(model), "sd"), PRESET), _silent)
+        self._engine.load(Load("examined", device, ModelRef(str(model), "sd"), preset), _silent)
 
     def draw(
         self,
