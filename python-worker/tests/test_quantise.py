@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from kilnwatt_worker.diffusers_engine.load import load_pipeline
+from kilnwatt_worker.diffusers_engine.optimise import settings_in_effect
 from kilnwatt_worker.diffusers_engine.pipeline import LoadedPipeline, Pipeline, denoiser_of, weights_of
 from kilnwatt_worker.errors import WorkerError
 from kilnwatt_worker.parts import Dtype, Quantize, QuantizeText
@@ -131,6 +132,18 @@ def test_a_batch_equals_its_single_runs(value: Quantize, most: float, model: Cal
     for one, together in zip(items, batch, strict=True):
         (alone,) = through_the_seam(loaded, [one], PARAMS)
         assert float((alone.floats - together.floats).abs().max()) < most
+
+
+@pytest.mark.parametrize("value", ["int8_weights", "nf4"])
+def test_a_quantised_block_can_be_compiled_as_one_graph(value: Quantize, model: Callable[[str], Path]) -> None:
+    """Traced in whole, and not turned into machine code, which takes a minute and shows no more."""
+    loaded, params = loaded_with(model("sd"), quantize=value), replace(PARAMS, steps=1)
+    (eager,) = through_the_seam(loaded, [item(0)], params)
+    torch._dynamo.reset()
+    loaded.pipe.unet.mid_block.attentions[0].transformer_blocks[0].compile(backend="eager", fullgraph=True)
+    (traced,) = through_the_seam(loaded, [item(0)], params)
+    assert float((eager.floats - traced.floats).abs().max()) < 1e-3
+    assert loaded.settings["quantize"] == settings_in_effect(loaded.pipe)["quantize"] == value
 
 
 def test_float8_products_are_refused_where_no_card_makes_them(model: Callable[[str], Path]) -> None:

@@ -150,19 +150,18 @@ def _to_nf4(model: Pipeline, names: list[str], device: torch.device) -> None:
 
     for name in names:
         layer = model.get_submodule(name)
+        dtype = layer.weight.dtype
+        # T5 casts activations to the dtype of its weights, so that is also what the bits are packed in.
+        packed = {"quant_type": "nf4", "quant_storage": dtype}
         new = Linear4bit(
             layer.in_features,
             layer.out_features,
             bias=layer.bias is not None,
-            compute_dtype=layer.weight.dtype,
-            quant_type="nf4",
-            # What the bits are packed in. T5 casts its activations to what its weights seem to be, but for int8.
-            quant_storage=torch.int8,
+            compute_dtype=dtype,
             device="meta",
+            **packed,
         )
-        new.weight = Params4bit(
-            layer.weight.data, requires_grad=False, quant_type="nf4", quant_storage=torch.int8, module=new
-        )
+        new.weight = Params4bit(layer.weight.data, requires_grad=False, module=new, **packed)
         new.bias = layer.bias
         # On some processors it would choose another format, of another exactness, at the first call.
         new.support_avx512bf16_for_cpu = False
