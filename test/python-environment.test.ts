@@ -29,13 +29,19 @@ describe('the Python environment', () => {
   );
 
   it('pins every package that it needs', () => {
-    const known = new Set(
-      [...pinned('requirements.txt'), ...pinned('requirements-dev.txt')].map(([name]) => plain(name)),
-    );
+    const lists = [...pinned('requirements.txt'), ...pinned('requirements-dev.txt'), ...extras()];
+    const known = new Set(lists.map(([name]) => plain(name)));
     const unpinned = [...installed.keys()].filter(
       (name) => !known.has(name) && !/^(pip|setuptools|torch)$|^(nvidia|triton|cuda)(-|$)/.test(name),
     );
     expect(unpinned).toEqual([]);
+  });
+
+  it('holds the extras that are tested on the CPU in the version that users get', () => {
+    const users = new Map(extras().map(([name, version]) => [plain(name), version]));
+    const tested = pinned('requirements-dev.txt').filter(([name]) => users.has(plain(name)));
+    expect(tested.map(([name]) => plain(name)).sort()).toEqual(['bitsandbytes', 'deepcache', 'torchao']);
+    expect(tested.filter(([name, version]) => users.get(plain(name)) !== version)).toEqual([]);
   });
 
   it('brings the Node that runs this test', () => {
@@ -58,7 +64,17 @@ function cpuIndexWasMissed(): boolean {
 
 /** `[name, version, marker]` of every line of a lock file; with a marker it is for some Pythons only. */
 function pinned(file: string): [string, string, string][] {
-  const lines = readFileSync(join(ROOT, 'python-worker', file), 'utf8').split('\n');
+  return pins(readFileSync(join(ROOT, 'python-worker', file), 'utf8').split('\n'));
+}
+
+/** Of what `./scripts/setup --with` adds, and what an environment may therefore hold besides. */
+function extras(): [string, string, string][] {
+  const project = readFileSync(join(ROOT, 'python-worker/pyproject.toml'), 'utf8');
+  const [, section = ''] = /\[project\.optional-dependencies\]\n([\s\S]*?)\n\[/.exec(project) ?? [];
+  return pins([...section.matchAll(/"([^"]+)"/g)].map(([, pin = '']) => pin));
+}
+
+function pins(lines: readonly string[]): [string, string, string][] {
   return lines
     .map((line) => /^([\w.-]+)(?:\[[^\]]*\])?==([^\s;]+)(?:;\s*(.+))?/.exec(line))
     .filter((match) => match !== null)

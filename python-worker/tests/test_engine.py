@@ -98,6 +98,10 @@ def test_the_answer_to_a_load_holds_the_settings_in_effect(
         "vae_tile_pixels": 64,
         "offload": "none",
         "channels_last": False,
+        "quantize": "none",
+        "quantize_text": "none",
+        "step_cache": "none",
+        "step_cache_strength": 0.0,
     }
     assert set(facts.versions) == {"torch", "diffusers", "transformers"}
     assert logs == []

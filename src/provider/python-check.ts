@@ -26,8 +26,13 @@ def worker():
 def torch():
     import torch
     return {"version": torch.__version__, "built_for": torch.version.cuda, "cuda": torch.cuda.is_available()}
+def extras():
+    from kilnwatt_worker.extras import installed
+    return installed()
 attempt("worker", worker)
-if sys.argv[1] == "diffusers": attempt("torch", torch)
+if sys.argv[1] == "diffusers":
+    attempt("torch", torch)
+    attempt("extras", extras)
 print(json.dumps(found))`;
 
 const broken = z.object({ error: z.string() });
@@ -37,11 +42,12 @@ const probeSchema = z.object({
   torch: z
     .union([z.object({ version: z.string(), built_for: z.string().nullable(), cuda: z.boolean() }), broken])
     .optional(),
+  extras: z.union([z.array(z.string()), broken]).optional(),
 });
 type Probe = z.infer<typeof probeSchema>;
 type Torch = NonNullable<Probe['torch']>;
 
-/** Lines of `doctor` on the interpreter, our worker in it, and torch with its CUDA. */
+/** Lines of `doctor` on the interpreter, our worker in it, torch with its CUDA, and the extras that are there. */
 export async function checkPython(options: PythonOptions): Promise<readonly Check[]> {
   const { python, workerDir, engine, devices } = options;
   const run = await runBriefly(python, ['-P', '-c', PROBE, engine], {
@@ -57,8 +63,9 @@ export async function checkPython(options: PythonOptions): Promise<readonly Chec
     { name: 'python', status: 'ok', detail: `${found.data.python} (${python})` },
     workerLine(found.data.worker, workerDir),
   ];
-  const { torch } = found.data;
-  return torch === undefined ? lines : [...lines, torchLine(torch), cudaLine(torch, devices)];
+  const { torch, extras } = found.data;
+  if (torch === undefined) return lines;
+  return [...lines, torchLine(torch), cudaLine(torch, devices), ...extrasLine(extras)];
 }
 
 function workerLine(worker: Probe['worker'], workerDir: string): Check {
@@ -70,6 +77,13 @@ function torchLine(torch: Torch): Check {
   if ('error' in torch) return { name: 'torch', status: 'fail', detail: torch.error, mend: MEND };
   const build = torch.built_for === null ? 'built for the CPU' : `built for CUDA ${torch.built_for}`;
   return { name: 'torch', status: 'ok', detail: `${torch.version}, ${build}` };
+}
+
+/** A worker that cannot be imported has its own line. */
+function extrasLine(extras: Probe['extras']): Check[] {
+  if (!Array.isArray(extras)) return [];
+  const names = extras.join(', ') || 'none; ./scripts/setup --with NAME adds what a preset asks for';
+  return [{ name: 'extras', status: 'ok', detail: names }];
 }
 
 /** A CPU build beside a card makes pictures, but a hundred times slower than its owner expects. */

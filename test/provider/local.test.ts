@@ -217,11 +217,15 @@ describe('the local provider', () => {
     expect(await elsewhere.check()).toMatchObject([{ status: 'ok' }, { name: 'worker', status: 'fail' }]);
   });
 
-  it('reports torch, and a card that it cannot use', async () => {
+  it('reports torch, a card that it cannot use, and the extras that were added', async () => {
     const card = { id: 'cuda:0', kind: 'cuda', uuid: 'GPU-0', name: 'a card' } as const;
     const checks = await opened({}, { engine: 'diffusers', devices: [card] }).check();
-    expect(checks.map(({ name }) => name)).toEqual(['python', 'worker', 'torch', 'cuda']);
+    expect(checks.map(({ name }) => name)).toEqual(['python', 'worker', 'torch', 'cuda', 'extras']);
     expect(checks[2]).toMatchObject({ status: 'ok', detail: expect.stringMatching(/^\d+\.\d+/) });
+    expect(checks[4]).toMatchObject({
+      status: 'ok',
+      detail: expect.stringMatching(/torchao, bitsandbytes, deepcache/),
+    });
   });
 });
 

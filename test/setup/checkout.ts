@@ -113,11 +113,15 @@ export class Checkout {
   #fill(): void {
     for (const folder of ['scripts', 'python-worker']) mkdirSync(join(this.root, folder), { recursive: true });
     mkdirSync(join(this.#home, 'bin'));
-    for (const script of ['setup', 'usable_python.py'])
+    for (const script of ['setup', 'usable_python.py', 'extra_packages.py'])
       cpSync(join(REPOSITORY, 'scripts', script), join(this.root, 'scripts', script));
     writeFileSync(join(this.root, 'python-worker/requirements.txt'), 'diffusers==0.40.0\nnodejs-wheel==24.0.0\n');
     writeFileSync(join(this.root, 'python-worker/requirements-dev.txt'), 'pytest==9.0.0\n');
     writeFileSync(join(this.root, 'python-worker/requirements-nvidia.txt'), 'nvidia-ml-py==13.0.0\n');
+    writeFileSync(
+      join(this.root, 'python-worker/pyproject.toml'),
+      '[project.optional-dependencies]\nlight = ["light==1.0.0"]\nheavy = ["heavy==1.0.0", "light==1.0.0"]\nlost = ["nowhere==1.0.0"]\n',
+    );
     for (const file of ['package.json', 'package-lock.json', '.npmrc']) writeFileSync(join(this.root, file), '');
   }
 

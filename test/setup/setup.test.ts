@@ -64,6 +64,15 @@ describe('a set-up that cannot be', { timeout: 120_000 }, () => {
     expect(code).toBe(1);
   });
 
+  it.each([
+    [['--with', 'light,havy'], "set-up: there is no extra 'havy': choose from light, heavy, lost"],
+    [['--with'], 'set-up: --with needs a name: --with NAME[,NAME]'],
+    [['--dve'], "set-up: '--dve' is no option: there are --dev, --with NAME[,NAME] and --device"],
+  ])('makes nothing where it was asked for %j, which is not there', async (parameters, said) => {
+    expect(await checkout.setup({ arguments: parameters })).toEqual({ code: 2, said });
+    expect(existsSync(join(checkout.root, '.venv'))).toBe(false);
+  });
+
   it('uses another Python of the host where python3 itself is too old', async () => {
     checkout.shim('python3', pretending('sys.version_info = (3, 9, 2)'));
     checkout.shim('python3.14', `exec ${realPython()} "$@"`);
@@ -146,6 +155,32 @@ describe('a set-up', { timeout: 120_000 }, () => {
     expect(await checkout.setup()).toEqual({ code: 0, said: '' });
   });
 
+  it('adds the extras that were asked for, keeps them, and leaves the tools of the tests', async () => {
+    const { code, said } = await checkout.setup({ arguments: ['--with', 'light'] });
+    expect(said).toMatch(/the extras: light\n.*ready/);
+    expect(code).toBe(0);
+    expect(packages()).toEqual(expect.arrayContaining(['light', 'pytest']));
+    expect(packages()).not.toContain('heavy');
+    expect(await checkout.setup()).toEqual({ code: 0, said: '' });
+    expect((await checkout.setup({ arguments: ['--dev', '--with=heavy'] })).said).toContain('the extras: heavy light');
+    expect(packages()).toContain('heavy');
+    expect(await checkout.setup({ arguments: ['--with', 'heavy'] })).toEqual({ code: 0, said: '' });
+  });
+
+  it('does not keep an extra that could not be had, which would stop every start', async () => {
+    expect((await checkout.setup({ arguments: ['--with', 'lost'] })).code).toBe(6);
+    const { code, said } = await checkout.setup();
+    expect(said).toContain('the extras: heavy light');
+    expect(code).toBe(0);
+  });
+
+  it('forgets an extra that an update has taken away', async () => {
+    const project = join(checkout.root, 'python-worker/pyproject.toml');
+    writeFileSync(project, readFileSync(project, 'utf8').replace(/^heavy.*\n/m, ''));
+    expect((await checkout.setup()).code).toBe(0);
+    expect(await checkout.setup()).toEqual({ code: 0, said: '' });
+  });
+
   it('that waited for one with the tools of the tests leaves them where they are', async () => {
     removeTorch();
     const held: (() => void)[] = [];
@@ -171,7 +206,7 @@ describe('a set-up', { timeout: 120_000 }, () => {
   it('leaves the npm packages alone where their lock file is the same', async () => {
     writeFileSync(join(checkout.root, 'package.json'), '{}');
     const { code, said } = await checkout.setup();
-    expect(said).toMatch(/the Python packages.*\n.*ready/);
+    expect(said).toMatch(/the Python packages.*\n[\s\S]*ready/);
     expect(said).not.toContain('npm');
     expect(code).toBe(0);
   });
@@ -182,7 +217,7 @@ describe('a set-up', { timeout: 120_000 }, () => {
     appendFileSync(list, 'nowhere==1.0.0\n');
     expect((await checkout.setup()).code).toBe(6);
     writeFileSync(list, before);
-    expect((await checkout.setup()).said).toMatch(/the Python packages.*\n.*ready/);
+    expect((await checkout.setup()).said).toMatch(/the Python packages.*\n[\s\S]*ready/);
     expect(packages()).toContain('pytest');
   });
 
@@ -204,7 +239,7 @@ describe('a set-up', { timeout: 120_000 }, () => {
     const { code, said } = await checkout.setup();
     expect(said).toMatch(/a Python environment in \.venv/);
     expect(code).toBe(0);
-    expect(packages()).toContain('pytest');
+    expect(packages()).toEqual(expect.arrayContaining(['pytest', 'light']));
     expect(await checkout.setup()).toEqual({ code: 0, said: '' });
   });
 

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import torch
 
+from kilnwatt_worker.diffusers_engine import step_cache
 from kilnwatt_worker.diffusers_engine.cpu import lean
 from kilnwatt_worker.diffusers_engine.encode import Conditioning
 from kilnwatt_worker.diffusers_engine.pipeline import LoadedPipeline, Pipeline
@@ -63,6 +64,7 @@ def denoise(
             )[0]
     finally:
         pipe.maybe_free_model_hooks()  # not reached within the call when a step raises
+        step_cache.forget(pipe)
     return latents
 
 

@@ -49,10 +49,20 @@ class LoadedPipeline:
 def weights_of(pipe: Pipeline) -> dict[str, int]:
     """Bytes by part, wherever they are kept."""
     return {
-        name: sum(tensor.numel() * tensor.element_size() for tensor in (*part.parameters(), *part.buffers()))
+        name: sum(bytes_of(tensor) for tensor in (*part.parameters(), *part.buffers()))
         for name, part in pipe.components.items()
         if isinstance(part, torch.nn.Module)
     }
+
+
+def bytes_of(tensor: torch.Tensor) -> int:
+    """What it takes; a quantised one is a shell around others, or has some beside it."""
+    parts: Pipeline = tensor
+    if hasattr(tensor, "__tensor_flatten__"):
+        return sum(bytes_of(getattr(parts, name)) for name in parts.__tensor_flatten__()[0])
+    beside = getattr(parts, "quant_state", None)
+    scales = [] if beside is None else [one for one in beside.as_dict().values() if isinstance(one, torch.Tensor)]
+    return sum(one.numel() * one.element_size() for one in (tensor, *scales))
 
 
 def denoiser_of(pipe: Pipeline) -> Pipeline:

@@ -1,0 +1,45 @@
+"""Packages that only some settings need. What each extra installs is in `pyproject.toml`."""
+
+import importlib
+from collections.abc import Mapping
+from importlib.util import find_spec
+
+from kilnwatt_worker.errors import WorkerError
+
+MODULES: Mapping[str, str] = {
+    "torchao": "torchao",
+    "bitsandbytes": "bitsandbytes",
+    "deepcache": "DeepCache",
+    "xformers": "xformers",
+    "tensorrt": "torch_tensorrt",
+    "sage": "sageattention",
+    "flash": "flash_attn",
+}
+"""By extra, what is imported from it."""
+
+
+def require(setting: str, value: object, extra: str, module: str) -> None:
+    """
+    Returns where `module` can be imported; its first import may take seconds.
+
+    Raises WorkerError `preset_package_missing` that says how the extra is installed, or why it cannot be imported.
+    """
+    package = module.partition(".")[0]
+    mend = f"run `./scripts/setup --with {extra}`, then start again"
+    if find_spec(package) is None:
+        raise _missing(f"{setting}={value} needs the package {package}, which is not installed; {mend}")
+    try:
+        importlib.import_module(module)
+    except Exception as error:  # what a package says that was built for another torch or card can be anything
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        why = f"which is installed but cannot be imported ({reason})"
+        raise _missing(f"{setting}={value} needs the package {package}, {why}; {mend}") from error
+
+
+def installed() -> list[str]:
+    """Extras that are there, whether they can be imported or not, which takes seconds to find out."""
+    return [extra for extra, module in MODULES.items() if find_spec(module) is not None]
+
+
+def _missing(message: str) -> WorkerError:
+    return WorkerError("preset_package_missing", message)
