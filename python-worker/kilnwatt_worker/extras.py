@@ -1,0 +1,15 @@
+"""Python packages that come with an extra of the set-up, and not with every installation."""
+
+import importlib.util
+
+from kilnwatt_worker.errors import WorkerError
+
+
+def require(setting: str, value: str, extra: str, module: str) -> None:
+    """Raises WorkerError `preset_package_missing` where the module cannot be found. Imports nothing."""
+    if importlib.util.find_spec(module) is None:
+        raise WorkerError(
+            "preset_package_missing",
+            f"{setting}={value} needs the package {module}, which is not installed; "
+            f"run `./scripts/setup --with {extra}`, then start again",
+        )
