@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from kilnwatt_worker.diffusers_engine.engine import DiffusersEngine
@@ -18,6 +19,8 @@ from kilnwatt_worker.quality.compare import Picture
 from tests.samples import FLUX_PARAMS, PARAMS, PRESET, Recorder, generate_of, item, load_of
 
 BOX = Path(__file__).parents[1] / "models" / "kiln-shapes"
+ALIKE_DB = 40.0
+"""What techniques that promise the same picture keep to the plain pipeline."""
 
 
 def preset_of(**settings: object) -> Preset:
@@ -40,10 +43,8 @@ def pipeline_in(engine: DiffusersEngine) -> LoadedPipeline:
 
 def target_of(loaded: LoadedPipeline, path: Path, device: str = "cpu", **settings: object) -> Target:
     """For one technique alone. A card that is not there does no harm to what only asks for its kind."""
-    from torch import device as device_of
-
-    place = device_of(device)
-    return Target(loaded.pipe, preset_of(**settings), loaded.family, place, path, lambda _level, _message: None)
+    preset = preset_of(**settings)
+    return Target(loaded.pipe, preset, loaded.family, torch.device(device), path, lambda _level, _message: None)
 
 
 def params_of(family: str, **changes: object) -> Params:

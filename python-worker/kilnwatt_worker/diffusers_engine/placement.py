@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 
 import torch
+from accelerate import cpu_offload  # type: ignore[import-untyped]
 from accelerate.hooks import AlignDevicesHook, CpuOffload  # type: ignore[import-untyped]
 from diffusers.hooks import apply_group_offloading
 from diffusers.hooks.group_offloading import _is_group_offload_enabled
@@ -49,7 +50,8 @@ def place(target: Target, offload: str) -> None:
     if offload == "model":
         pipe.enable_model_cpu_offload(device=device)
     elif offload == "sequential":
-        pipe.enable_sequential_cpu_offload(device=device)
+        for part in _modules(pipe).values():
+            cpu_offload(part, device, offload_buffers=len(part._parameters) > 0)
     elif offload == "none":
         pipe.to(device)
     else:
