@@ -17,7 +17,7 @@ from accelerate.hooks import remove_hook_from_module  # type: ignore[import-unty
 from kilnwatt_worker.diffusers_engine import placement
 from kilnwatt_worker.diffusers_engine.encode import encode
 from kilnwatt_worker.diffusers_engine.engine import DiffusersEngine
-from kilnwatt_worker.diffusers_engine.pipeline import Pipeline, weights_of
+from kilnwatt_worker.diffusers_engine.pipeline import Pipeline, denoiser_of, weights_of
 from kilnwatt_worker.errors import Stopped, WorkerError
 from kilnwatt_worker.parts import Params
 from kilnwatt_worker.quality.compare import Picture, psnr
@@ -148,13 +148,26 @@ def test_sequential_offload_leaves_no_weight_where_it_would_be_used(
         assert {weight.device.type for weight in part.parameters()} == {"meta"}
 
 
-def test_group_offload_has_a_group_for_each_block_of_the_denoiser(
-    model: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("family", "blocks"),
+    [
+        ("flux", {"transformer_blocks.0", "single_transformer_blocks.0"}),
+        (
+            "sd",
+            {
+                *(f"{way}_blocks.{level}" for way in ("down", "up") for level in range(2)),
+                *(f"mid_block.{name}" for name in ("resnets.0", "attentions.0", "resnets.1")),
+            },
+        ),
+    ],
+)
+def test_group_offload_has_a_group_for_each_block_of_the_denoiser_and_one_for_what_is_in_none(
+    model: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, family: str, blocks: set[str]
 ) -> None:
-    engine, _ = placed(model("flux"), "group", monkeypatch)
-    transformer = pipeline_in(engine).pipe.transformer
-    hooked = {name for name, module in transformer.named_modules() if hasattr(module, "_diffusers_hook")}
-    assert hooked == {"", "transformer_blocks.0", "single_transformer_blocks.0"}
+    engine, _ = placed(model(family), "group", monkeypatch)
+    denoiser = denoiser_of(pipeline_in(engine).pipe)
+    hooked = {name for name, module in denoiser.named_modules() if hasattr(module, "_diffusers_hook")}
+    assert hooked == {"", *blocks}
 
 
 def test_a_model_whose_folder_went_away_says_so_when_its_encoders_are_wanted(

@@ -9,7 +9,7 @@ import torch
 from kilnwatt_worker.diffusers_engine import vae as technique
 from kilnwatt_worker.diffusers_engine.decode import decode, portions
 from kilnwatt_worker.errors import WorkerError
-from tests.samples import PARAMS
+from tests.samples import PARAMS, Recorder, generate_of, item
 from tests.techniques import engine_with, loaded_with, params_of, pictures_of, pipeline_in
 
 PROMPTS = ("a red circle", "a blue square", "a green star")
@@ -75,3 +75,20 @@ def test_a_row_that_is_no_number_fails_alone_among_those_that_are_decoded_togeth
             else:
                 assert isinstance(after, torch.Tensor)
                 assert torch.allclose(before, after, atol=1e-5)
+
+
+def test_a_job_that_is_cancelled_while_its_neighbours_are_saved_gets_no_answer(
+    model: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """They were decoded together, so it is decoded already."""
+
+    class Cancelling(Recorder):
+        def wanted(self) -> frozenset[str]:
+            return super().wanted() - ({"job-1"} if "save" in self.phases else set())
+
+    engine, _ = engine_with(model("sd"))
+    generate = generate_of([item(number, tmp_path / str(number)) for number in range(3)])
+    recorder = Cancelling(generate)
+    engine.generate(generate, recorder)
+    assert ([*recorder.images], recorder.failures) == (["job-0", "job-2"], {})
+    assert not (tmp_path / "1").exists()

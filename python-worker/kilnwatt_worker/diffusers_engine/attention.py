@@ -8,6 +8,8 @@ diffusers' dispatcher, and each of their processors says which backend it wants.
 themselves; what the dispatcher is told does nothing to them, and changes a default of the whole process.
 """
 
+import importlib
+
 from diffusers.models.attention_dispatch import AttentionBackendName, _AttentionBackendRegistry
 
 from kilnwatt_worker.diffusers_engine import fused_qkv
@@ -123,10 +125,10 @@ def _require(target: Target) -> None:
 def _lacks_attention() -> str | None:
     """Newer ones hide that the module with the kernels is missing."""
     try:
-        import xformers.ops  # type: ignore[import-not-found]
+        kernels = importlib.import_module("xformers.ops")
     except (ImportError, OSError, RuntimeError) as error:
         return f"xformers cannot be imported: {_first_line(error)}"
-    lacking = not hasattr(xformers.ops, "memory_efficient_attention")
+    lacking = not hasattr(kernels, "memory_efficient_attention")
     return "this xformers has no memory_efficient_attention" if lacking else None
 
 

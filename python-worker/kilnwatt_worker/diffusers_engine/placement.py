@@ -24,6 +24,8 @@ from kilnwatt_worker.errors import WorkerError
 from kilnwatt_worker.parts import Settings
 
 _OF_A_CARD = ("model", "sequential")
+_SINGLE_BLOCKS = ("mid_block",)
+"""Of UNets: not one of a list, so that without being named it would go back and forth at every step, unstreamed."""
 
 
 def apply(target: Target) -> None:
@@ -90,6 +92,7 @@ def _stream_blocks(denoiser: Pipeline, device: torch.device) -> None:
         non_blocking=streams,
         use_stream=streams,
         record_stream=streams,
+        block_modules=[name for name in _SINGLE_BLOCKS if hasattr(denoiser, name)],
     )
 
 
