@@ -27,7 +27,10 @@ from kilnwatt_worker.parts import Preset
 
 
 def load_pipeline(load: Load, log: LogTo) -> LoadedPipeline:
-    """Raises WorkerError `model_missing`, `model_unsafe`, `model_broken`, `model_unsupported`, `device_missing`."""
+    """
+    Raises WorkerError `model_missing`, `model_unsafe`, `model_broken`, `model_unsupported`, `device_missing`, and
+    `preset_*` for a setting that cannot be.
+    """
     _quiet()
     folder = judge(load.model.path)
     family = FAMILIES.get(folder.pipeline_class, "other")

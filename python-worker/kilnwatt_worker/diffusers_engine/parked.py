@@ -75,7 +75,10 @@ def is_parkable(part: Pipeline) -> bool:
 
 
 def _pinned(weights: Mapping[str, torch.nn.Parameter]) -> Reread:
-    kept = {name: weight.data.cpu().pin_memory() for name, weight in weights.items()}
+    """One after the other, so that the host never holds all of them twice."""
+    for weight in weights.values():
+        weight.data = weight.data.cpu().pin_memory()
+    kept = {name: weight.data for name, weight in weights.items()}
     return lambda: kept
 
 
