@@ -65,7 +65,7 @@ class Preset:
     offload: Offload = "none"
     """What leaves the device's memory while it is not used."""
     vae_slicing: bool = False
-    """Pictures of a batch are decoded one by one."""
+    """Pictures of a batch are decoded one by one, also small ones, which are decoded together otherwise."""
     vae_tiling: bool = False
     """Pictures larger than a tile are decoded tile by tile."""
     allocator: Allocator = "default"

@@ -78,7 +78,13 @@ CASES = [
 def through_the_seam(loaded: LoadedPipeline, items: Sequence[Item], params: Params) -> list[Made]:
     conditioning = encode(loaded, items, params)
     latents = denoise(loaded, conditioning, params, [one.seed for one in items], lambda _step, _steps: None)
-    return [Made(row, decode(loaded, row, params)) for row in latents]
+    return [Made(row, decoded_alone(loaded, row, params)) for row in latents]
+
+
+def decoded_alone(loaded: LoadedPipeline, row: torch.Tensor, params: Params) -> torch.Tensor:
+    [decoded] = decode(loaded, row.unsqueeze(0), params)
+    assert isinstance(decoded, torch.Tensor)
+    return decoded
 
 
 def bare(path: Path, case: Case, one: Item, **more: object) -> Made:

@@ -15,23 +15,15 @@ def transformers_components(folder: ModelFolder, dtype: torch.dtype) -> dict[str
     Raises WorkerError `model_broken`, and whatever transformers raises.
     """
     return {
-        name: _component(folder, name, getattr(transformers, class_name), dtype)
+        name: component(folder, name, getattr(transformers, class_name), dtype)
         for name, (library, class_name) in folder.components.items()
         if library == "transformers"
         and issubclass(getattr(transformers, class_name, object), transformers.PreTrainedModel)
     }
 
 
-def refuse_lacking(pipe: Pipeline, folder: ModelFolder) -> None:
-    """For the parts that diffusers loads: it leaves what a file lacks without memory. Raises WorkerError."""
-    for name, part in pipe.components.items():
-        if isinstance(part, torch.nn.Module):
-            for tensor, value in part.named_parameters():
-                if value.is_meta:
-                    raise _lacking(folder, name, tensor)
-
-
-def _component(folder: ModelFolder, name: str, factory: Pipeline, dtype: torch.dtype) -> Pipeline:
+def component(folder: ModelFolder, name: str, factory: Pipeline, dtype: torch.dtype) -> Pipeline:
+    """A part of transformers' kind, whole. Raises as above."""
     model, found = factory.from_pretrained(
         str(folder.path / name),
         dtype=dtype,
@@ -43,6 +35,15 @@ def _component(folder: ModelFolder, name: str, factory: Pipeline, dtype: torch.d
     if found["missing_keys"]:
         raise _lacking(folder, name, min(found["missing_keys"]))
     return model
+
+
+def refuse_lacking(pipe: Pipeline, folder: ModelFolder) -> None:
+    """For the parts that diffusers loads: it leaves what a file lacks without memory. Raises WorkerError."""
+    for name, part in pipe.components.items():
+        if isinstance(part, torch.nn.Module):
+            for tensor, value in part.named_parameters():
+                if value.is_meta:
+                    raise _lacking(folder, name, tensor)
 
 
 def _lacking(folder: ModelFolder, name: str, tensor: str) -> WorkerError:

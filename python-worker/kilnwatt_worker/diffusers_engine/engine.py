@@ -1,11 +1,12 @@
 """The real engine: three stages with a seam between them (encode, denoise, decode), and what they took."""
 
 import torch
+from PIL import Image
 
 from kilnwatt_worker import pictures
 from kilnwatt_worker.diffusers_engine import lora, placement
 from kilnwatt_worker.diffusers_engine.buckets import padded
-from kilnwatt_worker.diffusers_engine.decode import decode, to_picture
+from kilnwatt_worker.diffusers_engine.decode import decode, portions, to_picture
 from kilnwatt_worker.diffusers_engine.denoise import check, denoise
 from kilnwatt_worker.diffusers_engine.device_errors import device_told
 from kilnwatt_worker.diffusers_engine.encode import encode, warn_of_idle_negatives, warn_of_long_prompts
@@ -17,7 +18,7 @@ from kilnwatt_worker.diffusers_engine.pipeline import LoadedPipeline, weights_of
 from kilnwatt_worker.engine import EngineFacts, LogTo, Report, Usage
 from kilnwatt_worker.errors import DeviceLost, OutOfMemory, Stopped, WorkerError, internal
 from kilnwatt_worker.messages import Generate, Load
-from kilnwatt_worker.parts import Item
+from kilnwatt_worker.parts import Item, Params
 
 
 class DiffusersWindow:
@@ -69,9 +70,8 @@ class DiffusersEngine:
         items = [item for item in generate.items if item.job in wanted]
         with limited():
             latents = _latents(loaded, generate, items, report)
-            for item, row in zip(items, latents, strict=True):
-                if item.job in report.wanted():
-                    _finish(loaded, generate, item, row, report)
+            for portion in portions(loaded, generate.params, len(items)):
+                _finish(loaded, generate.params, items[portion], latents[portion], report)
 
 
 def _latents(loaded: LoadedPipeline, generate: Generate, items: list[Item], report: Report) -> torch.Tensor:
@@ -103,19 +103,44 @@ def _latents(loaded: LoadedPipeline, generate: Generate, items: list[Item], repo
     return latents[: len(items)]
 
 
-def _finish(loaded: LoadedPipeline, generate: Generate, item: Item, row: torch.Tensor, report: Report) -> None:
-    """Decodes and saves one picture. Its failure is its own, unless it is one of the device."""
-    params = generate.params
+def _finish(loaded: LoadedPipeline, params: Params, items: list[Item], latents: torch.Tensor, report: Report) -> None:
+    """Decodes and saves a few pictures. The failure of one is its own, unless it is one of the device."""
+    wanted = [row for row, item in enumerate(items) if item.job in report.wanted()]
+    if not wanted:
+        return
     report.phase("decode")
+    made: list[Image.Image | WorkerError]
     try:
         with device_told("decoding a picture"):
-            picture = to_picture(decode(loaded, row, params))
-        if picture.size != (params.width, params.height):
-            raise WorkerError("internal", f"the model made {picture.size[0]}x{picture.size[1]} pixels")
-        report.phase("save")
-        pictures.save(picture, item.out, params.format)
+            made = [_picture(floats, params) for floats in decode(loaded, latents[wanted], params)]
     except (OutOfMemory, DeviceLost):
         raise
+    except Exception as error:
+        made = [internal(error) for _ in wanted]
+    for row, picture in zip(wanted, made, strict=True):
+        if items[row].job in report.wanted():
+            _save(items[row], picture, params, report)
+
+
+def _picture(floats: torch.Tensor | WorkerError, params: Params) -> Image.Image | WorkerError:
+    if isinstance(floats, WorkerError):
+        return floats
+    try:
+        picture = to_picture(floats)
+    except WorkerError as black:
+        return black
+    if picture.size != (params.width, params.height):
+        return WorkerError("internal", f"the model made {picture.size[0]}x{picture.size[1]} pixels")
+    return picture
+
+
+def _save(item: Item, picture: Image.Image | WorkerError, params: Params, report: Report) -> None:
+    if isinstance(picture, WorkerError):
+        report.failure(item, picture)
+        return
+    report.phase("save")
+    try:
+        pictures.save(picture, item.out, params.format)
     except Exception as error:  # told apart from its neighbours, which go on
         report.failure(item, internal(error))
     else:

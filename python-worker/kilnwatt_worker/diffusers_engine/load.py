@@ -17,6 +17,7 @@ from kilnwatt_worker.diffusers_engine.device_errors import device_error
 from kilnwatt_worker.diffusers_engine.optimise import apply
 from kilnwatt_worker.diffusers_engine.pipeline import FAMILIES, Family, LoadedPipeline, Pipeline
 from kilnwatt_worker.diffusers_engine.pipeline_class import pipeline_class_of, unsupported
+from kilnwatt_worker.diffusers_engine.precision import DTYPES
 from kilnwatt_worker.diffusers_engine.technique import Target
 from kilnwatt_worker.engine import LogTo
 from kilnwatt_worker.errors import WorkerError
@@ -24,11 +25,12 @@ from kilnwatt_worker.messages import Load
 from kilnwatt_worker.model_folder import LEFT_OUT, ModelFolder, judge
 from kilnwatt_worker.parts import Preset
 
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-
 
 def load_pipeline(load: Load, log: LogTo) -> LoadedPipeline:
-    """Raises WorkerError `model_missing`, `model_unsafe`, `model_broken`, `model_unsupported`, `device_missing`."""
+    """
+    Raises WorkerError `model_missing`, `model_unsafe`, `model_broken`, `model_unsupported`, `device_missing`, and
+    `preset_*` for a setting that cannot be.
+    """
     _quiet()
     folder = judge(load.model.path)
     family = FAMILIES.get(folder.pipeline_class, "other")

@@ -1,6 +1,6 @@
 """What a loaded model is to the stages: the pipeline and the few facts they decide by."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -47,9 +47,9 @@ class LoadedPipeline:
 
 
 def weights_of(pipe: Pipeline) -> dict[str, int]:
-    """Bytes by part, wherever they are kept."""
+    """Bytes by part, wherever they are kept; what two names share is counted once."""
     return {
-        name: sum(bytes_of(tensor) for tensor in (*part.parameters(), *part.buffers()))
+        name: sum({_identity(tensor): bytes_of(tensor) for tensor in _tensors_of(part)}.values())
         for name, part in pipe.components.items()
         if isinstance(part, torch.nn.Module)
     }
@@ -63,6 +63,20 @@ def bytes_of(tensor: torch.Tensor) -> int:
     beside = getattr(parts, "quant_state", None)
     scales = [] if beside is None else [one for one in beside.as_dict().values() if isinstance(one, torch.Tensor)]
     return sum(one.numel() * one.element_size() for one in (tensor, *scales))
+
+
+def _tensors_of(part: torch.nn.Module) -> Iterator[torch.Tensor]:
+    """Where accelerate streams weights in, modules hold stand-ins, and what they stand for is in its map."""
+    for module in part.modules():
+        kept = getattr(getattr(module, "_hf_hook", None), "weights_map", None)
+        for name, tensor in (*module._parameters.items(), *module._buffers.items()):
+            if tensor is not None:
+                yield kept[name] if tensor.is_meta and kept is not None else tensor
+
+
+def _identity(tensor: torch.Tensor) -> int:
+    """Those of some packages have no data of their own that could be pointed at."""
+    return tensor.data_ptr() or id(tensor)
 
 
 def denoiser_of(pipe: Pipeline) -> Pipeline:
