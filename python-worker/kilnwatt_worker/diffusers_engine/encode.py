@@ -11,7 +11,7 @@ from typing import TypeAlias
 import torch
 
 from kilnwatt_worker.diffusers_engine import placement
-from kilnwatt_worker.diffusers_engine.pipeline import Family, LoadedPipeline, Pipeline
+from kilnwatt_worker.diffusers_engine.pipeline import Family, LoadedPipeline
 from kilnwatt_worker.diffusers_engine.prompt_cache import Row, Text, cache_of, text_of
 from kilnwatt_worker.engine import LogTo
 from kilnwatt_worker.errors import BadRequest
@@ -105,16 +105,14 @@ def _rows(loaded: LoadedPipeline, texts: Sequence[Text]) -> dict[Text, Row]:
 
 
 def _sd_embeddings(loaded: LoadedPipeline, texts: list[str], left_out: int | None) -> dict[str, torch.Tensor]:
-    pipe = loaded.pipe
-    embeds, _ = pipe.encode_prompt(texts, pipe._execution_device, 1, False, clip_skip=left_out)
+    embeds, _ = loaded.pipe.encode_prompt(texts, loaded.device, 1, False, clip_skip=left_out)
     return {"prompt_embeds": embeds}
 
 
 def _sdxl_embeddings(loaded: LoadedPipeline, texts: list[str], left_out: int | None) -> dict[str, torch.Tensor]:
-    pipe = loaded.pipe
-    embeds, _, pooled, _ = pipe.encode_prompt(
+    embeds, _, pooled, _ = loaded.pipe.encode_prompt(
         prompt=texts,
-        device=pipe._execution_device,
+        device=loaded.device,
         num_images_per_prompt=1,
         do_classifier_free_guidance=False,
         clip_skip=left_out,
@@ -126,7 +124,7 @@ def _flux_embeddings(loaded: LoadedPipeline, texts: list[str], _left_out: int | 
     embeds, pooled, _ = loaded.pipe.encode_prompt(
         prompt=texts,
         prompt_2=None,
-        device=loaded.pipe._execution_device,
+        device=loaded.device,
         num_images_per_prompt=1,
         max_sequence_length=_t5_tokens(loaded),
     )
@@ -142,8 +140,7 @@ _ENCODERS: Mapping[Family, Callable[[LoadedPipeline, list[str], int | None], dic
 
 def _stacked(loaded: LoadedPipeline, prefix: str, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
     """As the pipeline's call names them. Rows of the cache come from the host."""
-    device = loaded.pipe._execution_device
-    return {prefix + name: torch.stack([row[name].to(device) for row in rows]) for name in rows[0]}
+    return {prefix + name: torch.stack([row[name].to(loaded.device) for row in rows]) for name in rows[0]}
 
 
 def _encode_other(loaded: LoadedPipeline, items: Sequence[Item], params: Params) -> Conditioning:

@@ -7,6 +7,7 @@ import torch
 from kilnwatt_worker import pictures
 from kilnwatt_worker.diffusers_engine import compiled, lora
 from kilnwatt_worker.diffusers_engine.buckets import batch_sizes, padded
+from kilnwatt_worker.diffusers_engine.compile_watch import watched
 from kilnwatt_worker.diffusers_engine.decode import decode, to_picture
 from kilnwatt_worker.diffusers_engine.denoise import check, denoise
 from kilnwatt_worker.diffusers_engine.device_errors import device_told
@@ -92,6 +93,8 @@ def _latents(loaded: LoadedPipeline, generate: Generate, items: list[Item], repo
     warn_of_long_prompts(loaded, items, params, report.log)
     warn_of_idle_negatives(items, params, report.log)
     rows = padded(items, batch_sizes(loaded.pipe))
+    if params.loras:
+        compiled.refuse_loras(loaded.pipe)
     with device_told("taking the LoRAs"):
         lora.use(loaded, params.loras, report.log)
     cached = remembered(loaded, items, params)
@@ -100,7 +103,7 @@ def _latents(loaded: LoadedPipeline, generate: Generate, items: list[Item], repo
         synchronise(loaded.device)
     report.phase("denoise")
     meter = DenoiseMeter(loaded, params, len(rows))
-    with device_told(f"denoising a batch of {len(items)}"), compiled.watched(loaded, params, report):
+    with device_told(f"denoising a batch of {len(items)}"), watched(loaded, params, report):
         latents = denoise(loaded, conditioning, params, [row.seed for row in rows], on_step)
         synchronise(loaded.device)
     report.denoised(meter.steps(), replace(meter.work(), cached_prompts=cached))

@@ -5,10 +5,10 @@ A row that was encoded in a batch of another size may differ from a fresh one in
 picture is the same to the eye (the tests hold it to 40 dB).
 """
 
-import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 import torch
@@ -87,7 +87,7 @@ def text_of(words: str, layers_left_out: int, loras: Sequence[LoraRef]) -> Text:
 
 def _state(path: str) -> tuple[int, int]:
     try:
-        found = os.stat(path)
+        found = Path(path).stat()
     except OSError:
         return (0, 0)
     return (found.st_size, found.st_mtime_ns)

@@ -11,6 +11,7 @@ from kilnwatt_worker.diffusers_engine.technique import Target
 from kilnwatt_worker.errors import WorkerError
 from kilnwatt_worker.parts import Settings
 
+CONFIG = "config.json"
 INSIDE = "tiny_vae"
 VARIABLE = "KILNWATT_TINY_VAE"
 SIBLINGS: dict[Family, str] = {"sd": "taesd", "sdxl": "taesdxl", "flux": "taef1"}
@@ -20,16 +21,13 @@ def apply(target: Target) -> None:
     """Replaces the pipeline's VAE, so that whatever looks at that one sees what decodes. Its own scale is 1."""
     if target.preset.decoder != "tiny":
         return
-    folder = _folder(target)
-    tiny = _loaded(folder, target.pipe.vae)
-    wanted = int(target.pipe.vae.config.latent_channels)
-    if int(tiny.config.latent_channels) != wanted or 2 ** (len(tiny.config.decoder_block_out_channels) - 1) != int(
-        target.pipe.vae_scale_factor
-    ):
-        raise WorkerError(
-            "preset_impossible",
-            f"decoder=tiny cannot be: the tiny VAE in {folder} is for other latents than this model's, which have "
-            f"{wanted} channels; put the one for this model there",
+    folder, own = _folder(target), target.pipe.vae
+    tiny = _loaded(folder, own)
+    channels, factor = int(own.config.latent_channels), int(target.pipe.vae_scale_factor)
+    if (int(tiny.config.latent_channels), 2 ** (len(tiny.config.decoder_block_out_channels) - 1)) != (channels, factor):
+        raise _impossible(
+            f"the tiny VAE in {folder} does not fit this model, whose latents have {channels} channels and stand for "
+            f"{factor}x{factor} pixels; put another one there"
         )
     target.pipe.vae = tiny
 
@@ -39,20 +37,18 @@ def in_effect(pipe: Pipeline) -> Settings:
 
 
 def _folder(target: Target) -> Path:
-    named = os.environ.get(VARIABLE)
-    sibling = SIBLINGS.get(target.family)
-    places = [target.folder / INSIDE]
-    places += [Path(named)] if named else []
-    places += [target.folder.parent / sibling] if sibling else []
-    for place in places:
-        if (place / "config.json").is_file():
-            return place
-    beside = f", or as {places[-1]}" if sibling else ""
-    raise WorkerError(
-        "preset_impossible",
-        f"decoder=tiny needs a tiny VAE (an AutoencoderTiny with safetensors): put it into {places[0]}{beside}, "
-        f"or name its folder in {VARIABLE}",
-    )
+    inside, named = target.folder / INSIDE, os.environ.get(VARIABLE)
+    sibling = target.folder.parent / SIBLINGS[target.family] if target.family in SIBLINGS else None
+    if (inside / CONFIG).is_file():
+        return inside
+    if named:
+        if (Path(named) / CONFIG).is_file():
+            return Path(named)
+        raise _impossible(f"{VARIABLE} names {named}, where there is none; correct it or leave it out")
+    if sibling is not None and (sibling / CONFIG).is_file():
+        return sibling
+    beside = "" if sibling is None else f", or as {sibling}"
+    raise _impossible(f"put a tiny VAE into {inside}{beside}, or name its folder in {VARIABLE}")
 
 
 def _loaded(folder: Path, own: Pipeline) -> Pipeline:
@@ -65,10 +61,12 @@ def _loaded(folder: Path, own: Pipeline) -> Pipeline:
         if device_error(error, "loading the tiny VAE") is not None:
             raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise WorkerError(
-            "preset_impossible", f"the tiny VAE in {folder} cannot be loaded: {reason}; fetch it again, as safetensors"
-        ) from error
+        raise _impossible(f"{folder} cannot be loaded: {reason}; fetch it again, as safetensors") from error
     lacking = next((name for name, value in tiny.named_parameters() if value.is_meta), None)
     if lacking is not None:
-        raise WorkerError("preset_impossible", f"the tiny VAE in {folder} lacks the tensor {lacking}; fetch it again")
+        raise _impossible(f"{folder} lacks the tensor {lacking}; fetch it again")
     return tiny.eval()
+
+
+def _impossible(why: str) -> WorkerError:
+    return WorkerError("preset_impossible", f"decoder=tiny needs an AutoencoderTiny as safetensors: {why}")
