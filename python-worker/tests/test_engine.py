@@ -98,6 +98,11 @@ def test_the_answer_to_a_load_holds_the_settings_in_effect(
         "vae_tile_pixels": 64,
         "offload": "none",
         "channels_last": False,
+        "decoder": "own",
+        "compile": "none",
+        "compile_mode": "default",
+        "buckets": "",
+        "prompt_cache": 0,
     }
     assert set(facts.versions) == {"torch", "diffusers", "transformers"}
     assert logs == []

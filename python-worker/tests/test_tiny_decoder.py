@@ -2,12 +2,14 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from diffusers import AutoencoderTiny
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from kilnwatt_worker.diffusers_engine.decode import decode
 from kilnwatt_worker.diffusers_engine.engine import DiffusersEngine
@@ -95,6 +97,12 @@ def test_a_missing_one_is_told_with_the_places_where_it_can_be(
         loaded_of(load_of(folder, TINY))
 
 
+def test_tiles_of_it_are_refused_by_name(model: Callable[[str], Path]) -> None:
+    with pytest.raises(WorkerError, match="decoder=tiny with vae_tiling cannot be") as refused:
+        loaded_of(load_of(model("sd"), replace(TINY, vae_tiling=True)))
+    assert refused.value.code == "preset_impossible"
+
+
 @pytest.mark.parametrize(
     ("channels", "safe", "sentence"),
     [(16, True, "does not fit this model, whose latents have 4 channels"), (4, False, "cannot be loaded")],
@@ -111,8 +119,6 @@ def test_one_that_cannot_be_used_is_refused(
 
 
 def test_one_that_lacks_a_tensor_is_refused_with_its_name(model: Callable[[str], Path], tmp_path: Path) -> None:
-    from safetensors.torch import load_file, save_file
-
     folder = copied(model("sd"), tmp_path)
     weights = saved(folder / "tiny_vae") / "diffusion_pytorch_model.safetensors"
     tensors = load_file(weights)

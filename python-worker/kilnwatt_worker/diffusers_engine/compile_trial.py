@@ -34,6 +34,14 @@ def repeated_blocks(denoiser: Pipeline) -> list[Pipeline]:
     return [module for module in denoiser.modules() if type(module).__name__ in names]
 
 
+def reason_of(error: Exception) -> str:
+    """Torch's own, which is many lines, in one."""
+    if _NO_COMPILER.search(f"{type(error).__name__}: {error}"):
+        return "needs a C compiler (gcc and g++)"
+    lines = [line for line in str(error).splitlines() if line.strip() and not line.endswith("raised:")]
+    return lines[0].strip() if lines else type(error).__name__
+
+
 def _try_toolchain(device: torch.device) -> None:
     """A compiler writes kernels, or the code that starts them, on every device."""
     with torch.no_grad():
@@ -63,15 +71,8 @@ def _failure(attempt: Callable[[], None]) -> str | None:
     except Exception as error:  # whatever is wrong with torch's many parts, plain code still makes pictures
         if device_error(error, "trying to compile") is not None:
             raise
-        return _reason(error)
+        return reason_of(error)
     return None
-
-
-def _reason(error: Exception) -> str:
-    if _NO_COMPILER.search(f"{type(error).__name__}: {error}"):
-        return "needs a C compiler (gcc and g++)"
-    lines = [line for line in str(error).splitlines() if line.strip() and not line.endswith("raised:")]
-    return lines[0].strip() if lines else type(error).__name__
 
 
 def _on(device: torch.device, dtype: torch.dtype, inputs: Mapping[str, object]) -> dict[str, object]:

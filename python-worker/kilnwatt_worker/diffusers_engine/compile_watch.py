@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import torch
 
+from kilnwatt_worker.diffusers_engine.compile_trial import reason_of
 from kilnwatt_worker.diffusers_engine.compiled import CUDA_GRAPHS, graphs, in_effect
 from kilnwatt_worker.diffusers_engine.device_errors import device_error
 from kilnwatt_worker.diffusers_engine.pipeline import LoadedPipeline, Pipeline, denoiser_of
@@ -42,7 +43,7 @@ def watched(loaded: LoadedPipeline, params: Params, report: Report) -> Iterator[
 
 def _told(call: Call, loaded: LoadedPipeline, params: Params, report: Report) -> Call:
     # With room for swapped LoRAs another one is no other graph.
-    loras = () if loaded.preset.lora_rank else tuple(lora.path for lora in params.loras)
+    loras = () if loaded.preset.lora_rank else tuple((lora.path, lora.weight) for lora in params.loras)
     known: set[object] = loaded.pipe.compiled_shapes
 
     def run(*given: object, **named: object) -> Pipeline:
@@ -69,10 +70,9 @@ def _compiling(call: Call, params: Params, given: tuple[object, ...], named: Map
     except torch._dynamo.exc.TorchDynamoException as error:
         if device_error(error, "compiling") is not None:
             raise
-        reason = next((line for line in str(error).splitlines() if line and not line.endswith("raised:")), "")
         raise WorkerError(
             "preset_not_in_effect",
-            f"compiling the denoiser for {params.width}x{params.height} failed ({reason or type(error).__name__}); "
+            f"compiling the denoiser for {params.width}x{params.height} failed ({reason_of(error)}); "
             "use a preset without compile",
         ) from error
 
