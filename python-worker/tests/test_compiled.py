@@ -28,6 +28,7 @@ from training.eval_shapes import BOX
 PLAIN = Preset("plain", dtype="float32")
 REGIONAL = replace(PLAIN, compile="regional")
 FULL = replace(PLAIN, compile="full")
+NO_COMPILER = torch._inductor.config.patch({"cpp.cxx": ("no-such-compiler",)})
 
 
 @pytest.fixture(autouse=True)
@@ -165,9 +166,9 @@ def test_a_denoiser_that_is_no_single_graph_stays_as_it_is_and_the_reason_is_nam
 def test_a_host_without_a_compiler_is_a_named_downgrade(
     model: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    loaded = loaded_of(model("sd"), replace(FULL, compile_mode="max-autotune"))
+    with NO_COMPILER:
+        loaded = loaded_of(model("sd"), replace(FULL, compile_mode="max-autotune"))
     assert loaded.settings["compile"] == "none"
     assert [(one.setting, one.reason) for one in loaded.downgrades] == [
         ("compile", "needs a C compiler (gcc and g++)"),
@@ -179,9 +180,11 @@ def test_what_only_fails_for_a_real_shape_names_the_shape_and_the_reason(
     model: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     loaded = loaded_of(model("sd"), REGIONAL)
-    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    with pytest.raises(WorkerError, match=r"compiling the denoiser for 64x64 failed \(needs a C compiler") as failed:
+    with (
+        NO_COMPILER,
+        pytest.raises(WorkerError, match=r"compiling the denoiser for 64x64 failed \(needs a C compiler") as failed,
+    ):
         batch(loaded, 1)
     assert failed.value.code == "preset_not_in_effect"
     assert loaded.pipe.unet._compiled_call_impl is None
