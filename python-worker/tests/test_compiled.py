@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch._inductor.config
-from diffusers import FluxTransformer2DModel
+from diffusers import FirstBlockCacheConfig, FluxTransformer2DModel
 from diffusers.models.attention_processor import AttnProcessor
 
 from kilnwatt_worker.diffusers_engine import compiled, tensorrt
@@ -163,6 +163,17 @@ def test_a_denoiser_that_is_no_single_graph_stays_as_it_is_and_the_reason_is_nam
     assert compiled.in_effect(loaded.pipe) == {"compile": "none", "compile_mode": "default"}
 
 
+def test_blocks_are_compiled_around_the_first_blocks_cache_which_decides_between_them(
+    model: Callable[[str], Path],
+) -> None:
+    loaded = loaded_of(model("flux"))
+    loaded.pipe.transformer.enable_cache(FirstBlockCacheConfig(threshold=0.1))
+    target = target_of(loaded, replace(REGIONAL, step_cache="first_block"), family="flux")
+    compiled.apply(target)
+    assert target.downgrades == []
+    assert compiled.in_effect(loaded.pipe)["compile"] == "regional"
+
+
 def test_a_host_without_a_compiler_is_a_named_downgrade(
     model: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -207,7 +218,7 @@ def test_a_pipeline_that_is_not_known_is_not_compiled_and_says_so(model: Callabl
         (replace(PLAIN, compile="tensorrt", lora_rank=16), "compile=tensorrt with lora_rank"),
         (replace(FULL, offload="model"), "compile=full with offload=model"),
         (replace(REGIONAL, offload="group"), "compile=regional with offload=group"),
-        (replace(REGIONAL, step_cache="first_block"), "compile=regional with step_cache=first_block"),
+        (replace(FULL, step_cache="deepcache"), "compile=full with step_cache=deepcache"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

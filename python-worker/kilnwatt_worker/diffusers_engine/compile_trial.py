@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 
 import torch
 
 from kilnwatt_worker.diffusers_engine.device_errors import device_error
 from kilnwatt_worker.diffusers_engine.pipeline import Family, Pipeline, denoiser_of
 from kilnwatt_worker.diffusers_engine.technique import Target
+from kilnwatt_worker.parts import Preset
 
 _NO_COMPILER = re.compile(r"no working c\+\+ compiler|failed to find c compiler|invalidcxxcompiler", re.IGNORECASE)
 TOKENS = 8
@@ -34,6 +36,11 @@ def repeated_blocks(denoiser: Pipeline) -> list[Pipeline]:
     return [module for module in denoiser.modules() if type(module).__name__ in names]
 
 
+def one_graph(preset: Preset) -> bool:
+    """Whether a break is a fault: the first block's cache decides between two blocks, in code that is not compiled."""
+    return preset.step_cache != "first_block"
+
+
 def reason_of(error: Exception) -> str:
     """Torch's own, which is many lines, in one."""
     if _NO_COMPILER.search(f"{type(error).__name__}: {error}"):
@@ -56,13 +63,16 @@ def _try_graph(target: Target, example: Callable[[Pipeline], dict[str, object]])
     """Traced as it will be, but run as it is written, which takes seconds where compiling takes minutes."""
     denoiser = denoiser_of(target.pipe)
     try:
-        compile_as(target.preset.compile, denoiser, {"fullgraph": True, "backend": "eager"})
-        with torch.no_grad():
+        whole = one_graph(target.preset)
+        compile_as(target.preset.compile, denoiser, {"fullgraph": whole, "backend": "eager"})
+        with torch.no_grad(), nullcontext() if whole else denoiser.cache_context("trial"):
             denoiser(**_on(target.device, denoiser.dtype, example(denoiser)), return_dict=False)
     finally:
         for module in (denoiser, *repeated_blocks(denoiser)):
             module._compiled_call_impl = None
         target.pipe.maybe_free_model_hooks()
+        if not one_graph(target.preset):
+            denoiser._reset_stateful_cache()
 
 
 def _failure(attempt: Callable[[], None]) -> str | None:

@@ -49,7 +49,11 @@ def apply(target: Target) -> None:
     else:
         # Fixed shapes are faster, and CUDA graphs have no others; without buckets one graph serves all batch sizes.
         fixed = bool(preset.buckets) or preset.compile_mode in CUDA_GRAPHS
-        options = {"fullgraph": True, "mode": preset.compile_mode, "dynamic": False if fixed else None}
+        options = {
+            "fullgraph": compile_trial.one_graph(preset),
+            "mode": preset.compile_mode,
+            "dynamic": False if fixed else None,
+        }
         compile_trial.compile_as(preset.compile, denoiser, options)
     target.pipe.compiled_shapes = set()
 
@@ -96,8 +100,10 @@ def _refuse_impossible(preset: Preset) -> None:
         )
     if how == "tensorrt" and preset.lora_rank:
         raise _impossible("compile=tensorrt with lora_rank", "its engines hold the weights; use full")
-    if how != "none" and preset.step_cache != "none":
-        raise _impossible(f"compile={how} with step_cache={preset.step_cache}", "skipping is decided amid the graph")
+    if how in ("full", "tensorrt") and preset.step_cache != "none":
+        raise _impossible(
+            f"compile={how} with step_cache={preset.step_cache}", "it decides amid the graph; use regional"
+        )
     allowed = (*WITHOUT_HOOKS, "model") if how == "regional" else WITHOUT_HOOKS
     if how != "none" and preset.offload not in allowed:
         raise _impossible(f"compile={how} with offload={preset.offload}", "moving weights breaks the graph")
