@@ -1,6 +1,7 @@
 """Models for all tests, made once; nothing here reaches a network."""
 
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 os.environ["DIFFUSERS_VERBOSITY"] = "error"
+# What torch compiles is found by its content; kept for the next run of the tests, and not in the user's home.
+os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(tempfile.gettempdir()) / "kilnwatt-tests-inductor"))
 
 
 @pytest.fixture(scope="session")

@@ -106,6 +106,12 @@ def test_the_answer_to_a_load_holds_the_settings_in_effect(
         "quantize_text": "none",
         "step_cache": "none",
         "step_cache_strength": 0.0,
+        "decoder": "own",
+        "compile": "none",
+        "compile_mode": "default",
+        "buckets": "",
+        "prompt_cache": 0,
+        "lora_rank": 0,
     }
     assert set(facts.versions) == {"torch", "diffusers", "transformers"}
     assert logs == []

@@ -1,7 +1,7 @@
 """The networks of small pipelines: real classes, few channels, seeded random weights."""
 
 import torch
-from diffusers import AutoencoderKL, FluxTransformer2DModel, UNet2DConditionModel
+from diffusers import AutoencoderKL, AutoencoderTiny, FluxTransformer2DModel, UNet2DConditionModel
 from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
@@ -34,6 +34,17 @@ def vae(latent_channels: int, sample_size: int, channels: tuple[int, ...], packe
     with torch.no_grad():
         model.decoder.conv_out.weight.mul_(3.0)
     return model
+
+
+def tiny_vae(latent_channels: int) -> AutoencoderTiny:
+    """What decodes previews, with the factor of `vae`."""
+    return AutoencoderTiny(
+        latent_channels=latent_channels,
+        encoder_block_out_channels=(8, 8, 8, 8),
+        decoder_block_out_channels=(8, 8, 8, 8),
+        num_encoder_blocks=(1, 1, 1, 1),
+        num_decoder_blocks=(1, 1, 1, 1),
+    )
 
 
 def unet(

@@ -1,12 +1,18 @@
-"""First stage: prompts to the tensors that steer the denoiser, for a whole batch at once."""
+"""
+First stage: prompts to the tensors that steer the denoiser, for a whole batch at once.
+
+Each text is encoded once, however many rows ask for it, and not at all while the prompt cache has it.
+"""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import torch
 
-from kilnwatt_worker.diffusers_engine.pipeline import Family, LoadedPipeline, Pipeline
+from kilnwatt_worker.diffusers_engine import placement
+from kilnwatt_worker.diffusers_engine.pipeline import Family, LoadedPipeline
+from kilnwatt_worker.diffusers_engine.prompt_cache import Row, Text, cache_of, text_of
 from kilnwatt_worker.engine import LogTo
 from kilnwatt_worker.errors import BadRequest
 from kilnwatt_worker.parts import Item, Params
@@ -22,7 +28,37 @@ T5_TOKENS_DISTILLED = 256
 @torch.no_grad()
 def encode(loaded: LoadedPipeline, items: Sequence[Item], params: Params) -> Conditioning:
     """Row i belongs to item i. Negative prompts count only where guidance is above 1."""
-    return _ENCODERS[loaded.family](loaded, items, params)
+    if loaded.family == "other":
+        return _encode_other(loaded, items, params)
+    asked = [texts_of(item, params) for item in items]
+    cache = cache_of(loaded.pipe)
+    unique = list(dict.fromkeys(text for texts in asked for text in texts))
+    rows = cache.recall(unique)
+    if missing := [text for text in unique if text not in rows]:
+        with placement.encoders(loaded):
+            fresh = _rows(loaded, missing)
+            cache.keep(fresh)
+            rows |= fresh
+    given = _stacked(loaded, "", [rows[texts[0]] for texts in asked])
+    if params.guidance > 1:
+        negative = _stacked(loaded, "negative_", [rows[texts[1]] for texts in asked])
+        if loaded.family == "sdxl" and loaded.pipe.config.force_zeros_for_empty_prompt:
+            # As the pipeline does for a negative prompt that is left out; here row by row.
+            _zero_rows(items, negative.values())
+        given |= negative
+    return given
+
+
+def remembered(loaded: LoadedPipeline, items: Sequence[Item], params: Params) -> int:
+    """Of how many items no text has to be encoded."""
+    cache = cache_of(loaded.pipe)
+    return sum(all(text in cache for text in texts_of(item, params)) for item in items)
+
+
+def texts_of(item: Item, params: Params) -> tuple[Text, ...]:
+    """The prompt, and the negative prompt where it counts."""
+    prompt = text_of(item.prompt, params.clip_skip, params.loras)
+    return (prompt, text_of(item.negative_prompt, 0, params.loras)) if params.guidance > 1 else (prompt,)
 
 
 def warn_of_long_prompts(loaded: LoadedPipeline, items: Sequence[Item], params: Params, log: LogTo) -> None:
@@ -57,50 +93,54 @@ def _limits(loaded: LoadedPipeline) -> list[tuple[str, int]]:
     return [("tokenizer", int(loaded.pipe.tokenizer.model_max_length))]
 
 
-def _encode_sd(loaded: LoadedPipeline, items: Sequence[Item], params: Params) -> Conditioning:
-    prompt, negative = loaded.pipe.encode_prompt(
-        _prompts(items),
-        loaded.pipe._execution_device,
-        1,
-        params.guidance > 1,
-        negative_prompt=_negatives(items),
-        clip_skip=params.clip_skip or None,
-    )
-    return _given(prompt_embeds=prompt, negative_prompt_embeds=negative)
+def _rows(loaded: LoadedPipeline, texts: Sequence[Text]) -> dict[Text, Row]:
+    """Encoded now: those that leave out as many layers together."""
+    rows: dict[Text, Row] = {}
+    for left_out in sorted({text.layers_left_out for text in texts}):
+        together = [text for text in texts if text.layers_left_out == left_out]
+        tensors = _ENCODERS[loaded.family](loaded, [text.words for text in together], left_out or None)
+        for row, text in enumerate(together):
+            rows[text] = {name: tensor[row] for name, tensor in tensors.items()}
+    return rows
 
 
-def _encode_sdxl(loaded: LoadedPipeline, items: Sequence[Item], params: Params) -> Conditioning:
-    pipe = loaded.pipe
-    prompt, negative, pooled, negative_pooled = pipe.encode_prompt(
-        prompt=_prompts(items),
-        device=pipe._execution_device,
+def _sd_embeddings(loaded: LoadedPipeline, texts: list[str], left_out: int | None) -> dict[str, torch.Tensor]:
+    embeds, _ = loaded.pipe.encode_prompt(texts, loaded.device, 1, False, clip_skip=left_out)
+    return {"prompt_embeds": embeds}
+
+
+def _sdxl_embeddings(loaded: LoadedPipeline, texts: list[str], left_out: int | None) -> dict[str, torch.Tensor]:
+    embeds, _, pooled, _ = loaded.pipe.encode_prompt(
+        prompt=texts,
+        device=loaded.device,
         num_images_per_prompt=1,
-        do_classifier_free_guidance=params.guidance > 1,
-        negative_prompt=_negatives(items),
-        clip_skip=params.clip_skip or None,
+        do_classifier_free_guidance=False,
+        clip_skip=left_out,
     )
-    if params.guidance > 1 and pipe.config.force_zeros_for_empty_prompt:
-        # As the pipeline does for a negative prompt that is left out; here row by row.
-        _zero_rows(items, negative, negative_pooled)
-    return _given(
-        prompt_embeds=prompt,
-        negative_prompt_embeds=negative,
-        pooled_prompt_embeds=pooled,
-        negative_pooled_prompt_embeds=negative_pooled,
-    )
+    return {"prompt_embeds": embeds, "pooled_prompt_embeds": pooled}
 
 
-def _encode_flux(loaded: LoadedPipeline, items: Sequence[Item], params: Params) -> Conditioning:
-    prompt, pooled, _ = _flux_prompt(loaded, _prompts(items))
-    if params.guidance <= 1:
-        return {"prompt_embeds": prompt, "pooled_prompt_embeds": pooled}
-    negative, negative_pooled, _ = _flux_prompt(loaded, _negatives(items))
-    return {
-        "prompt_embeds": prompt,
-        "pooled_prompt_embeds": pooled,
-        "negative_prompt_embeds": negative,
-        "negative_pooled_prompt_embeds": negative_pooled,
-    }
+def _flux_embeddings(loaded: LoadedPipeline, texts: list[str], _left_out: int | None) -> dict[str, torch.Tensor]:
+    embeds, pooled, _ = loaded.pipe.encode_prompt(
+        prompt=texts,
+        prompt_2=None,
+        device=loaded.device,
+        num_images_per_prompt=1,
+        max_sequence_length=_t5_tokens(loaded),
+    )
+    return {"prompt_embeds": embeds, "pooled_prompt_embeds": pooled}
+
+
+_ENCODERS: Mapping[Family, Callable[[LoadedPipeline, list[str], int | None], dict[str, torch.Tensor]]] = {
+    "sd": _sd_embeddings,
+    "sdxl": _sdxl_embeddings,
+    "flux": _flux_embeddings,
+}
+
+
+def _stacked(loaded: LoadedPipeline, prefix: str, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
+    """As the pipeline's call names them. Rows of the cache come from the host."""
+    return {prefix + name: torch.stack([row[name].to(loaded.device) for row in rows]) for name in rows[0]}
 
 
 def _encode_other(loaded: LoadedPipeline, items: Sequence[Item], params: Params) -> Conditioning:
@@ -112,37 +152,14 @@ def _encode_other(loaded: LoadedPipeline, items: Sequence[Item], params: Params)
     return {"prompt": _prompts(items)}
 
 
-_ENCODERS: Mapping[Family, Callable[[LoadedPipeline, Sequence[Item], Params], Conditioning]] = {
-    "sd": _encode_sd,
-    "sdxl": _encode_sdxl,
-    "flux": _encode_flux,
-    "other": _encode_other,
-}
-
-
-def _flux_prompt(loaded: LoadedPipeline, prompts: list[str]) -> tuple[Pipeline, Pipeline, Pipeline]:
-    prompt, pooled, ids = loaded.pipe.encode_prompt(
-        prompt=prompts,
-        prompt_2=None,
-        device=loaded.pipe._execution_device,
-        num_images_per_prompt=1,
-        max_sequence_length=_t5_tokens(loaded),
-    )
-    return prompt, pooled, ids
-
-
 def _t5_tokens(loaded: LoadedPipeline) -> int:
     return T5_TOKENS if loaded.takes_distilled_guidance else T5_TOKENS_DISTILLED
 
 
-def _zero_rows(items: Sequence[Item], *tensors: torch.Tensor) -> None:
+def _zero_rows(items: Sequence[Item], tensors: Iterable[torch.Tensor]) -> None:
     rows = [row for row, item in enumerate(items) if item.negative_prompt == ""]
     for tensor in tensors:
         tensor[rows] = 0
-
-
-def _given(**tensors: torch.Tensor | None) -> Conditioning:
-    return {name: tensor for name, tensor in tensors.items() if tensor is not None}
 
 
 def _prompts(items: Sequence[Item]) -> list[str]:

@@ -1,15 +1,18 @@
 """The real engine: three stages with a seam between them (encode, denoise, decode), and what they took."""
 
+from dataclasses import replace
+
 import torch
 from PIL import Image
 
 from kilnwatt_worker import pictures
-from kilnwatt_worker.diffusers_engine import lora, placement
-from kilnwatt_worker.diffusers_engine.buckets import padded
+from kilnwatt_worker.diffusers_engine import compiled, lora
+from kilnwatt_worker.diffusers_engine.buckets import batch_sizes, padded
+from kilnwatt_worker.diffusers_engine.compile_watch import watched
 from kilnwatt_worker.diffusers_engine.decode import decode, portions, to_picture
 from kilnwatt_worker.diffusers_engine.denoise import check, denoise
 from kilnwatt_worker.diffusers_engine.device_errors import device_told
-from kilnwatt_worker.diffusers_engine.encode import encode, warn_of_idle_negatives, warn_of_long_prompts
+from kilnwatt_worker.diffusers_engine.encode import encode, remembered, warn_of_idle_negatives, warn_of_long_prompts
 from kilnwatt_worker.diffusers_engine.energy import Counter, EnergyWindow, counter_of
 from kilnwatt_worker.diffusers_engine.load import device_of, load_pipeline, versions
 from kilnwatt_worker.diffusers_engine.memory import free_unused, limited, read_memory, reset_peaks
@@ -60,6 +63,7 @@ class DiffusersEngine:
     def unload(self) -> None:
         self._loaded = None
         with device_told("freeing the model"):
+            compiled.forget()
             free_unused()
 
     def generate(self, generate: Generate, report: Report) -> None:
@@ -88,18 +92,21 @@ def _latents(loaded: LoadedPipeline, generate: Generate, items: list[Item], repo
     check(loaded, params)
     warn_of_long_prompts(loaded, items, params, report.log)
     warn_of_idle_negatives(items, params, report.log)
-    rows = padded(items, loaded.preset.buckets)
+    rows = padded(items, batch_sizes(loaded.pipe))
+    if params.loras:
+        compiled.refuse_loras(loaded.pipe)
     with device_told("taking the LoRAs"):
         lora.use(loaded, params.loras, report.log)
-    with device_told("encoding the prompts"), placement.encoders(loaded):
+    cached = remembered(loaded, items, params)
+    with device_told("encoding the prompts"):
         conditioning = encode(loaded, rows, params)
         synchronise(loaded.device)
     report.phase("denoise")
     meter = DenoiseMeter(loaded, params, len(rows))
-    with device_told(f"denoising a batch of {len(items)}"):
+    with device_told(f"denoising a batch of {len(items)}"), watched(loaded, params, report):
         latents = denoise(loaded, conditioning, params, [row.seed for row in rows], on_step)
         synchronise(loaded.device)
-    report.denoised(meter.steps(), meter.work())
+    report.denoised(meter.steps(), replace(meter.work(), cached_prompts=cached))
     return latents[: len(items)]
 
 

@@ -3,6 +3,7 @@
 import time
 from statistics import median
 
+from kilnwatt_worker.diffusers_engine import compiled
 from kilnwatt_worker.diffusers_engine.pipeline import LoadedPipeline
 from kilnwatt_worker.parts import Params, StepSeconds, Work
 
@@ -12,6 +13,7 @@ class DenoiseMeter:
 
     def __init__(self, loaded: LoadedPipeline, params: Params, rows: int) -> None:
         del loaded, params, rows
+        self._graphs = compiled.graphs()
         self._marks = [time.perf_counter()]
 
     def step(self) -> None:
@@ -22,4 +24,4 @@ class DenoiseMeter:
         return StepSeconds(len(took), took[0], median(took), max(took))
 
     def work(self) -> Work:
-        return Work(teraflops=None, calls=0, mfu=None, graphs=0, cached_prompts=0)
+        return Work(teraflops=None, calls=0, mfu=None, graphs=compiled.graphs() - self._graphs, cached_prompts=0)

@@ -4,13 +4,16 @@ from collections.abc import Sequence
 
 from kilnwatt_worker.diffusers_engine import (
     attention,
+    buckets,
     compiled,
     layout,
     lora,
     placement,
     precision,
+    prompt_cache,
     quantise,
     step_cache,
+    tiny_decoder,
     vae,
 )
 from kilnwatt_worker.diffusers_engine.pipeline import Pipeline
@@ -19,6 +22,7 @@ from kilnwatt_worker.errors import WorkerError
 from kilnwatt_worker.parts import Preset, Settings
 
 TECHNIQUES: Sequence[Technique] = (
+    tiny_decoder,
     precision,
     attention,
     quantise,
@@ -28,8 +32,13 @@ TECHNIQUES: Sequence[Technique] = (
     lora,
     step_cache,
     compiled,
+    buckets,
+    prompt_cache,
 )
-"""As they are applied, one after the other: what changes weights and modules, then where they are, then compiling."""
+"""
+As they are applied, one after the other: what decodes, what changes weights and modules, then where they are, then
+compiling; what batches do comes last.
+"""
 
 DECIDED_HERE = "auto"
 
@@ -59,6 +68,8 @@ def _verify(target: Target, settings: Settings) -> None:
     named = {downgrade.setting: downgrade.in_effect for downgrade in target.downgrades}
     for name, value in settings.items():
         asked = getattr(target.preset, name, None) if name in Preset.__dataclass_fields__ else None
+        if isinstance(asked, tuple):
+            asked = ",".join(str(one) for one in asked)
         if asked is None or asked in (value, DECIDED_HERE) or named.get(name) == str(value):
             continue
         raise WorkerError(
