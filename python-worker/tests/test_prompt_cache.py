@@ -7,14 +7,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from kilnwatt_worker.diffusers_engine.encode import encode
+from kilnwatt_worker.diffusers_engine import lora
+from kilnwatt_worker.diffusers_engine.encode import encode, remembered
 from kilnwatt_worker.diffusers_engine.engine import DiffusersEngine
 from kilnwatt_worker.diffusers_engine.load import load_pipeline
 from kilnwatt_worker.diffusers_engine.pipeline import LoadedPipeline
-from kilnwatt_worker.diffusers_engine.prompt_cache import PromptCache, apply, in_effect, text_of
+from kilnwatt_worker.diffusers_engine.prompt_cache import PromptCache, Text, apply, in_effect
 from kilnwatt_worker.diffusers_engine.technique import Target
-from kilnwatt_worker.parts import LoraRef, Params, Preset
+from kilnwatt_worker.parts import Params, Preset
 from tests.closeness import psnr
+from tests.lora_batches import ref
+from tests.lora_files import lora_file
 from tests.samples import FLUX_PARAMS, PARAMS, Recorder, generate_of, item, load_of
 from training.eval_shapes import BOX
 
@@ -77,19 +80,24 @@ def test_a_text_is_another_one_with_clip_skip_and_with_other_loras(
     assert isinstance(skipped, torch.Tensor)
     assert not torch.allclose(plain, skipped)
 
-    file = tmp_path / "style.safetensors"
-    file.write_bytes(b"one")
-    style = LoraRef("style", str(file), 0.5)
-    texts = [text_of("a", 0, ()), text_of("a", 0, (style,)), text_of("a", 0, (replace(style, weight=1.0),))]
-    file.write_bytes(b"another")
-    texts.append(text_of("a", 0, (style,)))
-    assert len(set(texts)) == 4
-    assert text_of("a", 0, (style,)) == texts[-1]
+    made = lora_file(tmp_path, "sd", 3, targets={"text_encoder": ["q_proj", "fc1"]})
+    denoisers = lora_file(tmp_path, "sd", 4, targets={"unet": ["to_q"]})
+    found = []
+    for loras in ([], [ref(made)], [ref(made, 0.5)], [ref(denoisers)], []):
+        lora.use(loaded, loras, lambda _level, _message: None)
+        known = remembered(loaded, [item(0)], PARAMS)
+        found.append((known, encode(loaded, [item(0)], PARAMS)["prompt_embeds"]))
+    assert [known for known, _ in found] == [1, 0, 0, 1, 1], "a LoRA of the denoiser alone changes no text"
+    embeds = [tensor for _, tensor in found if isinstance(tensor, torch.Tensor)]
+    assert not torch.allclose(embeds[0], embeds[1])
+    assert not torch.allclose(embeds[1], embeds[2])
+    assert torch.equal(embeds[0], embeds[3])
+    assert torch.equal(embeds[0], embeds[4])
 
 
 def test_those_that_were_used_longest_ago_leave() -> None:
     cache = PromptCache(2)
-    texts = [text_of(words, 0, ()) for words in "abc"]
+    texts = [Text(words, 0, ()) for words in "abc"]
     batch = torch.zeros(1000, 4)
     cache.keep({text: {"embeds": batch[row]} for row, text in enumerate(texts[:2])})
     cache.recall([texts[0]])
@@ -97,8 +105,8 @@ def test_those_that_were_used_longest_ago_leave() -> None:
     assert [text in cache for text in texts] == [True, False, True]
     [row] = cache.recall([texts[0]]).values()
     assert row["embeds"].untyped_storage().nbytes() == 16, "a row holds the memory of its batch"
-    cache.keep({text_of(words, 0, ()): {"embeds": batch[0]} for words in "defg"})
-    assert (len(cache), text_of("g", 0, ()) in cache) == (2, True)
+    cache.keep({Text(words, 0, ()): {"embeds": batch[0]} for words in "defg"})
+    assert (len(cache), Text("g", 0, ()) in cache) == (2, True)
 
 
 def test_a_batch_with_more_prompts_than_are_kept_is_encoded_as_a_whole(model: Callable[[str], Path]) -> None:

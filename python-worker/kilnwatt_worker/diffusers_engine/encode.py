@@ -10,9 +10,9 @@ from typing import TypeAlias
 
 import torch
 
-from kilnwatt_worker.diffusers_engine import placement
+from kilnwatt_worker.diffusers_engine import lora, placement
 from kilnwatt_worker.diffusers_engine.pipeline import Family, LoadedPipeline
-from kilnwatt_worker.diffusers_engine.prompt_cache import Row, Text, cache_of, text_of
+from kilnwatt_worker.diffusers_engine.prompt_cache import Row, Text, cache_of
 from kilnwatt_worker.engine import LogTo
 from kilnwatt_worker.errors import BadRequest
 from kilnwatt_worker.parts import Item, Params
@@ -30,7 +30,7 @@ def encode(loaded: LoadedPipeline, items: Sequence[Item], params: Params) -> Con
     """Row i belongs to item i. Negative prompts count only where guidance is above 1."""
     if loaded.family == "other":
         return _encode_other(loaded, items, params)
-    asked = [texts_of(item, params) for item in items]
+    asked = [texts_of(loaded, item, params) for item in items]
     cache = cache_of(loaded.pipe)
     unique = list(dict.fromkeys(text for texts in asked for text in texts))
     rows = cache.recall(unique)
@@ -52,13 +52,14 @@ def encode(loaded: LoadedPipeline, items: Sequence[Item], params: Params) -> Con
 def remembered(loaded: LoadedPipeline, items: Sequence[Item], params: Params) -> int:
     """Of how many items no text has to be encoded."""
     cache = cache_of(loaded.pipe)
-    return sum(all(text in cache for text in texts_of(item, params)) for item in items)
+    return sum(all(text in cache for text in texts_of(loaded, item, params)) for item in items)
 
 
-def texts_of(item: Item, params: Params) -> tuple[Text, ...]:
+def texts_of(loaded: LoadedPipeline, item: Item, params: Params) -> tuple[Text, ...]:
     """The prompt, and the negative prompt where it counts."""
-    prompt = text_of(item.prompt, params.clip_skip, params.loras)
-    return (prompt, text_of(item.negative_prompt, 0, params.loras)) if params.guidance > 1 else (prompt,)
+    loras = lora.text_key(loaded)
+    prompt = Text(item.prompt, params.clip_skip, loras)
+    return (prompt, Text(item.negative_prompt, 0, loras)) if params.guidance > 1 else (prompt,)
 
 
 def warn_of_long_prompts(loaded: LoadedPipeline, items: Sequence[Item], params: Params, log: LogTo) -> None:

@@ -8,14 +8,14 @@ picture is the same to the eye (the tests hold it to 40 dB).
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeAlias
 
 import torch
 
+from kilnwatt_worker.diffusers_engine.lora_shelf import Identity
 from kilnwatt_worker.diffusers_engine.pipeline import Pipeline
 from kilnwatt_worker.diffusers_engine.technique import Target
-from kilnwatt_worker.parts import LoraRef, Settings
+from kilnwatt_worker.parts import Settings
 
 Row: TypeAlias = Mapping[str, torch.Tensor]
 """What encoders make of one text, by name."""
@@ -25,12 +25,12 @@ Row: TypeAlias = Mapping[str, torch.Tensor]
 class Text:
     """
     What decides the embeddings of a text while a model is loaded. `layers_left_out` is 0 for negative prompts, to which
-    clip skip does not apply; a LoRA counts by its file's size and time too, since its text encoder part is not told.
+    clip skip does not apply; `loras` are those in effect that change a text encoder, each with its weight.
     """
 
     words: str
     layers_left_out: int
-    loras: tuple[tuple[str, float, int, int], ...]
+    loras: tuple[tuple[Identity, float], ...]
 
 
 class PromptCache:
@@ -79,15 +79,3 @@ def cache_of(pipe: Pipeline) -> PromptCache:
     """One that keeps nothing where none was made."""
     cache: PromptCache | None = getattr(pipe, "prompt_cache", None)
     return PromptCache(0) if cache is None else cache
-
-
-def text_of(words: str, layers_left_out: int, loras: Sequence[LoraRef]) -> Text:
-    return Text(words, layers_left_out, tuple((lora.path, lora.weight, *_state(lora.path)) for lora in loras))
-
-
-def _state(path: str) -> tuple[int, int]:
-    try:
-        found = Path(path).stat()
-    except OSError:
-        return (0, 0)
-    return (found.st_size, found.st_mtime_ns)
