@@ -12,7 +12,7 @@ from kilnwatt_worker.diffusers_engine.device_memory import DeviceMemory, Watched
 from kilnwatt_worker.diffusers_engine.encode import encode, warn_of_idle_negatives, warn_of_long_prompts
 from kilnwatt_worker.diffusers_engine.energy import Counter, EnergyWindow, counter_of
 from kilnwatt_worker.diffusers_engine.flops import FlopCounts
-from kilnwatt_worker.diffusers_engine.load import device_of, load_pipeline, versions
+from kilnwatt_worker.diffusers_engine.load import Read, device_of, load_pipeline, versions
 from kilnwatt_worker.diffusers_engine.memory import free_unused, limited, read_memory, reset_peaks
 from kilnwatt_worker.diffusers_engine.meter import DenoiseMeter
 from kilnwatt_worker.diffusers_engine.pipeline import LoadedPipeline, weights_of
@@ -42,7 +42,8 @@ class DiffusersWindow:
 class DiffusersEngine:
     kind = "diffusers"
 
-    def __init__(self) -> None:
+    def __init__(self, read: Read | None = None) -> None:
+        self._read = read
         self._loaded: LoadedPipeline | None = None
         self._counters: dict[torch.device, Counter] = {}
         self._memories: dict[torch.device, DeviceMemory] = {}
@@ -58,7 +59,7 @@ class DiffusersEngine:
         self.unload()
         with device_told("loading the model"):
             wsl.cap(device_of(load.device), log)
-            self._loaded = load_pipeline(load, log)
+            self._loaded = load_pipeline(load, log, self._read)
         loaded = self._loaded
         return EngineFacts(loaded.settings, versions(), loaded.downgrades, weights_of(loaded.pipe))
 
