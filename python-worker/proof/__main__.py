@@ -2,11 +2,11 @@
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from proof.limits import Interruption
 from proof.options import Options
 from proof.wheels import WANTED, fetch, installed
 
@@ -30,7 +30,8 @@ def main() -> int:
     families = [name for name in FAMILIES if name in asked.only]
     if not families or set(asked.only) - set(FAMILIES):
         parser.error(f"--only knows {', '.join(FAMILIES)}, not {', '.join(asked.only)}")
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    interruption = Interruption()
+    interruption.listen()
     try:
         from proof.proving import prove
     except ImportError as error:
@@ -54,7 +55,8 @@ def main() -> int:
             case_seconds=asked.case_seconds,
             idle_seconds=asked.idle_seconds,
             fresh=asked.fresh,
-        )
+        ),
+        interruption,
     )
 
 

@@ -63,35 +63,39 @@ class PowerStream:
     def __init__(self, uuid: str | None, on_row: Callable[[str], None], program: str = "nvidia-smi") -> None:
         self._uuid = uuid
         self._on_row = on_row
-        self._samples: list[Sample] = []
+        self.samples: list[Sample] = []
         self.fields = _probe(program)
         self._child: subprocess.Popen[str] | None = None
         if self.fields:
             query = [f"--query-gpu={','.join(self.fields)}", "--format=csv,noheader,nounits", "-lms", str(EVERY_MS)]
             self._child = subprocess.Popen([program, *query], stdout=subprocess.PIPE, text=True)
-            threading.Thread(target=self._read, args=(self._child,), name="power", daemon=True).start()
+            self._reader = threading.Thread(target=self._read, args=(self._child,), name="power", daemon=True)
+            self._reader.start()
 
     def millijoules(self, begin: float, end: float) -> int | None:
         """Between two moments of the monotonic clock. Waits a little for the row after the end."""
         deadline = end + 3 * EVERY_MS / 1000
         while self._child is not None and self._last() < end and time.monotonic() < deadline:
             time.sleep(EVERY_MS / 2000)
-        return millijoules(self._samples, begin, end)
+        return millijoules(self.samples, begin, end)
 
     def close(self) -> None:
         if self._child is not None:
             self._child.terminate()
             self._child.wait(timeout=10)
+            self._reader.join(timeout=10)
+            if self._child.stdout is not None:
+                self._child.stdout.close()
 
     def _last(self) -> float:
-        return self._samples[-1].at if self._samples else 0.0
+        return self.samples[-1].at if self.samples else 0.0
 
     def _read(self, child: subprocess.Popen[str]) -> None:
         for line in child.stdout or ():
             at, row = time.monotonic(), line.strip()
             watts = self._watts(row)
             if watts is not None:
-                self._samples.append(Sample(at, watts))
+                self.samples.append(Sample(at, watts))
             self._on_row(row)
 
     def _watts(self, row: str) -> float | None:

@@ -20,7 +20,7 @@ from kilnwatt_worker.errors import WorkerError
 from proof.architectures import ARCHITECTURES
 from proof.building import reader, write_folder
 from proof.catalogue import read_catalogue
-from proof.limits import TimeUp, at_most
+from proof.limits import Interruption, TimeUp, at_most
 from proof.machine import commit_of, machine_facts, matrix_teraflops
 from proof.options import Options
 from proof.plan import REAL, SMALL, Visit, plan
@@ -40,7 +40,7 @@ AFTER_SECONDS = 5.0
 """Of the recording, once the card is idle again."""
 
 
-def prove(options: Options) -> int:
+def prove(options: Options, interruption: Interruption) -> int:
     """The exit code."""
     started = time.monotonic()
     diffusers_logging.set_verbosity_error()
@@ -59,7 +59,7 @@ def prove(options: Options) -> int:
     with tempfile.TemporaryDirectory(prefix="gpu-proof-") as folder:
         session = Session(options, record, device, Path(folder), started)
         try:
-            session.work_off([visit for visit in visits if visit.key not in done])
+            session.work_off([visit for visit in visits if visit.key not in done], interruption)
         except KeyboardInterrupt:
             record.ended = "interrupted"
         finally:
@@ -83,10 +83,9 @@ class Session:
         pictures = folder / "pictures"
         pictures.mkdir()
         engine = DiffusersEngine(read)
-        self._engine = engine
         self._runner = Runner(engine, options.device, folders, pictures, self._power.millijoules)
 
-    def work_off(self, visits: list[Visit]) -> None:
+    def work_off(self, visits: list[Visit], interruption: Interruption) -> None:
         """Ends with `ended` told in the record, whose file is whole after each case."""
         for number, visit in enumerate(visits):
             if self._left() < LEAST_SECONDS:
@@ -94,6 +93,7 @@ class Session:
                 return
             with self._recorded() if number == 0 and self._power.fields else contextlib.nullcontext():
                 lost = self._case(visit)
+            interruption.check()
             if lost:
                 self._record.ended = "device lost"
                 return
@@ -127,6 +127,7 @@ class Session:
         finally:
             self._save()
             print(told(case), flush=True)
+        self._runner.unload(case)
         return False
 
     @contextlib.contextmanager

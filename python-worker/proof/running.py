@@ -27,8 +27,13 @@ Integral: TypeAlias = Callable[[float, float], int | None]
 """Millijoules between two moments of the monotonic clock."""
 
 PROMPTS = ("a red circle and two blue stars", "a green house by the sea", "an old tree in the snow", "a portrait")
-REFUSALS = ("preset_", "model_unsupported", "bad_request")
-"""Beginnings of codes that are a reason, and not a defect."""
+OUTCOMES = {
+    "preset_impossible": "refused",
+    "preset_package_missing": "refused",
+    "model_unsupported": "refused",
+    "out_of_memory": "out of memory",
+}
+"""Of errors that are an answer. Any other is a defect: a preset that silently does not hold is one too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,10 @@ class Runner:
     """The first picture of the plain preset by family and steps, which others are compared with."""
 
     def visit(self, visit: Visit, case: Case) -> None:
-        """Fills the case as it goes, so that one that is cut off says how far it came. Unloads at the end."""
+        """
+        Fills the case as it goes, so that one that is cut off says how far it came. Raises WorkerError when the device
+        is lost. `unload` is to follow, whatever happens.
+        """
         case.update(outcome="stopped", runs=[])
         try:
             self._load(visit, case)
@@ -54,12 +62,18 @@ class Runner:
                     self._run(visit, run, runs[-1])
             case["outcome"] = _outcome(case)
         except WorkerError as error:
-            refused = error.code.startswith(REFUSALS)
-            case.update(outcome="refused" if refused else "failed", code=error.code, reason=error.message)
+            case.update(outcome=outcome_of(error), code=error.code, reason=error.message)
             if error.code == DEVICE_LOST:
                 raise
-        finally:
-            self._unload(case)
+
+    def unload(self, case: Case) -> None:
+        began = time.monotonic()
+        self.engine.unload()
+        if "torch._dynamo" in sys.modules:
+            # Each preset compiles for itself; what others left would count against the limit of recompiles.
+            sys.modules["torch._dynamo"].reset()
+        gc.collect()
+        case["unload_seconds"] = time.monotonic() - began
 
     def _load(self, visit: Visit, case: Case) -> None:
         logs: list[str] = []
@@ -116,14 +130,9 @@ class Runner:
         seconds = ended - began
         return {"seconds": seconds, "seconds_per_image": seconds / images, "memory": usage.memory, "energy": energy}
 
-    def _unload(self, case: Case) -> None:
-        began = time.monotonic()
-        self.engine.unload()
-        if "torch._dynamo" in sys.modules:
-            # Each preset compiles for itself; what others left would count against the limit of recompiles.
-            sys.modules["torch._dynamo"].reset()
-        gc.collect()
-        case["unload_seconds"] = time.monotonic() - began
+
+def outcome_of(error: WorkerError) -> str:
+    return OUTCOMES.get(error.code, "failed")
 
 
 def not_read_back(preset: Preset, facts: EngineFacts) -> list[str]:

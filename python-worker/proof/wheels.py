@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 WANTED = (
-    *("diffusers", "transformers", "tokenizers", "safetensors", "accelerate", "peft", "huggingface_hub", "hf-xet"),
+    *("diffusers", "transformers", "tokenizers", "safetensors", "accelerate", "peft", "huggingface_hub"),
     *("regex", "numpy", "pillow", "PyYAML", "packaging", "psutil", "tqdm", "filelock", "fsspec", "typing_extensions"),
     *("requests", "urllib3", "certifi", "charset-normalizer", "idna", "httpx", "httpcore", "h11", "anyio"),
     *("importlib_metadata", "zipp", "nvidia-ml-py", "torchao", "DeepCache"),
@@ -48,7 +48,7 @@ def fetch(worker: Path, folder: Path, python: str, names: Sequence[str]) -> int:
     if unpinned:
         print(f"left out, because no version of theirs is pinned: {', '.join(unpinned)}", file=sys.stderr)
     platforms = [word for platform in PLATFORMS for word in ("--platform", platform)]
-    base = [sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps"]
+    base = [sys.executable, "-m", "pip", "download", "-qq", "--disable-pip-version-check", "--no-deps"]
     base += ["--only-binary=:all:", "--python-version", python, "--implementation", "cp", *platforms]
     folder.mkdir(parents=True, exist_ok=True)
     if subprocess.run([*base, "-d", str(folder), *wanted], check=False).returncode:
@@ -74,7 +74,7 @@ def installed(folder: Path) -> Path:
             "-m",
             "pip",
             "install",
-            "-q",
+            "-qq",
             "--disable-pip-version-check",
             "--no-index",
             "--no-deps",
