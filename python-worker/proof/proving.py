@@ -76,6 +76,7 @@ class Session:
         self._record = record
         self._started = started
         self._recording: Recording | None = None
+        self._recording_file = options.recording or record.file.with_suffix(".ndjson")
         self._uuid = _uuid(record.machine)
         self._counter = counter_of(device)
         self._power = PowerStream(self._uuid, self._on_row)
@@ -91,7 +92,7 @@ class Session:
             if self._left() < LEAST_SECONDS:
                 self._leave_out(visits[number:])
                 return
-            with self._recorded() if number == 0 and self._power.fields else contextlib.nullcontext():
+            with self._recorded() if number == 0 and self._is_to_be_recorded() else contextlib.nullcontext():
                 lost = self._case(visit)
             interruption.check()
             if lost:
@@ -130,13 +131,16 @@ class Session:
         self._runner.unload(case)
         return False
 
+    def _is_to_be_recorded(self) -> bool:
+        """Not a second time by a start that goes on where another ended."""
+        return bool(self._power.fields) and (self._options.fresh or not self._recording_file.exists())
+
     @contextlib.contextmanager
     def _recorded(self) -> Iterator[None]:
         """The card's meters over the first case: idle, busy, and after the model is gone."""
-        file = self._options.recording or self._record.file.with_suffix(".ndjson")
         card = self._record.machine["card"]
         head = {"fields": self._power.fields, "uuids": [self._uuid], "card": card, "date": self._record.date}
-        with Recording(file, head, self._uuid, self._counter) as self._recording:
+        with Recording(self._recording_file, head, self._uuid, self._counter) as self._recording:
             self._recording.mark("idle")
             time.sleep(self._options.idle_seconds)
             self._recording.mark("busy")

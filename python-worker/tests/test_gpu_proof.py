@@ -59,10 +59,14 @@ def test_each_family_is_first_run_plain_then_compiled_then_with_the_rest_in_turn
         ("flux", "tiled", "preset"),
         ("sdxl", "slow", "preset"),
         ("flux", "slow", "preset"),
-        ("sdxl", "fast", "compiled batches"),
-        ("flux", "proof-full", "compiled batches"),
+        *(
+            (family, preset, "compiled batch")
+            for _ in range(3)
+            for family, preset in (("sdxl", "fast"), ("flux", "proof-full"))
+        ),
     ]
     assert visits[0].runs == (Run(1, 30), Run(1, 8), Run(2, 8), Run(4, 8), Run(8, 8))
+    assert [visit.runs for visit in visits[8::2]] == [(Run(4, 8),), (Run(8, 8),), (Run(2, 8),)]
     assert len({visit.key for visit in visits}) == len(visits)
     assert [visit.preset.name for visit in plan([REAL["sdxl"]], entries, "cuda", ["slow"])] == ["slow"]
 

@@ -3,15 +3,14 @@ A card under WSL2, where the driver does not refuse memory that it does not have
 word and many times slower. So torch's allocator is told how much there is, and fails by itself at that.
 """
 
+import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from kilnwatt_worker.diffusers_engine.nvml import memory_of, uuid_of
 from kilnwatt_worker.engine import LogTo
 
-_KERNEL = Path("/proc/sys/kernel/osrelease")
 RESERVE_BYTES = 512 * 1024**2
 """Left to the desktop, which takes more as windows open, and to what this process takes past torch's allocator."""
 
@@ -32,7 +31,7 @@ def is_wsl2(kernel_release: str) -> bool:
 
 
 def kernel_release() -> str:
-    return _KERNEL.read_text(encoding="utf-8").strip()
+    return os.uname().release
 
 
 def share(room: Room, reserve: int = RESERVE_BYTES) -> float:
