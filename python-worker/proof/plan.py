@@ -1,7 +1,7 @@
 """What is run, in the order of its worth, so that whatever the time allows is what one would have wanted first."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from kilnwatt_worker.parts import Params, Preset
@@ -86,19 +86,15 @@ def plain_of(entries: Sequence[Entry]) -> Preset:
 
 
 def compiled_of(entries: Sequence[Entry]) -> Preset:
-    """The first that compiles in full and does nothing else that changes a picture; one of our own where none does."""
+    """The first that compiles in full, is exact and all resident; one of our own where there is none."""
     return next(
         (entry.preset for entry in entries if _only_compiles(entry.preset)), Preset("proof-full", compile="full")
     )
 
 
 def _only_compiles(preset: Preset) -> bool:
-    return (
-        preset.compile == "full"
-        and preset.quantize == "none"
-        and preset.step_cache == "none"
-        and preset.decoder == "own"
-    )
+    rest = replace(preset, name="", compile="none", compile_mode="default", channels_last=False)
+    return preset.compile == "full" and replace(rest, dtype="auto", vae_dtype="auto") == Preset("")
 
 
 def _in_turn(visits: Sequence[Visit]) -> list[Visit]:

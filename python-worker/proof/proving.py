@@ -53,8 +53,12 @@ def prove(options: Options, interruption: Interruption) -> int:
         return _fail(6, error.message)
     except ValueError as error:
         return _fail(2, str(error))
-    machine = machine_facts(device)
-    record = _record(options, machine, device)
+    record = _record(options, device)
+    try:
+        earlier = [] if options.fresh else cases_of(record)
+    except ValueError as error:
+        return _fail(2, str(error))
+    record.cases = [case for case in earlier if case.get("outcome") not in UNSETTLED]
     done = {str(case["visit"]) for case in record.cases}
     with tempfile.TemporaryDirectory(prefix="gpu-proof-") as folder:
         session = Session(options, record, device, Path(folder), started)
@@ -110,6 +114,7 @@ class Session:
         """True when the card was lost."""
         case: Case = {
             "visit": visit.key,
+            "date": _now(),
             "family": visit.family.name,
             "preset": visit.preset.name,
             "kind": visit.kind,
@@ -128,6 +133,8 @@ class Session:
         finally:
             self._save()
             print(told(case), flush=True)
+        if self._recording is not None:
+            self._recording.mark("unloading")
         self._runner.unload(case)
         return False
 
@@ -178,12 +185,11 @@ def _planned(options: Options) -> list[Visit]:
     return found
 
 
-def _record(options: Options, machine: dict[str, object], device: torch.device) -> Record:
-    file = options.out or _default_file(options, machine)
-    earlier = [] if options.fresh else cases_of(file, machine)
+def _record(options: Options, device: torch.device) -> Record:
+    machine = machine_facts(device)
     return Record(
-        file=file,
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        file=options.out or _default_file(options, machine),
+        date=_now(),
         machine=machine,
         options={
             "commit": commit_of(options.root),
@@ -192,7 +198,6 @@ def _record(options: Options, machine: dict[str, object], device: torch.device) 
             "budget_seconds": options.budget_seconds,
             "matrix_teraflops": matrix_teraflops(device),
         },
-        cases=[case for case in earlier if case.get("outcome") not in UNSETTLED],
     )
 
 
@@ -222,6 +227,10 @@ def _exit_code(record: Record) -> int:
     if record.ended in ends:
         return ends[record.ended]
     return 5 if any(case.get("outcome") in UNSETTLED for case in record.cases) else 0
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _fail(code: int, sentence: str) -> int:

@@ -31,16 +31,38 @@ class Record:
         part.replace(self.file)
 
 
-def cases_of(file: Path, machine: dict[str, object]) -> list[dict[str, object]]:
-    """What an earlier start found on the same card with the same versions; none where there is no such record."""
+def cases_of(record: Record) -> list[dict[str, object]]:
+    """
+    What an earlier start left in the same file; none where there is no file. Raises ValueError for a record of another
+    kind of card, of other versions or of models of another size, which must not be lost, nor mixed with this one.
+    """
+    if not record.file.exists():
+        return []
     try:
-        earlier = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return []
-    if not isinstance(earlier, dict) or earlier.get("schema") != SCHEMA or earlier.get("machine") != tidy(machine):
-        return []
-    found = earlier.get("cases")
-    return found if isinstance(found, list) else []
+        earlier = json.loads(record.file.read_text(encoding="utf-8"))
+        same = earlier["schema"] == SCHEMA and _kind(earlier["machine"], earlier["options"]) == _kind(
+            record.machine, record.options
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        same = False
+    if not same:
+        raise ValueError(
+            f"{record.file} is no record of this machine's kind; name another --out, or forget it by --fresh"
+        )
+    cases: list[dict[str, object]] = earlier["cases"]
+    return cases
+
+
+def _kind(machine: object, options: object) -> object:
+    """Of two cards of one kind either may go on with what the other began; a lent one is rarely the same."""
+    told = tidy({"machine": machine, "options": options})
+    return _at(told, "machine", "card", "name"), _at(told, "machine", "versions"), _at(told, "options", "small")
+
+
+def _at(value: object, *path: str) -> object:
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
 
 
 def tidy(value: object) -> object:

@@ -139,17 +139,27 @@ def test_a_recording_is_a_head_and_then_what_came_from_where(tmp_path: Path) -> 
     assert [(line["uuid"], line["mj"]) for line in lines if line["src"] == "nvml"][:1] == [("GPU-1", 1_000)]
 
 
-def test_a_record_is_whole_and_is_gone_on_with_on_the_same_machine_only(tmp_path: Path) -> None:
+def record_of(file: Path, card: str, cases: list[Case]) -> Record:
+    return Record(file, "today", {"card": {"name": card, "uuid": str(len(cases))}}, {"small": False}, cases)
+
+
+def test_a_record_is_whole_and_any_card_of_the_same_kind_may_go_on_with_it(tmp_path: Path) -> None:
     file = tmp_path / "records" / "gpu.json"
-    machine: dict[str, object] = {"card": {"name": "one"}}
-    case: Case = {"visit": "sd plain", "asked": PLAIN, "psnr": math.inf, "seconds": 1 / 3}
-    Record(file, "today", machine, {}, [case]).write()
-    kept = cases_of(file, machine)
-    assert [one["visit"] for one in kept] == ["sd plain"]
-    assert (kept[0]["psnr"], kept[0]["seconds"]) == (None, 0.3333333)
-    assert cases_of(file, {"card": {"name": "another"}}) == []
-    assert cases_of(tmp_path / "none.json", machine) == []
+    assert cases_of(record_of(file, "one", [])) == []
+    record_of(file, "one", [{"visit": "sd plain", "asked": PLAIN, "psnr": math.inf, "seconds": 1 / 3}]).write()
+    [kept] = cases_of(record_of(file, "one", []))
+    assert (kept["visit"], kept["psnr"], kept["seconds"]) == ("sd plain", None, 0.3333333)
     assert [found.name for found in file.parent.iterdir()] == ["gpu.json"]
+
+
+def test_the_record_of_another_kind_of_card_is_not_written_over(tmp_path: Path) -> None:
+    file = tmp_path / "gpu.json"
+    record_of(file, "one", []).write()
+    with pytest.raises(ValueError, match=r"gpu\.json is no record of this machine's kind; name another --out"):
+        cases_of(record_of(file, "another", []))
+    file.write_text("{")
+    with pytest.raises(ValueError, match="is no record"):
+        cases_of(record_of(file, "one", []))
 
 
 def test_equal_pictures_are_infinitely_close_and_a_step_of_one_is_known() -> None:
