@@ -186,9 +186,15 @@ class Work:
     """What the denoiser did for a batch."""
 
     teraflops: Positive | None
-    """Counted from its shapes, 2 a multiply-add; null where they could not be counted."""
+    """
+    Of all its calls, counted from its shapes, 2 a multiply-add, rows that a batch was padded with included. A call that
+    a step cache cut short counts nothing. Null where it could not be counted.
+    """
     calls: Count
-    """How often the denoiser's core ran; fewer than steps times passes where steps were skipped."""
+    """
+    How often it ran in all its depth, seen at its deepest block: fewer than steps times passes where a step cache left
+    some out. In compiled code nothing is seen, and it is steps times passes.
+    """
     mfu: Annotated[float, Between(0.0, 1.0)] | None
     """Model FLOPs utilisation while denoising; null where the peak is unknown, or it was over 1 and so invalid."""
     graphs: Count

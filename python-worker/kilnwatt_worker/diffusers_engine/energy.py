@@ -1,16 +1,15 @@
 """
 The energy counter of the device, read at both ends of a stretch of work.
 
-The counter is found by GPU UUID, because torch and NVML may number the cards differently. It covers the
-whole card. Where there is none the answer is unknown, never zero.
+The counter covers the whole card. Where there is none the answer is unknown, never zero.
 """
 
-import importlib
 from collections.abc import Callable
 from typing import TypeAlias
 
 import torch
 
+from kilnwatt_worker.diffusers_engine.nvml import find_card, uuid_of
 from kilnwatt_worker.parts import Energy
 from kilnwatt_worker.resident import NO_ENERGY
 
@@ -35,7 +34,7 @@ class EnergyWindow:
 
 def counter_of(device: torch.device) -> Counter:
     """Tried once for each device; a card without a counter costs nothing afterwards."""
-    return _nothing if device.type != "cuda" else nvml_counter(str(torch.cuda.get_device_properties(device).uuid))
+    return _nothing if device.type != "cuda" else nvml_counter(uuid_of(device))
 
 
 def _nothing() -> int | None:
@@ -43,17 +42,10 @@ def _nothing() -> int | None:
 
 
 def nvml_counter(uuid: str) -> Counter:
-    """NVML names cards `GPU-…`; torch leaves the prefix out."""
-    try:
-        nvml = importlib.import_module("pynvml")  # the package nvidia-ml-py; only where there is a card
-    except ImportError:
+    found = find_card(uuid)
+    if found is None:
         return _nothing
-    try:
-        nvml.nvmlInit()
-        handle = nvml.nvmlDeviceGetHandleByUUID(uuid if uuid.startswith("GPU-") else f"GPU-{uuid}")
-        nvml.nvmlDeviceGetTotalEnergyConsumption(handle)
-    except nvml.NVMLError:
-        return _nothing
+    nvml, handle = found
 
     def read() -> int | None:
         try:
@@ -61,4 +53,4 @@ def nvml_counter(uuid: str) -> Counter:
         except nvml.NVMLError:
             return None
 
-    return read
+    return _nothing if read() is None else read

@@ -1,20 +1,20 @@
 """The real engine: three stages with a seam between them (encode, denoise, decode), and what they took."""
 
-from dataclasses import replace
-
 import torch
 from PIL import Image
 
 from kilnwatt_worker import pictures
-from kilnwatt_worker.diffusers_engine import compiled, lora
+from kilnwatt_worker.diffusers_engine import compiled, lora, wsl
 from kilnwatt_worker.diffusers_engine.buckets import batch_sizes, padded
 from kilnwatt_worker.diffusers_engine.compile_watch import watched
 from kilnwatt_worker.diffusers_engine.decode import decode, portions, to_picture
 from kilnwatt_worker.diffusers_engine.denoise import check, denoise
 from kilnwatt_worker.diffusers_engine.device_errors import device_told
+from kilnwatt_worker.diffusers_engine.device_memory import DeviceMemory, Watched, memory_of_device
 from kilnwatt_worker.diffusers_engine.encode import encode, remembered, warn_of_idle_negatives, warn_of_long_prompts
 from kilnwatt_worker.diffusers_engine.energy import Counter, EnergyWindow, counter_of
-from kilnwatt_worker.diffusers_engine.load import device_of, load_pipeline, versions
+from kilnwatt_worker.diffusers_engine.flops import FlopCounts
+from kilnwatt_worker.diffusers_engine.load import Read, device_of, load_pipeline, versions
 from kilnwatt_worker.diffusers_engine.memory import free_unused, limited, read_memory, reset_peaks
 from kilnwatt_worker.diffusers_engine.meter import DenoiseMeter
 from kilnwatt_worker.diffusers_engine.pipeline import LoadedPipeline, weights_of
@@ -27,38 +27,48 @@ from kilnwatt_worker.parts import Item, Params
 class DiffusersWindow:
     """Both ends wait for the device, so that the work inside is all of the work."""
 
-    def __init__(self, device: torch.device, counter: Counter) -> None:
+    def __init__(self, device: torch.device, counter: Counter, memory: DeviceMemory) -> None:
         self._device = device
+        self._memory = memory
         with device_told("waiting for it"):
             synchronise(device)
-            reset_peaks(device)
+            reset_peaks(device, memory)
         self._energy = EnergyWindow(counter)
 
     def close(self) -> Usage:
         with device_told("waiting for it"):
             synchronise(self._device)
-            return Usage(read_memory(self._device), self._energy.close())
+            return Usage(read_memory(self._device, self._memory), self._energy.close())
 
 
 class DiffusersEngine:
     kind = "diffusers"
 
-    def __init__(self) -> None:
+    def __init__(self, read: Read | None = None) -> None:
+        self._read = read
         self._loaded: LoadedPipeline | None = None
         self._counters: dict[torch.device, Counter] = {}
+        self._memories: dict[torch.device, DeviceMemory] = {}
+        self._flops = FlopCounts()
 
     def window(self, device: str) -> DiffusersWindow:
         place = device_of(device)
         if place not in self._counters:
             self._counters[place] = counter_of(place)
-        return DiffusersWindow(place, self._counters[place])
+        return DiffusersWindow(place, self._counters[place], self._memory(place))
 
     def load(self, load: Load, log: LogTo) -> EngineFacts:
         self.unload()
         with device_told("loading the model"):
-            self._loaded = load_pipeline(load, log)
+            wsl.cap(device_of(load.device), log)
+            self._loaded = load_pipeline(load, log, self._read)
         loaded = self._loaded
         return EngineFacts(loaded.settings, versions(), loaded.downgrades, weights_of(loaded.pipe))
+
+    def _memory(self, place: torch.device) -> DeviceMemory:
+        if place not in self._memories:
+            self._memories[place] = memory_of_device(place)
+        return self._memories[place]
 
     def unload(self) -> None:
         self._loaded = None
@@ -72,13 +82,16 @@ class DiffusersEngine:
             raise WorkerError("not_loaded", "no model is loaded", retryable=True)
         wanted = report.wanted()
         items = [item for item in generate.items if item.job in wanted]
+        looking = Watched(report, self._memory(loaded.device))
         with limited():
-            latents = _latents(loaded, generate, items, report)
+            latents = _latents(loaded, generate, items, looking, self._flops)
             for portion in portions(loaded, generate.params, len(items)):
-                _finish(loaded, generate.params, items[portion], latents[portion], report)
+                _finish(loaded, generate.params, items[portion], latents[portion], looking)
 
 
-def _latents(loaded: LoadedPipeline, generate: Generate, items: list[Item], report: Report) -> torch.Tensor:
+def _latents(
+    loaded: LoadedPipeline, generate: Generate, items: list[Item], report: Report, flops: FlopCounts
+) -> torch.Tensor:
     def on_step(step: int, steps: int) -> None:
         meter.step()
         report.progress(step, steps)
@@ -101,12 +114,14 @@ def _latents(loaded: LoadedPipeline, generate: Generate, items: list[Item], repo
     with device_told("encoding the prompts"):
         conditioning = encode(loaded, rows, params)
         synchronise(loaded.device)
+    # Counting is a preparation for later batches too, as compiling is, and no part of the denoising.
+    a_row = flops.of_row(loaded, conditioning, params, lambda: report.phase("compile"))
     report.phase("denoise")
-    meter = DenoiseMeter(loaded, params, len(rows))
-    with device_told(f"denoising a batch of {len(items)}"), watched(loaded, params, report):
+    meter = DenoiseMeter(loaded, params, len(rows), a_row, report.log)
+    with device_told(f"denoising a batch of {len(items)}"), meter, watched(loaded, params, report):
         latents = denoise(loaded, conditioning, params, [row.seed for row in rows], on_step)
         synchronise(loaded.device)
-    report.denoised(meter.steps(), replace(meter.work(), cached_prompts=cached))
+    report.denoised(meter.steps(), meter.work(cached))
     return latents[: len(items)]
 
 

@@ -3,7 +3,8 @@
 import inspect
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 import diffusers
 import torch
@@ -25,8 +26,11 @@ from kilnwatt_worker.messages import Load
 from kilnwatt_worker.model_folder import LEFT_OUT, ModelFolder, judge
 from kilnwatt_worker.parts import Preset
 
+Read: TypeAlias = Callable[[ModelFolder, torch.dtype], Pipeline]
+"""How a pipeline comes from its folder: a stand-in for reading its weights, where a machine has none to read."""
 
-def load_pipeline(load: Load, log: LogTo) -> LoadedPipeline:
+
+def load_pipeline(load: Load, log: LogTo, read: Read | None = None) -> LoadedPipeline:
     """
     Raises WorkerError `model_missing`, `model_unsafe`, `model_broken`, `model_unsupported`, `device_missing`, and
     `preset_*` for a setting that cannot be.
@@ -37,7 +41,7 @@ def load_pipeline(load: Load, log: LogTo) -> LoadedPipeline:
     if load.model.family not in (family, "other"):
         log("warning", f"{load.model.path} was taken for {load.model.family} but is {family} ({folder.pipeline_class})")
     device = device_of(load.device)
-    pipe = _from_folder(folder, dtype_of(load.preset, promises_flow_matching(folder), device))
+    pipe = (read or _from_folder)(folder, dtype_of(load.preset, promises_flow_matching(folder), device))
     _check_supported(pipe, folder, family)
     pipe.set_progress_bar_config(disable=True)
     _keep_old_name_of_clip(pipe)

@@ -11,25 +11,28 @@ import torch
 
 from kilnwatt_worker import resident
 from kilnwatt_worker.allocator import give_back_memory
+from kilnwatt_worker.diffusers_engine.device_memory import DeviceMemory
 from kilnwatt_worker.parts import Memory
 
 
-def reset_peaks(device: torch.device) -> None:
+def reset_peaks(device: torch.device, seen: DeviceMemory) -> None:
     resident.reset_peak()
+    seen.reset()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 
 
-def read_memory(device: torch.device) -> Memory:
+def read_memory(device: torch.device, seen: DeviceMemory) -> Memory:
+    """`seen` was asked at the end of each phase since `reset_peaks`, and is once more."""
     host = resident.host_memory()
     if device.type != "cuda":
         return host
-    free, total = torch.cuda.mem_get_info(device)
+    free, total = seen.look() or (None, None)
     return dataclasses.replace(
         host,
         peak_allocated_bytes=torch.cuda.max_memory_allocated(device),
         peak_reserved_bytes=torch.cuda.max_memory_reserved(device),
-        peak_device_bytes=total - free,
+        peak_device_bytes=seen.peak_bytes,
         device_free_bytes=free,
         device_total_bytes=total,
     )

@@ -1,0 +1,81 @@
+"""
+A model of full size on a machine that has no model: a folder of configs, and weights made on the device itself.
+
+Flux alone is 34 GB: made on the card in seconds, it needs neither a disk nor a network. What the folder has instead of
+weights are empty files, so that everything but the reading goes the way of any model.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from diffusers import DiffusionPipeline
+
+from kilnwatt_worker.diffusers_engine.load import Read
+from kilnwatt_worker.diffusers_engine.pipeline import Pipeline
+from kilnwatt_worker.model_folder import ModelFolder
+from proof.architectures import Architecture, refuse_wrong_sizes
+from tiny_models.pipelines import SEED
+
+NO_TENSORS = (2).to_bytes(8, "little") + b"{}"
+"""A safetensors file with nothing in it."""
+
+
+def write_folder(architecture: Architecture, folder: Path) -> None:
+    """All but the weights, as `save_pretrained` lays it out. Raises ValueError for a part of another size."""
+    with torch.device("meta"):
+        pipe = architecture.make()
+    refuse_wrong_sizes(pipe, architecture)
+    folder.mkdir(parents=True, exist_ok=True)
+    pipe.save_config(folder)
+    for name, part in pipe.components.items():
+        if isinstance(part, torch.nn.Module):
+            _write_part(part, folder / name)
+        elif part is not None:
+            part.save_pretrained(folder / name)
+
+
+def reader(architectures: dict[str, Architecture], device: torch.device) -> Read:
+    """Makes what a folder is named after, on the device and in the dtype that the load asks for."""
+
+    def read(folder: ModelFolder, dtype: torch.dtype) -> Pipeline:
+        return build(architectures[folder.path.name].make, device, dtype)
+
+    return read
+
+
+def build(make: Callable[[], DiffusionPipeline], device: torch.device, dtype: torch.dtype) -> DiffusionPipeline:
+    """The same random weights on each call on one device, whatever the dtype: drawn in the coarsest, then cast."""
+    before = torch.get_default_dtype()
+    torch.manual_seed(SEED)
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        with torch.device(device):
+            pipe = make()
+    finally:
+        torch.set_default_dtype(before)
+    for part in pipe.components.values():
+        if isinstance(part, torch.nn.Module):
+            _settle(part.to(dtype=dtype))
+    with torch.no_grad():
+        # Untrained, it would decode to grey, and a picture of one colour counts as a failure.
+        pipe.vae.decoder.conv_out.weight.mul_(3.0)
+    return pipe
+
+
+def _settle(part: torch.nn.Module) -> None:
+    """As a part that was read. Weights that are all zero would run faster than real ones; there are none."""
+    part.eval().requires_grad_(False)
+    still = [name for name, weight in part.named_parameters() if weight.dim() > 1 and not bool(weight.any())]
+    if still:
+        raise ValueError(f"{type(part).__name__} begins with the weight {still[0]} at zero; give it random values")
+
+
+def _write_part(part: Pipeline, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    ours = hasattr(part, "save_config")
+    if ours:
+        part.save_config(folder)
+    else:
+        part.config.save_pretrained(folder)
+    (folder / ("diffusion_pytorch_model.safetensors" if ours else "model.safetensors")).write_bytes(NO_TENSORS)

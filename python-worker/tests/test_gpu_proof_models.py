@@ -1,0 +1,122 @@
+"""Models without weights, and what comes of one visit with a preset."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from kilnwatt_worker.diffusers_engine.engine import DiffusersEngine
+from kilnwatt_worker.diffusers_engine.pipeline import Pipeline
+from kilnwatt_worker.engine import EngineFacts
+from kilnwatt_worker.errors import WorkerError
+from kilnwatt_worker.model_folder import ModelFolder
+from kilnwatt_worker.parts import Downgrade, Preset
+from proof.architectures import ARCHITECTURES, Architecture, refuse_wrong_sizes
+from proof.building import build, reader, write_folder
+from proof.plan import SMALL, Run, Visit
+from proof.record import tidy
+from proof.running import Case, Runner, not_read_back, outcome_of
+from tiny_models.pipelines import RECIPES
+
+CPU = torch.device("cpu")
+PLAIN = Preset("plain")
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_real_architectures_have_the_published_numbers_of_parameters(name: str, tmp_path: Path) -> None:
+    write_folder(ARCHITECTURES[name], tmp_path / name)
+    assert (tmp_path / name / "model_index.json").is_file()
+    assert sum(file.stat().st_size for file in tmp_path.rglob("*")) < 20e6
+
+
+def test_a_part_of_another_size_is_refused() -> None:
+    wrong = Architecture(RECIPES["sd"].make, {"unet": 859.52})
+    with pytest.raises(ValueError, match=r"the part unet has .* million parameters, and 859\.52 are known"):
+        refuse_wrong_sizes(wrong.make(), wrong)
+
+
+@pytest.fixture
+def without_weights(tmp_path: Path) -> tuple[DiffusersEngine, Path]:
+    """An engine that makes what it loads, and the folder of a model that has configs only."""
+    tiny = {name: Architecture(RECIPES[name].make, {}) for name in ("sd", "flux")}
+    for name, architecture in tiny.items():
+        write_folder(architecture, tmp_path / name)
+    return DiffusersEngine(reader(tiny, CPU)), tmp_path
+
+
+@pytest.mark.parametrize("family", ["sd", "flux"])
+def test_a_model_without_weights_is_made_on_the_device_and_goes_the_way_of_any_model(
+    without_weights: tuple[DiffusersEngine, Path], family: str
+) -> None:
+    engine, folder = without_weights
+    case: Case = {}
+    runner = runner_of(engine, folder, integral=lambda _begin, _end: 7)
+    runner.visit(Visit(SMALL[family], PLAIN, "plain", (Run(1, 2), Run(2, 2))), case)
+    assert case["outcome"] == "in effect"
+    runs = tidy(case["runs"])
+    assert isinstance(runs, list)
+    assert [(run["batch"], run["role"]) for run in runs] == [(1, "cold"), (1, "warm"), (2, "cold"), (2, "warm")]
+    assert runs[1]["equals_plain"]
+    assert all(run["psnr_to_plain_db"] is None or run["psnr_to_plain_db"] > 40 for run in runs[1:])
+    assert {run["energy"]["integral_mj"] for run in runs} == {7}
+    assert all(run["work"]["teraflops"] > 0 and run["step_seconds"]["count"] == 2 for run in runs)
+
+
+def test_the_weights_are_the_same_in_every_dtype_so_that_pictures_can_be_compared() -> None:
+    whole, half = (build(RECIPES["sd"].make, CPU, dtype).unet for dtype in (torch.float32, torch.float16))
+    for name, weight in whole.named_parameters():
+        assert torch.allclose(weight, half.get_parameter(name).float(), atol=1e-7), name
+
+
+def test_weights_of_zeros_are_refused_because_they_run_faster() -> None:
+    def zeroed() -> Pipeline:
+        pipe = RECIPES["sd"].make()
+        torch.nn.init.zeros_(pipe.unet.conv_in.weight)
+        return pipe
+
+    with pytest.raises(ValueError, match=r"UNet2DConditionModel begins with the weight conv_in\.weight at zero"):
+        build(zeroed, CPU, torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome"),
+    [
+        ("preset_impossible", "refused"),
+        ("preset_package_missing", "refused"),
+        ("preset_not_in_effect", "failed"),
+        ("out_of_memory", "out of memory"),
+        ("internal", "failed"),
+    ],
+)
+def test_a_preset_that_silently_does_not_hold_is_a_defect_and_a_refusal_is_an_answer(code: str, outcome: str) -> None:
+    assert outcome_of(WorkerError(code, "")) == outcome
+
+
+def test_a_load_that_fails_in_a_way_that_nobody_foresaw_is_a_case_too(
+    model: Callable[[str], Path], tmp_path: Path
+) -> None:
+    def read(_folder: ModelFolder, _dtype: torch.dtype) -> Pipeline:
+        raise ZeroDivisionError("of a library")
+
+    case: Case = {}
+    runner = replace(runner_of(DiffusersEngine(read), tmp_path), folders={"sd": model("sd")})
+    runner.visit(Visit(SMALL["sd"], PLAIN, "plain", (Run(1, 2),)), case)
+    assert (case["outcome"], case["reason"]) == ("failed", "ZeroDivisionError: of a library")
+
+
+def test_a_setting_that_is_neither_read_back_nor_named_as_a_downgrade_is_told() -> None:
+    asked = Preset("mine", vae_slicing=True, tf32=True, fused_qkv=True, attention="sage")
+    facts = EngineFacts(
+        {"vae_slicing": True, "tf32": False, "attention": "sdpa"}, {}, (Downgrade("attention", "sage", "sdpa", ""),)
+    )
+    assert not_read_back(asked, facts) == ["tf32", "fused_qkv"]
+
+
+def runner_of(
+    engine: DiffusersEngine, folder: Path, integral: Callable[[float, float], int | None] = lambda _begin, _end: None
+) -> Runner:
+    pictures = folder / "pictures"
+    pictures.mkdir(exist_ok=True)
+    return Runner(engine, "cpu", {name: folder / name for name in ("sd", "flux")}, pictures, integral)
