@@ -1,6 +1,6 @@
 import { InputError } from '../errors.ts';
 import type { LearnedLimit } from '../ports.ts';
-import { beliefIn } from '../preset/ladder.ts';
+import { beliefIn } from '../preset/belief.ts';
 import type { App } from './app.ts';
 import { EXIT } from './exit.ts';
 import { counted } from './figures.ts';

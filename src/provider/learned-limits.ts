@@ -1,5 +1,5 @@
 import type { Clock, Device, LearnedLimit } from '../ports.ts';
-import { type Fit, isBelieved } from '../preset/ladder.ts';
+import { type Fit, isBelieved } from '../preset/belief.ts';
 
 /** Where limits outlive this process. */
 export interface LimitKeeper {
