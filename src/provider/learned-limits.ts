@@ -11,7 +11,7 @@ export interface LimitKeeper {
 /** Knows nothing, keeps nothing. */
 export const FORGETFUL: LimitKeeper = { known: [], learn: () => {} };
 
-type Place = Pick<LearnedLimit, 'device' | 'model' | 'shape'>;
+export type Place = Pick<LearnedLimit, 'device' | 'model' | 'shape'>;
 type Learned = Fit & Pick<LearnedLimit, 'at'>;
 
 /** A load that runs out of memory does so whatever is to be made. */

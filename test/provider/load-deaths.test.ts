@@ -88,7 +88,7 @@ function place(options: { mortal(model: string): boolean; lame?(): boolean; soun
   const make = async (modelPath: string) => {
     const batch = newBatch('/out', 'b', ['a'], { modelHash: modelPath, modelPath });
     const signal = new AbortController().signal;
-    const call = { clock, signal, givenUp: new Map(), onProgress: () => {} };
+    const call = { clock, signal, givenUp: new Map(), onMemory: () => {}, onProgress: () => {} };
     const { result } = await makeBatch({ device, supervisor, loadDeaths }, batch, presetNamed('plain'), call);
     return result.answers[0];
   };

@@ -88,7 +88,7 @@ describe('the local provider', () => {
     const memory = { known: [known], learn: (limit: LearnedLimit) => void learned.push(limit) };
     const provider = opened({ memory_pixels: { 'low-vram': 1 } }, { memory });
     const { answers, overhead } = await provider.make(await batchOf(['a']), {});
-    const message = '64x48 does not fit on cpu: tried auto in batches of 1 and low-vram in batches of 1';
+    const message = '64x48 does not fit on cpu: tried plain in batches of 1 and low-vram in batches of 1';
     expect(answers).toMatchObject([{ code: 'out_of_memory', retryable: false, message }]);
     expect([overhead.length, learned]).toEqual([1, [{ ...known, engine: 'low-vram', at: expect.any(Number) }]]);
     expect(learned[0]?.at).toBeGreaterThanOrEqual(known.at);
@@ -106,13 +106,13 @@ describe('the local provider', () => {
     const limit = { ...LIMIT, shape: '*', limit: 0, at: expect.any(Number) };
     expect(learned).toEqual(['auto', 'low-vram'].map((engine) => ({ ...limit, engine })));
     const another = await provider.make(await batchOf(['a'], { width: 48 }), {});
-    const tried = ['auto', 'low-vram'].map((preset) => `${preset}, which ran out of memory while it loaded`);
+    const tried = ['plain', 'low-vram'].map((preset) => `${preset}, which ran out of memory while it loaded`);
     const message = `48x48 does not fit on cpu: tried ${tried.join(' and ')}`;
     expect(another).toMatchObject({ answers: [{ code: 'out_of_memory', retryable: false, message }], overhead: [] });
   });
 
   it('does not count jobs against the memory that were given up before their batch began', async () => {
-    const provider = opened({ memory_pixels: { auto: 1 } });
+    const provider = opened({ memory_pixels: { plain: 1 } });
     const batch = await batchOf(['a', 'b', 'c', 'd']);
     const gone = AbortSignal.abort(new Error('enough'));
     await provider.make(batch, { givenUp: new Map(batch.jobs.slice(1).map(({ id }) => [id, gone])) });

@@ -29,6 +29,7 @@ def read_memory(device: torch.device) -> Memory:
         host,
         peak_allocated_bytes=torch.cuda.max_memory_allocated(device),
         peak_reserved_bytes=torch.cuda.max_memory_reserved(device),
+        reserved_bytes=torch.cuda.memory_reserved(device),
         peak_device_bytes=total - free,
         device_free_bytes=free,
         device_total_bytes=total,
