@@ -17,7 +17,7 @@ describe('a model whose load ends the worker', () => {
     expect(await make('/models/bad')).toMatchObject({
       code: 'model_kills_worker',
       retryable: false,
-      message: expect.stringMatching(/cpu .*died 3 times in a row while it loaded \/models\/bad with auto; .*SIGSEGV/),
+      message: expect.stringMatching(/cpu .*died 3 times in a row while it loaded \/models\/bad with plain; .*SIGSEGV/),
     });
     expect(workers).toHaveLength(3);
   });

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { UnavailableError } from '../../src/errors.ts';
 import type { LearnedLimit } from '../../src/ports.ts';
+import { presetNamed } from '../../src/preset/catalogue.ts';
+import { engineOf } from '../../src/preset/engine.ts';
 import { systemClock } from '../../src/process/clock.ts';
 import { LocalProvider, type LocalProviderOptions } from '../../src/provider/local.ts';
 import { codesOf, MODEL, newBatch } from '../contracts/batches.ts';
@@ -90,7 +92,10 @@ describe('the local provider', () => {
     const { answers, overhead } = await provider.make(await batchOf(['a']), {});
     const message = '64x48 does not fit on cpu: tried plain in batches of 1 and low-vram in batches of 1';
     expect(answers).toMatchObject([{ code: 'out_of_memory', retryable: false, message }]);
-    expect([overhead.length, learned]).toEqual([1, [{ ...known, engine: 'low-vram', at: expect.any(Number) }]]);
+    expect([overhead.length, learned]).toEqual([
+      1,
+      [{ ...known, engine: engineOf(presetNamed('low-vram')), at: expect.any(Number) }],
+    ]);
     expect(learned[0]?.at).toBeGreaterThanOrEqual(known.at);
   });
 
@@ -104,7 +109,7 @@ describe('the local provider', () => {
     ]);
     await provider.make(await batchOf(['a']), {});
     const limit = { ...LIMIT, shape: '*', limit: 0, at: expect.any(Number) };
-    expect(learned).toEqual(['auto', 'low-vram'].map((engine) => ({ ...limit, engine })));
+    expect(learned).toEqual(['plain', 'low-vram'].map((name) => ({ ...limit, engine: engineOf(presetNamed(name)) })));
     const another = await provider.make(await batchOf(['a'], { width: 48 }), {});
     const tried = ['plain', 'low-vram'].map((preset) => `${preset}, which ran out of memory while it loaded`);
     const message = `48x48 does not fit on cpu: tried ${tried.join(' and ')}`;
@@ -234,7 +239,7 @@ function local(
 const LIMIT: Omit<LearnedLimit, 'at'> = {
   device: 'cpu',
   model: MODEL,
-  engine: 'auto',
+  engine: engineOf(presetNamed('plain')),
   shape: '64x48',
   limit: 0,
 };
