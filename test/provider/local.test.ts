@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { UnavailableError } from '../../src/errors.ts';
-import type { LearnedLimit } from '../../src/ports.ts';
+import type { LearnedLimit, Measurement } from '../../src/ports.ts';
 import { presetNamed } from '../../src/preset/catalogue.ts';
 import { engineOf } from '../../src/preset/engine.ts';
 import { systemClock } from '../../src/process/clock.ts';
@@ -97,6 +97,29 @@ describe('the local provider', () => {
       [{ ...known, engine: engineOf(presetNamed('low-vram')), at: expect.any(Number) }],
     ]);
     expect(learned[0]?.at).toBeGreaterThanOrEqual(known.at);
+  });
+
+  it('notes what each kind of batch took, and tells it', async () => {
+    const measured: Measurement[] = [];
+    const measurements = { known: [], note: (one: Measurement) => void measured.push(one) };
+    const provider = opened({ step_seconds: 0.01 }, { measurements });
+    for (const prompts of [['a', 'b'], ['a'], ['a']]) await provider.make(await batchOf(prompts), {});
+    const { limit: _, ...kind } = { ...LIMIT, shape: '64x48+cfg' };
+    expect(measured).toEqual(
+      [2, 1].map((batch) => ({
+        ...kind,
+        batch,
+        stepSeconds: 0.01,
+        otherSeconds: expect.any(Number),
+        peakBytes: expect.any(Number),
+        count: 1,
+        at: expect.any(Number),
+      })),
+    );
+    expect(Math.min(...measured.map(({ peakBytes }) => peakBytes))).toBeGreaterThan(1_000_000);
+    const { room, considered } = provider.explain(firstOf(await batchOf(['a'])), 'cpu');
+    expect(considered.filter(({ secondsGround }) => secondsGround === 'learned')).toHaveLength(2);
+    expect(room.device).toBeGreaterThan(1_000_000);
   });
 
   it('counts a load that runs out of memory for every shape', async () => {
