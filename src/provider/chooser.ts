@@ -7,9 +7,9 @@ import type { Choice, Footprint } from '../preset/explanation.ts';
 import type { Exhausted } from '../preset/question.ts';
 import { PERMISSIVE, type Rules } from '../preset/rules.ts';
 import { isGuided, shapeOf, sizeOf } from '../preset/shape.ts';
-import type { EpochMillis, Millis } from '../units.ts';
+import type { Bytes, EpochMillis, Millis } from '../units.ts';
 import type { WorkerMemory } from '../worker/messages.ts';
-import { FORGETFUL, LearnedLimits, type LimitKeeper, memoryOf, type Place } from './learned-limits.ts';
+import { FORGETFUL, LearnedLimits, type LimitKeeper, memoryOf, type Place, placeKey } from './learned-limits.ts';
 import { type Figures, type MeasurementKeeper, Measurements, UNMEASURED } from './measurements.ts';
 import { Rooms, type RoomsOptions } from './rooms.ts';
 
@@ -37,8 +37,10 @@ interface ChooserOptions extends ChoiceParts {
   loaded(device: string): Loaded | null;
 }
 
-/** Each lane of the batcher asks at every turn. Memory comes and goes, and limits grow old, without a word. */
+/** For how long a choice holds by itself: memory comes and goes, and limits grow old, without a word. */
 const REMEMBERED: Millis = 30_000;
+/** By how much room has to change to be news. */
+const ROOM_STEP: Bytes = 128 * 1024 ** 2;
 
 /** Knows what was learned on each device, and chooses by it what jobs are made with. */
 export class Chooser {
@@ -50,7 +52,10 @@ export class Chooser {
   readonly #rooms: Rooms;
   /** By device, model and engine: why a worker would not load what `auto` had chosen. */
   readonly #refused = new Map<string, string>();
-  readonly #choices = new Map<string, Choice | Exhausted>();
+  /** By place: each lane of the batcher asks at every turn, and a batch teaches of its own place alone. */
+  readonly #choices = new Map<string, Map<string, Choice | Exhausted>>();
+  /** By device, in steps. */
+  readonly #roomSeen = new Map<string, string>();
   #since: EpochMillis = 0;
 
   constructor(options: ChooserOptions) {
@@ -70,13 +75,16 @@ export class Chooser {
   /** @throws InputError `preset_unknown` */
   choice(job: Job, device: Device, safe: boolean): Choice | Exhausted {
     const now = this.#options.clock.now();
-    if (Math.abs(now - this.#since) >= REMEMBERED) this.#forget(now);
+    if (Math.abs(now - this.#since) >= REMEMBERED) this.#forgetAll(now);
     const current = this.#current(job, device);
-    const key = [device.id, kindOf(job), job.request.steps, job.loraPaths.length > 0, safe, current].join(' ');
-    const known = this.#choices.get(key);
+    const place = placeKey(placeOf(job, device));
+    const choices = this.#choices.get(place) ?? new Map<string, Choice | Exhausted>();
+    this.#choices.set(place, choices);
+    const key = [device.id, job.preset, job.request.steps, job.loraPaths.length > 0, safe, current].join(' ');
+    const known = choices.get(key);
     if (known !== undefined) return known;
     const choice = this.#choose(job, device, safe, current);
-    this.#choices.set(key, choice);
+    choices.set(key, choice);
     return choice;
   }
 
@@ -94,38 +102,49 @@ export class Chooser {
   /** @param what the load, or a batch of this many pictures */
   ranOut(job: Job, device: Device, preset: Preset, what: 'load' | number): void {
     this.#limits.ranOut(placeOf(job, device), engineOf(preset), what);
-    this.#forget();
+    this.#forgetAll();
   }
 
   took(job: Job, device: Device, preset: Preset, figures: Omit<Figures, 'engine'>, isFirst: boolean): void {
-    this.#measurements.note(placeOf(job, device), { ...figures, engine: engineOf(preset) }, isFirst);
-    this.#forget();
+    const place = placeOf(job, device);
+    this.#measurements.note(place, { ...figures, engine: engineOf(preset) }, isFirst);
+    this.#choices.delete(placeKey(place));
   }
 
   refused(job: Job, device: Device, preset: Preset, why: string): void {
     this.#refused.set(refusalKey(job, device, preset), why);
-    this.#forget();
+    this.#forgetAll();
   }
 
   heard(device: Device, memory: WorkerMemory): void {
     this.#rooms.heard(device, memory);
-    this.#forget();
+    this.#seeRoom(device);
   }
 
   /** The worker of a device has ended. */
   gone(device: Device): void {
     this.#rooms.gone(device);
-    this.#forget();
+    this.#seeRoom(device);
   }
 
   /** Before anything is loaded: how much memory there is now. */
   async look(device: Device): Promise<void> {
     if (this.#options.loaded(device.id) !== null) return;
     await this.#rooms.look(device);
-    this.#forget();
+    this.#seeRoom(device);
   }
 
-  #forget(now = this.#options.clock.now()): void {
+  #seeRoom(device: Device): void {
+    const room = this.#rooms.of(device);
+    const seen = [room.device, room.host]
+      .map((bytes) => (bytes === null ? '?' : Math.floor(bytes / ROOM_STEP)))
+      .join(' ');
+    if (this.#roomSeen.get(device.id) === seen) return;
+    this.#roomSeen.set(device.id, seen);
+    this.#forgetAll();
+  }
+
+  #forgetAll(now = this.#options.clock.now()): void {
     this.#choices.clear();
     this.#since = now;
   }

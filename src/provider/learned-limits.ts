@@ -49,14 +49,14 @@ export class LearnedLimits {
 
   #believed(place: Place): readonly (readonly [string, Learned])[] {
     const now = this.#clock.now();
-    return [...(this.#fits.get(keyOf(place)) ?? [])].filter(([, learned]) => isBelieved(learned, now));
+    return [...(this.#fits.get(placeKey(place)) ?? [])].filter(([, learned]) => isBelieved(learned, now));
   }
 
   /** Returns whether it is news. */
   #lower({ engine, limit, at, ...place }: LearnedLimit, sizes: readonly number[]): boolean {
     const before = new Map(this.#believed(place)).get(engine);
-    const fits = this.#fits.get(keyOf(place)) ?? new Map<string, Learned>();
-    this.#fits.set(keyOf(place), fits);
+    const fits = this.#fits.get(placeKey(place)) ?? new Map<string, Learned>();
+    this.#fits.set(placeKey(place), fits);
     const tried = before === undefined || before.tried === 'load' ? [] : before.tried;
     const isNews = before === undefined || limit < before.limit;
     fits.set(engine, {
@@ -73,6 +73,6 @@ export function memoryOf({ id, kind, uuid }: Device): string {
   return kind === 'cpu' ? 'cpu' : (uuid ?? id);
 }
 
-function keyOf({ device, model, shape }: Place): string {
+export function placeKey({ device, model, shape }: Place): string {
   return `${device} ${model} ${shape}`;
 }

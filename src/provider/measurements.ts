@@ -1,7 +1,7 @@
 import type { Clock, Measurement } from '../ports.ts';
 import { isFresh } from '../preset/belief.ts';
 import type { EpochMillis, Millis } from '../units.ts';
-import type { Place } from './learned-limits.ts';
+import { type Place, placeKey } from './learned-limits.ts';
 
 /** Where measurements outlive this process. */
 export interface MeasurementKeeper {
@@ -61,10 +61,6 @@ export class Measurements {
     this.#places.set(key, found);
     return found;
   }
-}
-
-function placeKey({ device, model, shape }: Place): string {
-  return `${device} ${model} ${shape}`;
 }
 
 function kindOf({ engine, batch }: Pick<Measurement, 'engine' | 'batch'>): string {
