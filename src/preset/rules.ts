@@ -28,10 +28,10 @@ export interface Facts {
 export interface Rules {
   /** Null where it cannot be told. */
   footprintOf(question: FitQuestion): Footprint | null;
-  /** The combination that cannot hold, and why; null where there is none. */
+  /** The rule that a combination breaks, and what cannot hold and why, in a clause; null where there is none. */
   impossible(settings: PresetSettings, facts: Facts): { readonly name: string; readonly because: string } | null;
-  /** What is left to others of a memory of this size. */
-  reserveOf(total: Bytes): Bytes;
+  /** What is left to others of a memory of this size, and to what no footprint counts. */
+  reserveOf(total: Bytes, device: 'cpu' | 'cuda'): Bytes;
 }
 
 /** Forbids nothing: what fits is found out by trying. */

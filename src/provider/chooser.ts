@@ -183,12 +183,23 @@ export class Chooser {
     const refused = this.#refused.get(refusalKey(job, device, preset));
     if (refused !== undefined) return refused;
     const { family, anatomy, loraPaths } = job;
-    const denoiser = anatomy?.denoiser.kind ?? null;
+    const denoiser = anatomy?.denoiser.kind ?? DENOISERS[family];
     const facts = { device: device.kind, family, denoiser, capability: null, loras: loraPaths.length > 0 };
     const found = this.#rules.impossible(preset.settings, facts);
-    return found === null ? null : `${found.name} cannot hold: ${found.because}`;
+    return found?.because ?? (anatomy === null && job.preset === AUTO ? this.#tooLarge(device, preset) : null);
+  }
+
+  /** Where no fit test can be made, what a preset was made for is all that is known. */
+  #tooLarge(device: Device, { memoryGb }: Preset): string | null {
+    if (memoryGb === null || (this.#rooms.totalOf(device) ?? 0) >= NEARLY * memoryGb * 1e9) return null;
+    return `it is made for ${memoryGb} GB, and what this model takes is not known`;
   }
 }
+
+/** Cards have a little more or less than it says on the box. */
+const NEARLY = 0.9;
+/** Of the families that have one kind only. */
+const DENOISERS = { sd: 'unet', sdxl: 'unet', flux: 'transformer', other: null } as const;
 
 /** Jobs of a kind are judged alike, but for what is black. */
 export function kindOf({ request, preset }: Job): string {

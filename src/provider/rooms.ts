@@ -23,13 +23,10 @@ export interface RoomsOptions {
   readonly host?: () => CardMemory;
   /** What stays free, instead of what is left by size. */
   readonly reserve?: Bytes | null;
-  reserveOf(total: Bytes): Bytes;
+  reserveOf(total: Bytes, device: Device['kind']): Bytes;
 }
 
 type Held = Pick<WorkerMemory, 'rss_bytes' | 'reserved_bytes'>;
-
-/** A worker on a processor holds the interpreter and its libraries besides all that a fit test counts. */
-const INTERPRETER: Bytes = 1_000_000_000;
 
 /**
  * How much memory an engine of ours may take: what is free, and what our worker of this device holds already. Workers
@@ -50,10 +47,16 @@ export class Rooms {
     const host = (this.#options.host ?? hostMemory)();
     const held = this.#held.get(device.id);
     const inHost = host.free + (held?.rss_bytes ?? 0);
-    if (device.kind === 'cpu') return { device: inHost, host: inHost, reserve: this.#reserve(host.total, INTERPRETER) };
-    const card = this.#cards.get(device.uuid ?? '');
-    if (card === undefined) return { device: null, host: inHost, reserve: this.#reserve(0, 0) };
-    return { device: card.free + (held?.reserved_bytes ?? 0), host: inHost, reserve: this.#reserve(card.total, 0) };
+    const { kind, uuid } = device;
+    if (kind === 'cpu') return { device: inHost, host: inHost, reserve: this.#reserve(host.total, kind) };
+    const card = this.#cards.get(uuid ?? '');
+    if (card === undefined) return { device: null, host: inHost, reserve: this.#reserve(0, kind) };
+    return { device: card.free + (held?.reserved_bytes ?? 0), host: inHost, reserve: this.#reserve(card.total, kind) };
+  }
+
+  /** All that a device has, whoever holds it; null where it is not known. */
+  totalOf({ kind, uuid }: Device): Bytes | null {
+    return kind === 'cpu' ? (this.#options.host ?? hostMemory)().total : (this.#cards.get(uuid ?? '')?.total ?? null);
   }
 
   heard({ id, uuid }: Device, memory: WorkerMemory): void {
@@ -77,9 +80,9 @@ export class Rooms {
     for (const [uuid, memory] of await cards.look()) if (uuid === device.uuid) this.#cards.set(uuid, memory);
   }
 
-  #reserve(total: Bytes, besides: Bytes): Bytes {
+  #reserve(total: Bytes, kind: Device['kind']): Bytes {
     const { reserve, reserveOf } = this.#options;
-    return reserve ?? reserveOf(total) + besides;
+    return reserve ?? reserveOf(total, kind);
   }
 }
 

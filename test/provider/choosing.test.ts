@@ -151,6 +151,18 @@ describe('auto on a device', () => {
     ]);
   });
 
+  it('takes what is made for larger cards only where the fit test has looked at it', async () => {
+    const large = presetOf('large', { speed: 3, memory_gb: 24, settings: { tf32: true } });
+    const picked = (total: number, anatomy: Anatomy | null) => {
+      const known = new Map([['GPU-1', { free: total * GB, total: total * GB }]]);
+      const rooms = { cards: { known, look: async () => known } };
+      const rules: Rules = { ...PERMISSIVE, footprintOf: ({ batch }) => footprintOf(batch) };
+      const { provider } = opened({}, { presets: [PLAIN, large], rooms, rules });
+      return provider.explain(jobOf({}, anatomy), 'cuda:0').preset.name;
+    };
+    expect([picked(24, null), picked(16, null), picked(16, ANATOMY)]).toEqual(['large', 'plain', 'large']);
+  });
+
   it('chooses among the safe forms for what is to be safe', async () => {
     const { provider } = opened({}, { known: [measurementOf(safely(PLAIN), 4, 1), measurementOf(safely(FAST), 4, 3)] });
     expect((await provider.make(batchOf(['a']), {})).shared.engine.preset).toBe('fast');

@@ -65,8 +65,10 @@ it('workers on a processor share one memory, in which each may have what is free
   expect([rooms.of(CPU).device, rooms.of(SECOND).device]).toEqual([600, 600]);
 });
 
-it('the reserve is by size, with the interpreter on a processor, or as its user says', () => {
-  expect(roomsWith({}).of(CPU).reserve).toBe(100 + 1_000_000_000);
+it('the reserve is by size and kind of device, or as its user says', () => {
+  const reserveOf: RoomsOptions['reserveOf'] = (total, kind) => total / 10 + (kind === 'cpu' ? 3 : 0);
+  expect(roomsWith({ reserveOf }).of(CPU).reserve).toBe(103);
+  expect(roomsWith({ reserveOf, cards: cardsOf([['GPU-1', { free: 1, total: 200 }]]) }).of(CARD).reserve).toBe(20);
   expect(roomsWith({ reserve: 7 }).of(CPU).reserve).toBe(7);
   expect(roomsWith({ reserve: 0 }).of(CARD).reserve).toBe(0);
 });
