@@ -95,6 +95,12 @@ export const configSchema = z.strictObject({
     .nullable()
     .default(null)
     .describe('Most jobs in one batch; not set: what the preset and experience allow'),
+  memory_reserve_mb: z
+    .int()
+    .min(0)
+    .nullable()
+    .default(null)
+    .describe('Megabytes of the memory of a device that are left to others by the fit test; not set: by its size'),
   energy: energySettings,
   tariff: tariffSettings,
   limits: limitSettings,

@@ -29,6 +29,8 @@ export interface Config extends HiddenConfig {
   readonly metadata: Readonly<Settings['metadata']>;
   readonly python: string;
   readonly batchLimit: number | null;
+  /** Null: by the size of the memory. */
+  readonly memoryReserveMb: number | null;
   /** Watts. */
   readonly energy: { readonly cpuWatts: number; readonly gpuWatts: number };
   /** `assumed`: the user did not say what electricity costs. */
@@ -182,6 +184,7 @@ function configOf(
     metadata: Object.freeze(settings.metadata),
     python: settings.python ?? defaultPython(),
     batchLimit: settings.batch_limit,
+    memoryReserveMb: settings.memory_reserve_mb,
     energy: Object.freeze({ cpuWatts: energy.cpu_watts, gpuWatts: energy.gpu_watts ?? ASSUMED_GPU_WATTS }),
     tariff: Object.freeze({
       pricePerKwh: tariff.price_per_kwh ?? ASSUMED_PRICE_PER_KWH,

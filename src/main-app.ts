@@ -11,9 +11,10 @@ import { hostParts, pauseChecks } from './cli/doctor-checks.ts';
 import type { Io } from './cli/io.ts';
 import { pauseOf } from './cli/standstill.ts';
 import type { Config, LoadedConfig } from './config.ts';
-import { type AppError, sentenceOf, UnavailableError } from './errors.ts';
+import { type AppError, UnavailableError } from './errors.ts';
 import { pillowContactSheets } from './images/contact-sheet.ts';
 import { DiskImages } from './images/disk.ts';
+import { choicePartsFor } from './main-choice.ts';
 import { hubFetcher } from './model/fetch.ts';
 import { DiskRegistry } from './model/registry.ts';
 import { configuredNotifier } from './notify/several.ts';
@@ -104,20 +105,16 @@ export class LocalApp implements App {
   });
 
   readonly provider = once(async (): Promise<Provider> => {
-    const { python, workerEngine, batchLimit, limits, worker, hours } = this.#config;
+    const { python, workerEngine, limits, worker, hours } = this.#config;
     const devices = await devicesOf(this.#config.devices, this.#telemetry);
     for (const device of devices) this.#timetables.set(device.id, new Timetable(hoursOf(hours, device)));
     for (const name of strangersIn(hours, devices))
       this.#log(`config: warning: hours names ${name}, and there is no such device here`);
     await requirePython(python);
-    const store = await this.store();
+    const world = { config: this.#config, store: await this.store(), telemetry: this.#telemetry };
     const provider = new LocalProvider({
       devices,
-      memory: {
-        known: await store.limits(),
-        // What could not be kept is learned again.
-        learn: (limit) => void store.learn(limit).catch((error: unknown) => this.#log(`store: ${sentenceOf(error)}`)),
-      },
+      ...(await choicePartsFor({ ...world, devices, log: (line) => this.#log(line) })),
       recycle: {
         pictures: worker.recyclePictures,
         growth: worker.recycleGrowthMb === null ? null : worker.recycleGrowthMb * 1_000_000,
@@ -134,7 +131,6 @@ export class LocalApp implements App {
         step: millis(limits.stepSeconds),
         load: millis(limits.loadSeconds),
       },
-      ...(batchLimit === null ? {} : { limit: batchLimit }),
     });
     this.#stops.push(() => provider.close());
     return provider;

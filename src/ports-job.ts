@@ -96,12 +96,37 @@ export interface BatchResult {
   readonly shared: {
     readonly seconds: Seconds;
     readonly phases: Readonly<Record<'encode' | 'denoise' | 'decode' | 'save', Seconds>>;
+    /** The most that the worker held on the device; on a CPU, of its own memory. */
     readonly peakMemory: Bytes | null;
+    /** Null where no step was finished, or the worker did not live to tell. */
+    readonly steps: StepFigures | null;
+    /** Null where nothing was denoised, or the worker did not live to tell. */
+    readonly work: WorkFigures | null;
     readonly energy: EnergyReading;
     readonly engine: EngineFacts;
   };
   /** Loads that were needed for this batch; booked as overhead. */
   readonly overhead: readonly { readonly cause: 'load'; readonly seconds: Seconds; readonly energy: EnergyReading }[];
+}
+
+/** Of the denoise steps of a whole batch, as the device took them. */
+export interface StepFigures {
+  readonly count: number;
+  readonly first: Seconds;
+  readonly median: Seconds;
+  readonly slowest: Seconds;
+}
+
+/** What the denoiser did for a batch. */
+export interface WorkFigures {
+  /** 2 operations a multiply-add; null where they could not be counted. */
+  readonly teraflops: number | null;
+  readonly calls: number;
+  /** Model FLOPs utilisation, 0 … 1; null where the peak of the device is unknown, or the figure was invalid. */
+  readonly mfu: number | null;
+  /** Compiled during this batch. */
+  readonly graphs: number;
+  readonly cachedPrompts: number;
 }
 
 export interface Made {

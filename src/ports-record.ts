@@ -92,7 +92,10 @@ export interface Receipt {
   readonly provider: string;
   readonly device: string;
   readonly engine: string;
-  /** As it was asked for; what became of it on the device is in `settings`. */
+  /**
+   * What it was made with: `auto` is resolved, and what ran out of memory has given way to one below. As it was asked for
+   * where nothing was chosen. What of it was in effect is in `settings`.
+   */
   readonly preset: string;
   /** In effect in the engine, as the worker found them: dtype, attention, offload … Empty where nothing was loaded. */
   readonly settings: EngineFacts['settings'];

@@ -11,6 +11,7 @@ import type {
   JobRow,
   JobState,
   LearnedLimit,
+  Measurement,
   News,
   Owner,
   Pause,
@@ -293,6 +294,11 @@ export interface Store extends Checked {
   learn(limit: LearnedLimit): Promise<void>;
   /** Forgets what was learned of a device, as the limits name it; null: of all of them. Returns how many limits that were. */
   forgetLimits(device: string | null): Promise<number>;
+  measurements(): Promise<readonly Measurement[]>;
+  /** In place of what was known of the same. */
+  measure(measurement: Measurement): Promise<void>;
+  /** As {@link forgetLimits}, for what batches took. */
+  forgetMeasurements(device: string | null): Promise<number>;
   /**
    * Sums over entries of the run written after `seq`. The last picture of a job that is done counts as `active` also
    * where it was booked as `redone`, if the job's active entry is older than `seq`: it is what this stretch made.

@@ -219,6 +219,7 @@ describe('the values', () => {
   it.each([
     ['KILNWATT_MODEL', '123', 'model', '123'],
     ['KILNWATT_BATCH_LIMIT', '4', 'batchLimit', 4],
+    ['KILNWATT_MEMORY_RESERVE_MB', '500', 'memoryReserveMb', 500],
     ['KILNWATT_NO_COLOR', 'yes', 'noColor', true],
     ['KILNWATT_NO_COLOR', '0', 'noColor', false],
     ['KILNWATT_MODEL', '', 'model', 'kiln-shapes'],

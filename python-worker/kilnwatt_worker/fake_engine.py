@@ -21,7 +21,7 @@ from kilnwatt_worker.channel import PROTOCOL_FD
 from kilnwatt_worker.engine import EngineFacts, LogTo, Report, Usage
 from kilnwatt_worker.errors import BadRequest, DeviceLost, OutOfMemory, Stopped, WorkerError
 from kilnwatt_worker.messages import Generate, Load
-from kilnwatt_worker.parts import Item, Memory, Preset
+from kilnwatt_worker.parts import Item, Memory, Preset, StepSeconds, Work
 from kilnwatt_worker.strict import build, read_json
 
 GARBAGE_TIMES = 1024
@@ -135,6 +135,9 @@ class FakeEngine:
                 self._chatter(step)
             time.sleep(self._script.step_seconds)
             report.progress(step + 1, generate.params.steps)
+        each = self._script.step_seconds
+        work = Work(teraflops=None, calls=generate.params.steps, mfu=None, graphs=0, cached_prompts=0)
+        report.denoised(StepSeconds(generate.params.steps, each, each, each), work)
 
     def _need_memory(self, generate: Generate) -> None:
         count = len(generate.items)

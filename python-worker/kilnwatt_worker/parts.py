@@ -143,6 +143,8 @@ class Memory:
     """Of torch's tensors on the device."""
     peak_reserved_bytes: Count | None
     """Of what torch's allocator took for them."""
+    reserved_bytes: Count | None
+    """What it holds now: the card has this much more for this process than `device_free_bytes`."""
     peak_device_bytes: Count | None
     """Of the whole card, other programs included, as far as it was looked at: at the end of each phase."""
     device_free_bytes: Count | None

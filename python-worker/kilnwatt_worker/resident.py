@@ -47,6 +47,7 @@ def host_memory() -> Memory:
     return Memory(
         peak_allocated_bytes=None,
         peak_reserved_bytes=None,
+        reserved_bytes=None,
         peak_device_bytes=None,
         device_free_bytes=None,
         device_total_bytes=None,

@@ -1,6 +1,7 @@
 import { InputError } from '../errors.ts';
 import type { LearnedLimit } from '../ports.ts';
-import { beliefIn } from '../preset/ladder.ts';
+import { beliefIn } from '../preset/belief.ts';
+import { presetOfEngine } from '../preset/engine.ts';
 import type { App } from './app.ts';
 import { EXIT } from './exit.ts';
 import { counted } from './figures.ts';
@@ -22,25 +23,34 @@ export async function limitsLs(app: App, options: LimitsOptions): Promise<number
 }
 
 /**
- * Has what did not fit tried again, for example after a card was emptied of something else.
+ * Has a device looked at afresh, for example after a card was emptied of something else, or has another cooler: what did
+ * not fit is tried again, and what batches took is measured again.
  * @returns the exit code
  */
 export async function limitsForget(app: App, options: LimitsOptions): Promise<number> {
-  await limitsOf(app, options);
   const store = await app.store();
+  const known = [...(await store.limits()), ...(await store.measurements())];
+  requireKnown(options.device, known);
   const forgotten = await store.forgetLimits(options.device ?? null);
-  if (options.json === true) app.io.out(JSON.stringify({ forgotten }));
-  else app.io.out(`${counted(forgotten, 'limit')} forgotten`);
+  const measurements = await store.forgetMeasurements(options.device ?? null);
+  if (options.json === true) app.io.out(JSON.stringify({ forgotten, measurements }));
+  else app.io.out(`${counted(forgotten, 'limit')} and ${counted(measurements, 'measurement')} forgotten`);
   if (options.json !== true && (await isWorking(app)))
     app.io.err('Whoever works here now keeps its own until it is started again.');
   return EXIT.done;
 }
 
 async function limitsOf(app: App, { device }: LimitsOptions): Promise<readonly LearnedLimit[]> {
-  const limits = await (await app.store()).limits();
-  const devices = [...new Set(limits.map((limit) => limit.device))].sort();
-  if (device === undefined) return limits.toSorted(inOrder);
-  if (devices.includes(device)) return limits.filter((limit) => limit.device === device).sort(inOrder);
+  const store = await app.store();
+  const limits = await store.limits();
+  requireKnown(device, device === undefined ? [] : [...limits, ...(await store.measurements())]);
+  return limits.filter((limit) => device === undefined || limit.device === device).sort(inOrder);
+}
+
+/** @throws InputError `device_unknown` */
+function requireKnown(device: string | undefined, learned: readonly { readonly device: string }[]): void {
+  const devices = [...new Set(learned.map((one) => one.device))].sort();
+  if (device === undefined || devices.includes(device)) return;
   const known = devices.length === 0 ? 'nothing was learned of any' : `there is something of ${devices.join(', ')}`;
   throw new InputError(`nothing was learned of ${device}; ${known}`, { code: 'device_unknown', place: '--device' });
 }
@@ -60,7 +70,7 @@ function rowOf(limit: LearnedLimit, now: number): readonly string[] {
     device,
     model.replace(/^sha256:/, '').slice(0, 12),
     shape === '*' ? 'the model itself' : shape,
-    engine,
+    presetOfEngine(engine),
     most === 0 ? 'does not fit' : `batches of ${most} at most`,
     until > now ? `until ${momentOf(until, now)}` : 'tried again',
   ];

@@ -47,12 +47,20 @@ export const presetSchema = z
 
 export const PRESETS: readonly Preset[] = catalogue.map(({ name, ...rest }) => ({ name, ...presetSchema.parse(rest) }));
 
-/** @throws InputError `preset_unknown`, with the names that there are */
-export function presetNamed(name: string): Preset {
-  const preset = PRESETS.find((candidate) => candidate.name === name);
+/** The name under which a device chooses among the presets, job by job. */
+export const AUTO = 'auto';
+
+/** @throws InputError `preset_unknown`, with the names that there are; `auto` is none of them */
+export function presetNamed(name: string, presets: readonly Preset[] = PRESETS): Preset {
+  const preset = presets.find((candidate) => candidate.name === name);
   if (preset !== undefined) return preset;
-  const names = PRESETS.map((candidate) => candidate.name).join(', ');
+  const names = [AUTO, ...presets.map((candidate) => candidate.name)].join(', ');
   throw new InputError(`there is no preset ${name}; use one of ${names}`, { code: 'preset_unknown' });
+}
+
+/** @throws InputError `preset_unknown` for what nobody can be asked for */
+export function requirePreset(name: string): void {
+  if (name !== AUTO) presetNamed(name);
 }
 
 /** The same with what cannot overflow: slower, and with more memory, for pictures that were black without. */

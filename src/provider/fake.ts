@@ -15,13 +15,13 @@ import type {
 import type { Preset } from '../preset/catalogue.ts';
 import type { Choice } from '../preset/explanation.ts';
 import { pause } from '../process/clock.ts';
-import type { Millis } from '../units.ts';
+import type { Bytes, Millis } from '../units.ts';
 import { abandonedAnswers, isAbandoned, type Wishes, whileWanted } from './abandonment.ts';
 import { Calls } from './calls.ts';
+import { type ChoiceParts, Chooser, type Loaded } from './chooser.ts';
 import { gradientPng } from './gradient-png.ts';
-import { FORGETFUL, type LimitKeeper } from './learned-limits.ts';
 import { failureOf, failuresOf, firstOf, givenUpFailure, refusal } from './refusal.ts';
-import { type Attempt, Rungs } from './rungs.ts';
+import { type Attempt, Rungs, type RungsOptions } from './rungs.ts';
 
 /** Texts are looked for in prompts. */
 export interface FakeScript {
@@ -38,19 +38,20 @@ export interface FakeScript {
   readonly loadMillis?: Millis;
   /** Of one step of a batch, whatever its size. */
   readonly stepMillis?: Millis;
+  /** What the worker holds at most, whatever is made; not set: that is not known. */
+  readonly peakBytes?: Bytes;
+  /** By the name of a preset, why its load is refused. */
+  readonly refuses?: Readonly<Record<string, string>>;
   /** What the meter says of every batch; by default there is no meter. */
   readonly energy?: EnergyReading;
   /** Which devices are in quarantine now; by default none is. */
   quarantine?(device: string): ReturnType<Provider['quarantine']>;
 }
 
-export interface FakeProviderOptions {
+export interface FakeProviderOptions extends ChoiceParts, Pick<RungsOptions, 'spills'> {
   readonly clock: Clock;
   readonly script?: FakeScript;
   readonly devices?: readonly Device[];
-  /** How many jobs one batch may hold, instead of what its preset says. */
-  readonly limit?: number;
-  readonly memory?: LimitKeeper;
   log?(line: string): void;
 }
 
@@ -75,15 +76,16 @@ export class FakeProvider implements Provider {
   readonly #clock: Clock;
   readonly #script: FakeScript;
   readonly #rungs: Rungs;
-  readonly #loaded = new Map<string, { readonly modelHash: string; readonly preset: string }>();
+  readonly #loaded = new Map<string, Loaded>();
   readonly #calls = new Calls('fake');
 
   constructor(options: FakeProviderOptions) {
-    const { clock, script = {}, devices = [CPU], limit: most, memory = FORGETFUL } = options;
+    const { clock, script = {}, devices = [CPU], spills = false } = options;
     this.devices = devices;
     this.#clock = clock;
     this.#script = script;
-    this.#rungs = new Rungs({ most, memory, clock, log: (line) => options.log?.(line) });
+    const chooser = new Chooser({ ...options, loaded: (device) => this.#loaded.get(device) ?? null });
+    this.#rungs = new Rungs({ chooser, spills, log: (line) => options.log?.(line) });
   }
 
   limit(job: Job, device: string, safe: boolean): number {
@@ -131,6 +133,11 @@ export class FakeProvider implements Provider {
     const { batch, preset, givenUp } = call;
     const refused = isAbandoned(batch, givenUp) ? abandonedAnswers(batch, givenUp) : formatFailures(batch);
     if (refused !== null) return { result: refusal(refused, { preset: preset.name }), ranOut: null };
+    const why = this.#script.refuses?.[preset.name];
+    if (why !== undefined) {
+      const answers = failuresOf(batch, new AppError(why, { code: 'preset_impossible' }));
+      return { result: refusal(answers, { preset: preset.name }), ranOut: null };
+    }
     const overhead = await this.#load(call);
     if (isAbandoned(batch, givenUp)) {
       const answers = abandonedAnswers(batch, givenUp);
@@ -151,14 +158,14 @@ export class FakeProvider implements Provider {
     const { batch, preset, onProgress } = call;
     const { modelHash } = firstOf(batch).request;
     const loaded = this.#loaded.get(batch.device);
-    if (loaded?.modelHash === modelHash && loaded.preset === preset.name) return [];
+    if (loaded?.modelHash === modelHash && loaded.preset.name === preset.name) return [];
     const { loadMillis = 0 } = this.#script;
     onProgress({ batch: batch.id, phase: 'load', step: 0, steps: 1 });
     const begun = this.#clock.monotonic();
     this.#loaded.delete(batch.device);
     try {
       await whileWanted(batch, call, (either) => pause(this.#clock, loadMillis, either));
-      this.#loaded.set(batch.device, { modelHash, preset: preset.name });
+      this.#loaded.set(batch.device, { modelHash, preset });
       onProgress({ batch: batch.id, phase: 'load', step: 1, steps: 1 });
     } catch (error) {
       if (call.signal.aborted || !isAbandoned(batch, call.givenUp)) throw error;
@@ -201,11 +208,16 @@ export class FakeProvider implements Provider {
     return { kind: 'made', job: job.id, temporary: job.temporary, width, height };
   }
 
-  #shared({ device }: Batch, { name, settings }: Preset, seconds: number): BatchResult['shared'] {
+  #shared(batch: Batch, { name, settings }: Preset, seconds: number): BatchResult['shared'] {
+    const { device } = batch;
+    const { steps } = firstOf(batch).request;
+    const each = seconds / steps;
     return {
       seconds,
       phases: { encode: 0, denoise: seconds, decode: 0, save: 0 },
-      peakMemory: null,
+      peakMemory: this.#script.peakBytes ?? null,
+      steps: { count: steps, first: each, median: each, slowest: each },
+      work: null,
       energy: this.#script.energy ?? UNKNOWN_ENERGY,
       engine: { id: `fake-${name}`, preset: name, settings: { device, vae_dtype: settings.vae_dtype }, versions: {} },
     };

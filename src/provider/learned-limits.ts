@@ -1,5 +1,5 @@
 import type { Clock, Device, LearnedLimit } from '../ports.ts';
-import { type Fit, isBelieved } from '../preset/ladder.ts';
+import { type Fit, isBelieved } from '../preset/belief.ts';
 
 /** Where limits outlive this process. */
 export interface LimitKeeper {
@@ -11,7 +11,7 @@ export interface LimitKeeper {
 /** Knows nothing, keeps nothing. */
 export const FORGETFUL: LimitKeeper = { known: [], learn: () => {} };
 
-type Place = Pick<LearnedLimit, 'device' | 'model' | 'shape'>;
+export type Place = Pick<LearnedLimit, 'device' | 'model' | 'shape'>;
 type Learned = Fit & Pick<LearnedLimit, 'at'>;
 
 /** A load that runs out of memory does so whatever is to be made. */
@@ -49,14 +49,14 @@ export class LearnedLimits {
 
   #believed(place: Place): readonly (readonly [string, Learned])[] {
     const now = this.#clock.now();
-    return [...(this.#fits.get(keyOf(place)) ?? [])].filter(([, learned]) => isBelieved(learned, now));
+    return [...(this.#fits.get(placeKey(place)) ?? [])].filter(([, learned]) => isBelieved(learned, now));
   }
 
   /** Returns whether it is news. */
   #lower({ engine, limit, at, ...place }: LearnedLimit, sizes: readonly number[]): boolean {
     const before = new Map(this.#believed(place)).get(engine);
-    const fits = this.#fits.get(keyOf(place)) ?? new Map<string, Learned>();
-    this.#fits.set(keyOf(place), fits);
+    const fits = this.#fits.get(placeKey(place)) ?? new Map<string, Learned>();
+    this.#fits.set(placeKey(place), fits);
     const tried = before === undefined || before.tried === 'load' ? [] : before.tried;
     const isNews = before === undefined || limit < before.limit;
     fits.set(engine, {
@@ -73,6 +73,6 @@ export function memoryOf({ id, kind, uuid }: Device): string {
   return kind === 'cpu' ? 'cpu' : (uuid ?? id);
 }
 
-function keyOf({ device, model, shape }: Place): string {
+export function placeKey({ device, model, shape }: Place): string {
   return `${device} ${model} ${shape}`;
 }

@@ -5,7 +5,13 @@ import type { Batch, BatchResult, Clock, Device, EnergyReading, EngineFacts, Fai
 import type { Preset } from '../preset/catalogue.ts';
 import type { BatchReport } from '../worker/answers.ts';
 import type { EngineSpec } from '../worker/engine.ts';
-import { formatMessage, type Generate, OrderTooLarge, PROTOCOL_VERSION } from '../worker/messages.ts';
+import {
+  formatMessage,
+  type Generate,
+  OrderTooLarge,
+  PROTOCOL_VERSION,
+  type WorkerMemory,
+} from '../worker/messages.ts';
 import type { Supervisor } from '../worker/supervisor.ts';
 import { abandonedAnswers, isAbandoned, type Wishes, whileWanted } from './abandonment.ts';
 import type { LoadDeaths } from './load-deaths.ts';
@@ -21,6 +27,8 @@ export interface Place {
 
 interface MakeOptions extends Wishes {
   readonly clock: Clock;
+  /** Told after a load and after a batch. */
+  onMemory(memory: WorkerMemory): void;
   onProgress(progress: Progress): void;
 }
 
@@ -64,6 +72,7 @@ async function makeOrRefuse(
     loaded = true;
     const facts = place.supervisor.engine?.facts ?? { id: 'none', preset: preset.name, settings: {}, versions: {} };
     const report = await generate(place.supervisor, batch, options);
+    if (report.memory !== null) options.onMemory(report.memory);
     return { result: { answers: report.answers, shared: sharedOf(report, place.device, facts), overhead }, loaded };
   } catch (error) {
     if (options.signal.aborted) throw error;
@@ -85,7 +94,7 @@ async function load(
   { supervisor, loadDeaths }: Place,
   spec: EngineSpec,
   batch: Batch,
-  { clock, signal, givenUp, onProgress }: MakeOptions,
+  { clock, signal, givenUp, onProgress, onMemory }: MakeOptions,
   overhead: BatchResult['overhead'][number][],
 ): Promise<void> {
   await loadDeaths.over(spec, async () => {
@@ -96,7 +105,9 @@ async function load(
         supervisor.ensureLoaded(spec, { signal: either }),
       );
       if (report === null) return;
-      overhead.push({ cause: 'load', ...report });
+      const { seconds, energy, memory } = report;
+      overhead.push({ cause: 'load', seconds, energy });
+      onMemory(memory);
     } catch (error) {
       overhead.push({ cause: 'load', seconds: (clock.monotonic() - begun) / 1_000, energy: UNKNOWN_ENERGY });
       throw error;
@@ -151,9 +162,9 @@ function itemOf({ id, request, temporary }: Batch['jobs'][number]): Generate['it
 }
 
 function sharedOf(report: BatchReport, device: Device, engine: EngineFacts): BatchResult['shared'] {
-  const { seconds, phases, energy, memory } = report;
+  const { seconds, phases, energy, memory, steps, work } = report;
   const peakMemory = device.kind === 'cuda' ? memory?.peak_reserved_bytes : memory?.peak_rss_bytes;
-  return { seconds, phases, peakMemory: peakMemory ?? null, energy, engine };
+  return { seconds, phases, peakMemory: peakMemory ?? null, steps, work, energy, engine };
 }
 
 /**

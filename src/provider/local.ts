@@ -4,16 +4,16 @@ import type { Choice } from '../preset/explanation.ts';
 import { type LimitSettings, workerLimits } from '../worker/limits.ts';
 import { Supervisor, type SupervisorOptions } from '../worker/supervisor.ts';
 import { Calls } from './calls.ts';
-import { FORGETFUL, type LimitKeeper } from './learned-limits.ts';
+import { type ChoiceParts, Chooser } from './chooser.ts';
 import { LoadDeaths } from './load-deaths.ts';
 import { makeBatch, type Place } from './local-batch.ts';
 import { checkPython } from './python-check.ts';
-import { Rungs } from './rungs.ts';
+import { Rungs, type RungsOptions } from './rungs.ts';
 
 /** When a device is left alone, and when its worker is replaced or ended without need: as the supervisor has it. */
 type Care = Pick<SupervisorOptions, 'breaker' | 'recycle' | 'idleUnload'>;
 
-export interface LocalProviderOptions extends Partial<Care> {
+export interface LocalProviderOptions extends Partial<Care>, ChoiceParts, Pick<RungsOptions, 'spills'> {
   readonly devices: readonly Device[];
   /** The interpreter of the environment that the worker's packages are in. */
   readonly python: string;
@@ -27,10 +27,6 @@ export interface LocalProviderOptions extends Partial<Care> {
   /** Lines of the workers' logs, each with its device. */
   log(line: string): void;
   readonly limits?: LimitSettings;
-  /** Overrides how many jobs a batch may hold. */
-  readonly limit?: number;
-  /** What did not fit into memory, in earlier processes too. By default it is forgotten with this one. */
-  readonly memory?: LimitKeeper;
   /** For the workers, besides our own. */
   readonly env?: Readonly<Record<string, string>>;
   /** 0 … 1, for the jitter of restarts. */
@@ -44,15 +40,21 @@ export class LocalProvider implements Provider {
   readonly #options: LocalProviderOptions;
   readonly #places: ReadonlyMap<string, Place>;
   readonly #calls = new Calls('local');
+  readonly #chooser: Chooser;
   readonly #rungs: Rungs;
 
   constructor(options: LocalProviderOptions) {
     this.devices = options.devices;
     this.#options = options;
     const sound = new Set<string>();
-    this.#places = new Map(options.devices.map((device) => [device.id, placeFor(device, options, sound)]));
-    const { limit: most, memory = FORGETFUL, clock } = options;
-    this.#rungs = new Rungs({ most, memory, clock, log: (line) => options.log(line) });
+    this.#chooser = new Chooser({
+      ...options,
+      loaded: (device) => this.#placeOf(device).supervisor.engine?.spec ?? null,
+    });
+    const { spills = false } = options;
+    this.#rungs = new Rungs({ chooser: this.#chooser, spills, log: (line) => options.log(line) });
+    const onGone = (device: Device) => this.#chooser.gone(device);
+    this.#places = new Map(options.devices.map((device) => [device.id, placeFor(device, options, sound, onGone)]));
   }
 
   limit(job: Job, device: string, safe: boolean): number {
@@ -79,6 +81,7 @@ export class LocalProvider implements Provider {
           clock: this.#options.clock,
           signal: either,
           givenUp: givenUp ?? new Map(),
+          onMemory: (memory) => this.#chooser.heard(place.device, memory),
           onProgress: (progress) => onProgress?.(progress),
         }),
       );
@@ -108,7 +111,12 @@ export class LocalProvider implements Provider {
   }
 }
 
-function placeFor(device: Device, options: LocalProviderOptions, sound: Set<string>): Place {
+function placeFor(
+  device: Device,
+  options: LocalProviderOptions,
+  sound: Set<string>,
+  onGone: (device: Device) => void,
+): Place {
   const { python, workerDir, engine, env, clock, launch, limits, rng, log } = options;
   const loadDeaths = new LoadDeaths(device.id, sound);
   const supervisor = new Supervisor({
@@ -129,6 +137,7 @@ function placeFor(device: Device, options: LocalProviderOptions, sound: Set<stri
     onState: (state) => {
       log(`${device.id}: debug: the worker is ${state}`);
       if (state === 'loading') loadDeaths.began();
+      if (state === 'down' || state === 'quarantined') onGone(device);
     },
     ...careOf(options),
   });

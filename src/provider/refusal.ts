@@ -9,7 +9,11 @@ export function refusal(
   const phases = { encode: 0, denoise: 0, decode: 0, save: 0 };
   const energy: EnergyReading = { millijoules: 0, method: 'derived', meter: 'none' };
   const engine = { id: 'none', preset, settings: {}, versions: {} };
-  return { answers, shared: { seconds: 0, phases, peakMemory: null, energy, engine }, overhead };
+  return {
+    answers,
+    shared: { seconds: 0, phases, peakMemory: null, steps: null, work: null, energy, engine },
+    overhead,
+  };
 }
 
 /** One answer for all jobs. */

@@ -1,17 +1,17 @@
 import { AppError } from '../errors.ts';
-import type { Batch, BatchResult, Clock, Device, Failure, Job } from '../ports.ts';
-import { PRESETS, type Preset, presetNamed } from '../preset/catalogue.ts';
+import type { Batch, BatchResult, Device, Failure, Job } from '../ports.ts';
+import { AUTO, type Preset } from '../preset/catalogue.ts';
 import type { Choice } from '../preset/explanation.ts';
-import { type Rung, rungFor, shapeOf, sizeOf } from '../preset/ladder.ts';
-import { LearnedLimits, type LimitKeeper, memoryOf } from './learned-limits.ts';
+import type { Exhausted } from '../preset/question.ts';
+import { sizeOf } from '../preset/shape.ts';
+import { type Chooser, kindOf } from './chooser.ts';
 import { failuresOf, firstOf, refusal } from './refusal.ts';
+import { isSpilled } from './spill.ts';
 
 export interface RungsOptions {
-  /** How many jobs a batch may hold at most, instead of what its preset says. */
-  readonly most: number | undefined;
-  readonly memory: LimitKeeper;
-  /** Says how old a limit is. */
-  readonly clock: Pick<Clock, 'now'>;
+  readonly chooser: Chooser;
+  /** The driver of this host's cards goes on in the host's memory instead of failing, as under WSL2. */
+  readonly spills?: boolean;
   log(line: string): void;
 }
 
@@ -25,14 +25,15 @@ export interface Attempt {
 }
 
 const OUT_OF_MEMORY = 'out_of_memory';
+const CANNOT_HOLD = /^preset_/;
 
 /**
- * Which settings a batch is made with. It keeps what was learned: what did not fit into memory, and which models make
- * black pictures without the safe settings. Nothing is tried of which the end is known.
+ * Which settings a batch is made with, and what is learned from how it went: what did not fit into memory, what batches
+ * take, and which models make black pictures without the safe settings. Nothing is tried of which the end is known.
  */
 export class Rungs {
   readonly #options: RungsOptions;
-  readonly #limits: LearnedLimits;
+  readonly #chooser: Chooser;
   /** Models, each with the preset asked for, whose pictures were black and with the safe settings were not. */
   readonly #dark = new Set<string>();
   /** Models with preset and shape, of whose jobs several were too large for one order: they go alone from then on. */
@@ -40,77 +41,112 @@ export class Rungs {
 
   constructor(options: RungsOptions) {
     this.#options = options;
-    this.#limits = new LearnedLimits(options.memory, options.clock);
+    this.#chooser = options.chooser;
   }
 
   /** At least one, so that a job for which nothing is left to try gets its answer too. */
   limit(job: Job, device: Device, safe: boolean): number {
-    if (!PRESETS.some(({ name }) => name === job.preset) || this.#alone.has(kindKey(job))) return 1;
-    const rung = this.#rungFor(job, device, safe);
-    return 'exhausted' in rung ? 1 : Math.max(1, rung.limit);
+    if (!this.#chooser.knows(job.preset) || this.#alone.has(kindOf(job))) return 1;
+    const choice = this.#choiceFor(job, device, safe);
+    return 'exhausted' in choice ? 1 : Math.max(1, choice.limit);
   }
 
-  /** @throws AppError `out_of_memory` where nothing is left to try */
+  /** @throws AppError with the reason, where nothing is left to try */
   explain(job: Job, device: Device): Choice {
-    const rung = this.#rungFor(job, device, false);
-    if ('exhausted' in rung) throw new AppError(rung.exhausted, { code: OUT_OF_MEMORY });
-    const reason = `${rung.preset.name} is what was asked for, or the next below it that did not run out of memory`;
-    return { ...rung, reason, room: { device: null, host: null, reserve: 0 }, considered: [] };
+    return choiceIn(this.#choiceFor(job, device, false));
   }
 
-  /** Has a batch tried with the preset that is left for it, and says in its answers whether another try can help. */
+  /**
+   * Has a batch tried with the preset that is chosen for it, and says in its answers whether another try can help. What
+   * a worker will not load although `auto` chose it is left, and the next best is tried at once.
+   */
   async make(batch: Batch, device: Device, attempt: (preset: Preset) => Promise<Attempt>): Promise<BatchResult> {
     const first = firstOf(batch);
-    let preset: Preset;
-    try {
-      preset = this.#presetFor(batch, device);
-    } catch (error) {
-      if (!(error instanceof AppError)) throw error;
-      return refusal(failuresOf(batch, error), { preset: first.preset });
+    await this.#chooser.look(device);
+    const loads: BatchResult['overhead'][number][] = [];
+    for (;;) {
+      let preset: Preset;
+      try {
+        preset = this.#presetFor(batch, device);
+      } catch (error) {
+        if (!(error instanceof AppError)) throw error;
+        return refusal(failuresOf(batch, error), { preset: first.preset, overhead: loads });
+      }
+      const tried = await attempt(preset);
+      loads.push(...tried.result.overhead);
+      const result = { ...tried.result, overhead: [...loads] };
+      if (!this.#isRefused(first, device, preset, result))
+        return this.#judged(batch, device, preset, { ...tried, result });
+      if ('exhausted' in this.#choiceFor(first, device, batch.safe)) return result;
     }
-    const { result, ranOut, tooLarge } = await attempt(preset);
-    if (tooLarge === true) this.#alone.add(kindKey(first));
+  }
+
+  /** Learns from how it went. */
+  #judged(batch: Batch, device: Device, preset: Preset, { result, ranOut, tooLarge }: Attempt): BatchResult {
+    const first = firstOf(batch);
+    if (tooLarge === true) this.#alone.add(kindOf(first));
     if (ranOut === null) {
       if (batch.safe) this.#noteLight(first, device, result);
+      this.#noteFigures(batch, device, preset, result);
       return result;
     }
-    this.#limits.ranOut(placeOf(first, device), preset.name, ranOut);
-    const next = this.#rungFor(first, device, batch.safe);
+    this.#chooser.ranOut(first, device, preset, ranOut);
+    const next = this.#choiceFor(first, device, batch.safe);
     return { ...result, answers: result.answers.map((answer) => withOutlook(answer, next)) };
   }
 
   /** @throws AppError that is the answer of all jobs */
   #presetFor(batch: Batch, device: Device): Preset {
     const first = firstOf(batch);
-    const rung = this.#rungFor(first, device, batch.safe);
-    if ('exhausted' in rung) throw new AppError(rung.exhausted, { code: OUT_OF_MEMORY });
+    const choice = choiceIn(this.#choiceFor(first, device, batch.safe));
     // It was formed before its limit was learned, perhaps on another worker with the same memory. Whoever forms the
-    // next one asks for the limit, and gets the one that this is judged by: a refusal cannot repeat without end.
-    const known = this.#limits.of(placeOf(first, device)).size > 0;
-    if (!known || batch.jobs.length <= this.limit(first, device, batch.safe)) return rung.preset;
+    // next one asks for the limit, and gets one that is not over it: a refusal cannot repeat without end.
+    const limit = this.#chooser.learnedLimit(first, device, choice.preset);
+    if (limit === null || batch.jobs.length <= limit) return choice.preset;
     const what = `${batch.jobs.length} pictures of ${sizeOf(first.request)} in one batch`;
-    throw new AppError(`${what} do not fit on ${device.id}; ${nextClause(rung)}`, {
+    throw new AppError(`${what} do not fit on ${device.id}; ${nextClause(choice)}`, {
       code: OUT_OF_MEMORY,
       retryable: true,
     });
   }
 
   /** What was black is made safely or not at all; of the others many would come out well without. */
-  #rungFor(job: Job, device: Device, safe: boolean): Rung {
-    if (safe) return this.#ladder(job, device, true);
-    const safely = this.#dark.has(darkKey(job)) ? this.#ladder(job, device, true) : null;
-    return safely === null || 'exhausted' in safely ? this.#ladder(job, device, false) : safely;
+  #choiceFor(job: Job, device: Device, safe: boolean): Choice | Exhausted {
+    if (safe) return this.#chooser.choice(job, device, true);
+    const safely = this.#dark.has(darkKey(job)) ? this.#chooser.choice(job, device, true) : null;
+    return safely === null || 'exhausted' in safely ? this.#chooser.choice(job, device, false) : safely;
   }
 
-  #ladder(job: Job, device: Device, safe: boolean): Rung {
-    return rungFor({
-      preset: presetNamed(job.preset),
-      safe,
-      most: this.#options.most,
-      fits: this.#limits.of(placeOf(job, device)),
-      size: sizeOf(job.request),
-      device: device.id,
-    });
+  /** A worker alone knows its packages and its card; whoever asked for a preset by its name is told, `auto` goes on. */
+  #isRefused(job: Job, device: Device, preset: Preset, { answers }: BatchResult): boolean {
+    const refusals = answers.flatMap((one) => (one.kind === 'failure' && CANNOT_HOLD.test(one.code) ? [one] : []));
+    const [why] = refusals;
+    if (job.preset !== AUTO || why === undefined || refusals.length < answers.length) return false;
+    this.#chooser.refused(job, device, preset, why.message);
+    this.#options.log(
+      `${device.id}: warning: auto does without ${preset.name} for ${job.request.model}: ${why.message}`,
+    );
+    return true;
+  }
+
+  #noteFigures(batch: Batch, device: Device, preset: Preset, { answers, shared, overhead }: BatchResult): void {
+    const { steps, work, phases, peakMemory } = shared;
+    // Where a picture was left out, the batch was smaller than it looks.
+    if (steps === null || peakMemory === null || answers.some(({ kind }) => kind !== 'made')) return;
+    const [job, size] = [firstOf(batch), answers.length];
+    const before = this.#chooser.measured(job, device, preset, size);
+    if (this.#options.spills === true && device.kind === 'cuda' && isSpilled(steps, before)) {
+      this.#chooser.ranOut(job, device, preset, size);
+      const what = `batches of ${size} with ${preset.name} are counted as out of memory`;
+      const times = `a step took ${(steps.median / (before?.stepSeconds ?? steps.median)).toFixed(1)} times as long as before`;
+      this.#options.log(`${device.id}: warning: ${what}: ${times}, so the driver has moved them to the host's memory`);
+      return;
+    }
+    // With one step or two, the time to compile would be taken for theirs.
+    if ((work?.graphs ?? 0) > 0 && steps.count < 3) return;
+    const otherSeconds = phases.encode + phases.decode + phases.save;
+    const figures = { batch: size, stepSeconds: steps.median, otherSeconds, peakBytes: peakMemory };
+    this.#chooser.took(job, device, preset, figures, overhead.length > 0);
   }
 
   #noteLight(job: Job, device: Device, { answers }: BatchResult): void {
@@ -121,7 +157,13 @@ export class Rungs {
   }
 }
 
-function withOutlook(answer: BatchResult['answers'][number], next: Rung): BatchResult['answers'][number] {
+/** @throws AppError where nothing is left to try */
+function choiceIn(choice: Choice | Exhausted): Choice {
+  if ('exhausted' in choice) throw new AppError(choice.exhausted, { code: choice.code });
+  return choice;
+}
+
+function withOutlook(answer: BatchResult['answers'][number], next: Choice | Exhausted): BatchResult['answers'][number] {
   if (answer.kind === 'made' || answer.code !== OUT_OF_MEMORY) return answer;
   const outlook: Pick<Failure, 'message' | 'retryable'> =
     'exhausted' in next
@@ -130,18 +172,10 @@ function withOutlook(answer: BatchResult['answers'][number], next: Rung): BatchR
   return { ...answer, ...outlook };
 }
 
-function nextClause({ preset, limit }: Exclude<Rung, { readonly exhausted: string }>): string {
+function nextClause({ preset, limit }: Choice): string {
   return `next are batches of ${limit} with ${preset.name}`;
-}
-
-function placeOf({ request }: Job, device: Device): { device: string; model: string; shape: string } {
-  return { device: memoryOf(device), model: request.modelHash, shape: shapeOf(request) };
 }
 
 function darkKey({ request, preset }: Job): string {
   return `${request.modelHash} ${preset}`;
-}
-
-function kindKey(job: Job): string {
-  return `${darkKey(job)} ${shapeOf(job.request)}`;
 }

@@ -11,6 +11,7 @@ import type {
   LearnedLimit,
   LineIdentity,
   Marks,
+  Measurement,
   NewJob,
   News,
   Owner,
@@ -21,6 +22,7 @@ import type {
   Settlement,
   Store,
 } from '../ports.ts';
+import { RowsOfDevices } from './rows-of-devices.ts';
 import { busy } from './run-table.ts';
 import { countsOf, LEFT_STATES, maySettle, OPEN_STATES, RETRIABLE_STATES } from './states.ts';
 
@@ -47,7 +49,14 @@ export class MemoryStore implements Store {
   /** Of each job the entries of its pictures, oldest first; the first one is active. */
   readonly #madeByJob = new Map<string, readonly KeptEntry[]>();
   readonly #settlements = new Set<string>();
-  readonly #limits = new Map<string, LearnedLimit>();
+  readonly #limits = new RowsOfDevices<LearnedLimit>((one) => [one.device, one.model, one.engine, one.shape]);
+  readonly #measurements = new RowsOfDevices<Measurement>((one) => [
+    one.device,
+    one.model,
+    one.engine,
+    one.shape,
+    one.batch,
+  ]);
   #pause: Pause | null = null;
   #owner: Owner | null = null;
   #latest = 0;
@@ -222,18 +231,27 @@ export class MemoryStore implements Store {
   }
 
   async limits(): Promise<readonly LearnedLimit[]> {
-    return [...this.#limits.values()];
+    return this.#limits.all();
   }
 
   async learn(learned: LearnedLimit): Promise<void> {
-    const { device, model, engine, shape } = learned;
-    this.#limits.set(JSON.stringify([device, model, engine, shape]), learned);
+    this.#limits.put(learned);
   }
 
   async forgetLimits(device: string | null): Promise<number> {
-    const gone = [...this.#limits].filter(([, limit]) => device === null || limit.device === device);
-    for (const [key] of gone) this.#limits.delete(key);
-    return gone.length;
+    return this.#limits.forget(device);
+  }
+
+  async measurements(): Promise<readonly Measurement[]> {
+    return this.#measurements.all();
+  }
+
+  async measure(measurement: Measurement): Promise<void> {
+    this.#measurements.put(measurement);
+  }
+
+  async forgetMeasurements(device: string | null): Promise<number> {
+    return this.#measurements.forget(device);
   }
 
   async totals(runId: string, seq: number): Promise<RunTotals> {

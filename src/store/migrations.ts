@@ -206,4 +206,19 @@ export const MIGRATIONS: readonly string[] = [
       cause
     FROM entries;
   `,
+  `
+  CREATE TABLE measurements (
+    device TEXT NOT NULL,
+    model TEXT NOT NULL,
+    engine TEXT NOT NULL,
+    shape TEXT NOT NULL,
+    batch INTEGER NOT NULL CHECK (batch > 0),
+    step_seconds REAL NOT NULL,
+    other_seconds REAL NOT NULL,
+    peak_bytes INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (device, model, engine, shape, batch)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];

@@ -10,6 +10,7 @@ import type {
   JobState,
   LearnedLimit,
   Marks,
+  Measurement,
   News,
   Owner,
   Pause,
@@ -58,6 +59,9 @@ export interface Calls {
   limits(): readonly LearnedLimit[];
   learn(limit: LearnedLimit): void;
   forgetLimits(device: string | null): number;
+  measurements(): readonly Measurement[];
+  measure(measurement: Measurement): void;
+  forgetMeasurements(device: string | null): number;
   totals(runId: string, seq: number): RunTotals;
   check(): readonly Check[];
   close(): void;

@@ -7,6 +7,7 @@ import type {
   JobState,
   LearnedLimit,
   Marks,
+  Measurement,
   News,
   Owner,
   Pause,
@@ -21,6 +22,7 @@ import { ControlTable } from './control-table.ts';
 import { inTransaction, openDatabase, rollBack } from './database.ts';
 import { EntryTable } from './entry-table.ts';
 import { JobTable } from './job-table.ts';
+import { MeasurementTable } from './measurement-table.ts';
 import type { Calls, JobInsert, JobRequeue, PayloadPage } from './protocol.ts';
 import { integerOf, textOf } from './row.ts';
 import { RunTable } from './run-table.ts';
@@ -34,6 +36,7 @@ export class Session implements Omit<Calls, 'open'> {
   readonly #jobs: JobTable;
   readonly #entries: EntryTable;
   readonly #control: ControlTable;
+  readonly #measurements: MeasurementTable;
 
   constructor(path: string) {
     this.#path = path;
@@ -43,6 +46,7 @@ export class Session implements Omit<Calls, 'open'> {
     this.#jobs = new JobTable(this.#db, this.#changes);
     this.#entries = new EntryTable(this.#db, this.#changes);
     this.#control = new ControlTable(this.#db, this.#changes);
+    this.#measurements = new MeasurementTable(this.#db);
   }
 
   sequence(): number {
@@ -197,6 +201,18 @@ export class Session implements Omit<Calls, 'open'> {
 
   forgetLimits(device: string | null): number {
     return inTransaction(this.#db, () => this.#control.forgetLimits(device));
+  }
+
+  measurements(): readonly Measurement[] {
+    return this.#measurements.all();
+  }
+
+  measure(measurement: Measurement): void {
+    inTransaction(this.#db, () => this.#measurements.put(measurement));
+  }
+
+  forgetMeasurements(device: string | null): number {
+    return inTransaction(this.#db, () => this.#measurements.forget(device));
   }
 
   totals(runId: string, seq: number): RunTotals {

@@ -7,6 +7,7 @@ import type {
   JobState,
   LearnedLimit,
   Marks,
+  Measurement,
   News,
   Owner,
   Pause,
@@ -198,6 +199,18 @@ class SqliteStore implements Store {
 
   forgetLimits(device: string | null): Promise<number> {
     return this.#call('forgetLimits', device);
+  }
+
+  measurements(): Promise<readonly Measurement[]> {
+    return this.#call('measurements');
+  }
+
+  measure(measurement: Measurement): Promise<void> {
+    return this.#call('measure', measurement);
+  }
+
+  forgetMeasurements(device: string | null): Promise<number> {
+    return this.#call('forgetMeasurements', device);
   }
 
   totals(runId: string, seq: number): Promise<RunTotals> {

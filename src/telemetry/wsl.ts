@@ -24,7 +24,7 @@ const CONFIG_NAME = '%UserProfile%\\.wslconfig';
 /** What breaks nights under WSL; nothing elsewhere. */
 export async function wslChecks(facts: WslFacts): Promise<readonly Check[]> {
   const root = facts.root ?? '/';
-  const kernel = await textOf(join(root, 'proc', 'sys', 'kernel', 'osrelease'));
+  const kernel = await kernelOf(root);
   if (!/microsoft/i.test(kernel)) return [];
   if (!/wsl2/i.test(kernel)) {
     return [
@@ -42,6 +42,15 @@ export async function wslChecks(facts: WslFacts): Promise<readonly Check[]> {
     sleepCheck(facts.run, join(root, 'mnt', 'c', 'Windows', 'System32', 'powercfg.exe')),
   ]);
   return [...placeChecks(facts, mounts), memoryCheck(facts.memory, settings), idleCheck(settings), sleep];
+}
+
+/** Where this is so, the driver of a card puts into the host's memory what does not fit into the card's. */
+export async function isWsl2(root = '/'): Promise<boolean> {
+  return /microsoft.*wsl2/i.test(await kernelOf(root));
+}
+
+function kernelOf(root: string): Promise<string> {
+  return textOf(join(root, 'proc', 'sys', 'kernel', 'osrelease'));
 }
 
 function placeChecks({ dataDir, modelsDir }: WslFacts, mounts: string): Check[] {

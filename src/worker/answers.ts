@@ -1,5 +1,5 @@
 import { AppError, sentenceOf } from '../errors.ts';
-import type { BatchResult, Clock, EnergyReading, Failure, Made } from '../ports.ts';
+import type { BatchResult, Clock, EnergyReading, Failure, Made, WorkFigures } from '../ports.ts';
 import type { Seconds } from '../units.ts';
 import type { Inbound, InboundOf, Phase } from './messages.ts';
 
@@ -13,6 +13,8 @@ export interface BatchReport {
   /** The worker's own figures; null if it died. */
   readonly memory: InboundOf<'done'>['memory'] | null;
   readonly energy: EnergyReading;
+  readonly steps: BatchResult['shared']['steps'];
+  readonly work: BatchResult['shared']['work'];
 }
 
 type Answer = Made | Failure;
@@ -99,13 +101,15 @@ export class Answers {
       code: 'left_out',
       retryable: true,
     });
-    return { answers: this.#all(missing), seconds, phases, memory, energy };
+    const { steps, work } = done;
+    return { answers: this.#all(missing), seconds, phases, memory, energy, steps, work: work && workOf(work) };
   }
 
   /** Where every item was left out. */
   reportOfNothing(): BatchReport {
     const energy: EnergyReading = { millijoules: 0, method: 'derived', meter: 'none' };
-    return { answers: [...this.#answers.values()], seconds: 0, phases: NO_TIME, memory: null, energy };
+    const unmade = { seconds: 0, phases: NO_TIME, memory: null, steps: null, work: null };
+    return { answers: [...this.#answers.values()], ...unmade, energy };
   }
 
   /** After the end of the worker: answers that had come are kept, the other items fail with the error. */
@@ -117,6 +121,8 @@ export class Answers {
       phases: { ...this.#phases },
       memory: null,
       energy: { millijoules: null, method: 'unknown', meter: 'none' },
+      steps: null,
+      work: null,
     };
   }
 
@@ -151,6 +157,10 @@ export class Answers {
 export function isAboutBatch(message: Inbound): message is Parameters<Answers['take']>[0] {
   if (message.type === 'failure') return message.batch !== null;
   return ['image', 'cancelled', 'progress', 'done'].includes(message.type);
+}
+
+function workOf({ cached_prompts: cachedPrompts, ...work }: NonNullable<InboundOf<'done'>['work']>): WorkFigures {
+  return { ...work, cachedPrompts };
 }
 
 function isTimed(phase: Phase): phase is TimedPhase {

@@ -2,7 +2,7 @@ import { AppError, InputError, UnavailableError } from '../errors.ts';
 import type { EnergyReading, EngineFacts } from '../ports.ts';
 import type { Preset } from '../preset/catalogue.ts';
 import type { Seconds } from '../units.ts';
-import type { Inbound, InboundOf, Load } from './messages.ts';
+import type { Inbound, InboundOf, Load, WorkerMemory } from './messages.ts';
 
 /** What is to be loaded. Equal ids mean the same model, preset and device. */
 export interface EngineSpec {
@@ -21,6 +21,7 @@ export interface LoadedEngine {
 export interface LoadReport {
   readonly seconds: Seconds;
   readonly energy: EnergyReading;
+  readonly memory: WorkerMemory;
 }
 
 export function loadOrder({ id, modelPath, preset }: EngineSpec, device: string): Load {

@@ -23,6 +23,8 @@ const memory = z.strictObject({
   /** Null where there is no GPU. */
   peak_allocated_bytes: whole.nullable(),
   peak_reserved_bytes: whole.nullable(),
+  /** Held by the worker's allocator now: the device has this much more for it than is free. */
+  reserved_bytes: whole.nullable(),
   /** Of the whole card, other programs included, as far as it was looked at: at the end of each phase. */
   peak_device_bytes: whole.nullable(),
   device_free_bytes: whole.nullable(),
@@ -31,6 +33,7 @@ const memory = z.strictObject({
   peak_rss_bytes: whole,
   host_available_bytes: whole,
 });
+export type WorkerMemory = Readonly<z.infer<typeof memory>>;
 const steps = z.strictObject({ count: whole, first: amount, median: amount, slowest: amount });
 const work = z.strictObject({
   /** 2 a multiply-add; null where they could not be counted. */

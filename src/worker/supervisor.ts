@@ -156,7 +156,8 @@ export class Supervisor {
     if (outcome.value.type === 'failure') throw await this.#failedLoad(outcome.value);
     this.#engine = loadedEngine(spec, outcome.value);
     this.#wear = afterLoad(this.#wear);
-    return { seconds: outcome.value.seconds, energy: outcome.value.energy };
+    const { seconds, energy, memory } = outcome.value;
+    return { seconds, energy, memory };
   }
 
   /** Before another load, so that two models are never in memory together. */

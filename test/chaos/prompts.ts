@@ -86,7 +86,7 @@ export function fakeScript(onceDir: string, diskSeconds: number): string {
     crash_on: POISON,
     once_dir: onceDir,
     chatter: true,
-    memory_pixels: { auto: FITS * PICTURE_PIXELS },
+    memory_pixels: { plain: FITS * PICTURE_PIXELS },
     // Long enough to be met while it loads.
     load_seconds: 0.15,
     step_seconds: 0.02,

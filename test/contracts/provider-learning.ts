@@ -14,7 +14,7 @@ export function providerLearningContract(name: string, make: MakeProvider): void
     };
 
     it('halves the batch until it fits, and another shape keeps its limit', async () => {
-      const provider = opened({ memoryPixels: { auto: PIXELS } });
+      const provider = opened({ memoryPixels: { plain: PIXELS } });
       const four = await provider.make(batchOf(['a', 'b', 'c', 'd']), {});
       expect(four.answers).toMatchObject(Array(4).fill({ code: 'out_of_memory', retryable: true }));
       expect([limitOf(provider), limitOf(provider, { width: 48 }), limitOf(provider, { guidance: 1 })]).toEqual([
@@ -23,11 +23,11 @@ export function providerLearningContract(name: string, make: MakeProvider): void
       await provider.make(batchOf(['a', 'b']), {});
       expect(limitOf(provider)).toBe(1);
       const { answers, shared } = await provider.make(batchOf(['a']), {});
-      expect([answers[0]?.kind, shared.engine.preset, limitOf(provider)]).toEqual(['made', 'auto', 1]);
+      expect([answers[0]?.kind, shared.engine.preset, limitOf(provider)]).toEqual(['made', 'plain', 1]);
     });
 
     it('does not try a batch that is known not to fit', async () => {
-      const provider = opened({ memoryPixels: { auto: PIXELS } });
+      const provider = opened({ memoryPixels: { plain: PIXELS } });
       await provider.make(batchOf(['a', 'b']), {});
       const result = await provider.make(batchOf(['a', 'b', 'c', 'd']), {});
       expect(result.answers).toMatchObject(Array(4).fill({ code: 'out_of_memory', retryable: true }));
@@ -35,7 +35,7 @@ export function providerLearningContract(name: string, make: MakeProvider): void
     });
 
     it('tells of safe batches the limit that it refuses them by, or they would be refused for ever', async () => {
-      const provider = opened({ memoryPixels: { 'auto+safe': 2 * PIXELS } });
+      const provider = opened({ memoryPixels: { 'plain+safe': 2 * PIXELS } });
       const four = batchOf(['a', 'b', 'c', 'd'], { safe: true });
       expect(limitOf(provider, { safe: true })).toBe(4);
       expect(codesOf(await provider.make(four, {}))).toEqual(Array(4).fill('out_of_memory'));
@@ -46,21 +46,21 @@ export function providerLearningContract(name: string, make: MakeProvider): void
     });
 
     it('goes down to the preset below, and says so in the facts of the engine', async () => {
-      const provider = opened({ memoryPixels: { auto: PIXELS - 1 } });
+      const provider = opened({ memoryPixels: { plain: PIXELS - 1 } });
       const { answers } = await provider.make(batchOf(['a']), {});
       expect(answers).toMatchObject([{ code: 'out_of_memory', retryable: true }]);
       const { answers: again, shared } = await provider.make(batchOf(['a']), {});
       expect([again[0]?.kind, shared.engine.preset, limitOf(provider)]).toEqual(['made', 'low-vram', 1]);
-      expect((await provider.make(batchOf(['a'], { width: 48 }), {})).shared.engine.preset).toBe('auto');
+      expect((await provider.make(batchOf(['a'], { width: 48 }), {})).shared.engine.preset).toBe('plain');
     });
 
     it('fails for good what fits with nothing, with all that was tried, and then without a try', async () => {
-      const provider = opened({ memoryPixels: { auto: PIXELS - 1, 'low-vram': PIXELS - 1 } });
+      const provider = opened({ memoryPixels: { plain: PIXELS - 1, 'low-vram': PIXELS - 1 } });
       for (const prompts of [['a', 'b', 'c', 'd'], ['a', 'b'], ['a']]) await provider.make(batchOf(prompts), {});
       const lost = {
         code: 'out_of_memory',
         retryable: false,
-        message: '64x48 does not fit on cpu: tried auto in batches of 4, 2, 1 and low-vram in batches of 1',
+        message: '64x48 does not fit on cpu: tried plain in batches of 4, 2, 1 and low-vram in batches of 1',
       };
       expect((await provider.make(batchOf(['a']), {})).answers).toMatchObject([lost]);
       expect(limitOf(provider)).toBe(1);
@@ -78,7 +78,7 @@ export function providerLearningContract(name: string, make: MakeProvider): void
       expect(codesOf(dark)).toEqual(['black_image', 'made']);
       const light = await provider.make(batchOf(['BLACK'], { safe: true }), {});
       expect(codesOf(light)).toEqual(['made']);
-      expect(light.shared.engine).toMatchObject({ preset: 'auto+safe', settings: { vae_dtype: 'float32' } });
+      expect(light.shared.engine).toMatchObject({ preset: 'plain+safe', settings: { vae_dtype: 'float32' } });
       expect(light.shared.engine.id).not.toBe(dark.shared.engine.id);
     });
 
@@ -87,29 +87,29 @@ export function providerLearningContract(name: string, make: MakeProvider): void
       expect(codesOf(await provider.make(batchOf(['FAIL'], { safe: true }), {}))).toEqual(['black_image']);
       const presetOf = async (change: Change = {}) =>
         (await provider.make(batchOf(['day'], change), {})).shared.engine.preset;
-      expect(await presetOf()).toBe('auto');
+      expect(await presetOf()).toBe('plain');
       await provider.make(batchOf(['FAIL', 'BLACK'], { safe: true }), {});
-      expect(await presetOf()).toBe('auto+safe');
+      expect(await presetOf()).toBe('plain+safe');
       expect(codesOf(await provider.make(batchOf(['BLACK', 'day']), {}))).toEqual(['made', 'made']);
       expect([await presetOf({ preset: 'fp32' }), await presetOf({ modelHash: OTHER_MODEL })]).toEqual([
         'fp32',
-        'auto',
+        'plain',
       ]);
     });
 
     it('makes what never was black without the safe settings, where it fits with nothing else', async () => {
-      const provider = opened({ memoryPixels: { 'auto+safe': 64 * 48, 'low-vram+safe': 64 * 48 } });
+      const provider = opened({ memoryPixels: { 'plain+safe': 64 * 48, 'low-vram+safe': 64 * 48 } });
       await provider.make(batchOf(['BLACK'], { safe: true }), {});
       const large = { width: 128 };
       const make = async (change: Change) => {
         const { answers, shared } = await provider.make(batchOf(['day'], { ...large, ...change }), {});
         return [answers[0]?.kind, shared.engine.preset];
       };
-      for (const preset of ['auto+safe', 'low-vram+safe']) expect(await make({})).toEqual(['failure', preset]);
-      expect(await make({})).toEqual(['made', 'auto']);
+      for (const preset of ['plain+safe', 'low-vram+safe']) expect(await make({})).toEqual(['failure', preset]);
+      expect(await make({})).toEqual(['made', 'plain']);
       const [dark] = (await provider.make(batchOf(['BLACK'], { ...large, safe: true }), {})).answers;
       expect(dark).toMatchObject({ code: 'out_of_memory', retryable: false });
-      expect((await provider.make(batchOf(['day']), {})).shared.engine.preset).toBe('auto+safe');
+      expect((await provider.make(batchOf(['day']), {})).shared.engine.preset).toBe('plain+safe');
     });
   });
 }

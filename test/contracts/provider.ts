@@ -68,7 +68,7 @@ export function providerContract(name: string, make: MakeProvider): void {
       }
       const phases = Object.values(shared.phases).reduce((sum, seconds) => sum + seconds, 0);
       expect(phases).toBeLessThanOrEqual(shared.seconds + 0.001);
-      expect(shared.engine.preset).toBe('auto');
+      expect(shared.engine.preset).toBe('plain');
       expect(shared.engine.settings).toMatchObject({ device: batchOf([]).device });
     });
 

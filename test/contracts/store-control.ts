@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { CLEAN } from '../../src/batch/marks.ts';
-import type { LearnedLimit, Store } from '../../src/ports.ts';
+import type { LearnedLimit, Measurement, Store } from '../../src/ports.ts';
 import { jobOf, madeIn, newJob, runWrite } from '../store/samples.ts';
 import type { StoreBench } from './store-bench.ts';
 
@@ -253,6 +253,43 @@ export function controlPromises(open: () => StoreBench): void {
       expect((await limits()).map(({ device }) => device).sort()).toEqual(['GPU-2', 'cpu']);
       expect(await store.forgetLimits(null)).toBe(2);
       expect(await limits()).toEqual([]);
+    });
+  });
+
+  describe('measurements', () => {
+    const measured: Measurement = {
+      device: 'GPU-1',
+      model: 'm',
+      engine: 'plain@0a1b2c',
+      shape: '1024x1024+cfg',
+      batch: 4,
+      stepSeconds: 0.25,
+      otherSeconds: 1.5,
+      peakBytes: 11_000_000_000,
+      count: 1,
+      at: 5,
+    };
+    const measurements = async () =>
+      [...(await store.measurements())].sort(
+        (one, other) => one.batch - other.batch || one.peakBytes - other.peakBytes,
+      );
+
+    it('are the last ones of the same, whatever they say; those of another batch are kept apart', async () => {
+      await store.measure(measured);
+      await store.measure({ ...measured, batch: 2, peakBytes: 8_000_000_000 });
+      const newer = { ...measured, stepSeconds: 0.5, otherSeconds: 1, peakBytes: 10_500_000_000, count: 7, at: 3 };
+      await store.measure(newer);
+      expect(await measurements()).toEqual([{ ...measured, batch: 2, peakBytes: 8_000_000_000 }, newer]);
+    });
+
+    it('are forgotten for one device or for all, and limits are not with them', async () => {
+      await store.learn({ device: 'GPU-1', model: 'm', engine: 'plain@0a1b2c', shape: '*', limit: 0, at: 1 });
+      for (const device of ['GPU-1', 'GPU-2', 'cpu']) await store.measure({ ...measured, device });
+      expect(await store.forgetMeasurements('nothing')).toBe(0);
+      expect(await store.forgetMeasurements('GPU-1')).toBe(1);
+      expect((await measurements()).map(({ device }) => device).sort()).toEqual(['GPU-2', 'cpu']);
+      expect(await store.forgetMeasurements(null)).toBe(2);
+      expect([await measurements(), (await store.limits()).length]).toEqual([[], 1]);
     });
   });
 

@@ -37,6 +37,8 @@ export function resultOf(
       seconds: 4.5,
       phases: { encode: 0.25, denoise: 3.75, decode: 0.375, save: 0.125 },
       peakMemory: 1_288_490_188,
+      steps: { count: 30, first: 0.25, median: 0.12, slowest: 0.25 },
+      work: null,
       energy,
       engine: { id: 'engine-1', preset: 'quality', settings: { dtype: 'bfloat16' }, versions: {} },
       ...change,

@@ -144,7 +144,7 @@ describe('a black picture', () => {
   });
 
   it('is made safely in smaller batches where four of them do not fit, and not refused for ever', async () => {
-    const provider = watched({ blackOn: 'night', memoryPixels: { 'auto+safe': 2 * 64 * 64 } });
+    const provider = watched({ blackOn: 'night', memoryPixels: { 'plain+safe': 2 * 64 * 64 } });
     const rows = await shop.run(['night a', 'night b', 'night c', 'night d'], settled);
     expect(statesOf(rows)).toEqual(Array(4).fill('done'));
     expect(provider.batches.map((batch) => batch.length)).toEqual([4, 4, 2, 2]);

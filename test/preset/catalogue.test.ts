@@ -9,7 +9,7 @@ it('a preset is found by its name, and each name is there once', () => {
 
 it('an unknown name is an error that lists the known ones', () => {
   expect(() => presetNamed('fast')).toThrow(InputError);
-  expect(() => presetNamed('fast')).toThrow('there is no preset fast; use one of auto, fp32, fp16, low-vram');
+  expect(() => presetNamed('fast')).toThrow('there is no preset fast; use one of auto, plain, fp32, fp16, low-vram');
 });
 
 it('no batch of the preset for little memory has company', () => {
@@ -24,10 +24,10 @@ it('below each preset are others that there are, and none is below itself', () =
 });
 
 it('the safe form of a preset has another name and a VAE that cannot overflow', () => {
-  const auto = presetNamed('auto');
-  expect(safely(auto)).toEqual({
-    ...auto,
-    name: 'auto+safe',
-    settings: { ...auto.settings, vae_dtype: 'float32', attention: 'sdpa' },
+  const plain = presetNamed('plain');
+  expect(safely(plain)).toEqual({
+    ...plain,
+    name: 'plain+safe',
+    settings: { ...plain.settings, vae_dtype: 'float32', attention: 'sdpa' },
   });
 });

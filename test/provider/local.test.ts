@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { UnavailableError } from '../../src/errors.ts';
-import type { LearnedLimit } from '../../src/ports.ts';
+import type { LearnedLimit, Measurement } from '../../src/ports.ts';
+import { presetNamed } from '../../src/preset/catalogue.ts';
+import { engineOf } from '../../src/preset/engine.ts';
 import { systemClock } from '../../src/process/clock.ts';
 import { LocalProvider, type LocalProviderOptions } from '../../src/provider/local.ts';
 import { codesOf, MODEL, newBatch } from '../contracts/batches.ts';
@@ -99,10 +101,36 @@ describe('the local provider', () => {
     const memory = { known: [known], learn: (limit: LearnedLimit) => void learned.push(limit) };
     const provider = opened({ memory_pixels: { 'low-vram': 1 } }, { memory });
     const { answers, overhead } = await provider.make(await batchOf(['a']), {});
-    const message = '64x48 does not fit on cpu: tried auto in batches of 1 and low-vram in batches of 1';
+    const message = '64x48 does not fit on cpu: tried plain in batches of 1 and low-vram in batches of 1';
     expect(answers).toMatchObject([{ code: 'out_of_memory', retryable: false, message }]);
-    expect([overhead.length, learned]).toEqual([1, [{ ...known, engine: 'low-vram', at: expect.any(Number) }]]);
+    expect([overhead.length, learned]).toEqual([
+      1,
+      [{ ...known, engine: engineOf(presetNamed('low-vram')), at: expect.any(Number) }],
+    ]);
     expect(learned[0]?.at).toBeGreaterThanOrEqual(known.at);
+  });
+
+  it('notes what each kind of batch took, and tells it', async () => {
+    const measured: Measurement[] = [];
+    const measurements = { known: [], note: (one: Measurement) => void measured.push(one) };
+    const provider = opened({ step_seconds: 0.01 }, { measurements });
+    for (const prompts of [['a', 'b'], ['a'], ['a']]) await provider.make(await batchOf(prompts), {});
+    const { limit: _, ...kind } = { ...LIMIT, shape: '64x48+cfg' };
+    expect(measured).toEqual(
+      [2, 1].map((batch) => ({
+        ...kind,
+        batch,
+        stepSeconds: 0.01,
+        otherSeconds: expect.any(Number),
+        peakBytes: expect.any(Number),
+        count: 1,
+        at: expect.any(Number),
+      })),
+    );
+    expect(Math.min(...measured.map(({ peakBytes }) => peakBytes))).toBeGreaterThan(1_000_000);
+    const { room, considered } = provider.explain(firstOf(await batchOf(['a'])), 'cpu');
+    expect(considered.filter(({ secondsGround }) => secondsGround === 'learned')).toHaveLength(2);
+    expect(room.device).toBeGreaterThan(1_000_000);
   });
 
   it('counts a load that runs out of memory for every shape', async () => {
@@ -115,15 +143,15 @@ describe('the local provider', () => {
     ]);
     await provider.make(await batchOf(['a']), {});
     const limit = { ...LIMIT, shape: '*', limit: 0, at: expect.any(Number) };
-    expect(learned).toEqual(['auto', 'low-vram'].map((engine) => ({ ...limit, engine })));
+    expect(learned).toEqual(['plain', 'low-vram'].map((name) => ({ ...limit, engine: engineOf(presetNamed(name)) })));
     const another = await provider.make(await batchOf(['a'], { width: 48 }), {});
-    const tried = ['auto', 'low-vram'].map((preset) => `${preset}, which ran out of memory while it loaded`);
+    const tried = ['plain', 'low-vram'].map((preset) => `${preset}, which ran out of memory while it loaded`);
     const message = `48x48 does not fit on cpu: tried ${tried.join(' and ')}`;
     expect(another).toMatchObject({ answers: [{ code: 'out_of_memory', retryable: false, message }], overhead: [] });
   });
 
   it('does not count jobs against the memory that were given up before their batch began', async () => {
-    const provider = opened({ memory_pixels: { auto: 1 } });
+    const provider = opened({ memory_pixels: { plain: 1 } });
     const batch = await batchOf(['a', 'b', 'c', 'd']);
     const gone = AbortSignal.abort(new Error('enough'));
     await provider.make(batch, { givenUp: new Map(batch.jobs.slice(1).map(({ id }) => [id, gone])) });
@@ -249,7 +277,7 @@ function local(
 const LIMIT: Omit<LearnedLimit, 'at'> = {
   device: 'cpu',
   model: MODEL,
-  engine: 'auto',
+  engine: engineOf(presetNamed('plain')),
   shape: '64x48',
   limit: 0,
 };

@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { LearnedLimit } from '../../src/ports.ts';
+import { presetNamed } from '../../src/preset/catalogue.ts';
+import { engineOf } from '../../src/preset/engine.ts';
 import { systemClock } from '../../src/process/clock.ts';
 import { LocalProvider } from '../../src/provider/local.ts';
 import { MODEL, newBatch } from '../contracts/batches.ts';
@@ -46,6 +48,12 @@ it('pictures that torch has no memory for are made in smaller batches, and then 
   const { answers, shared } = await make(['a fox']);
   expect(answers).toMatchObject([{ kind: 'made', width: 768 }]);
   expect(shared.engine).toMatchObject({ preset: 'low-vram', settings: { vae_tiling: true } });
-  const limit = { device: 'cpu', model: MODEL, engine: 'auto', shape: '768x768+cfg', at: expect.any(Number) };
+  const limit = {
+    device: 'cpu',
+    model: MODEL,
+    engine: engineOf(presetNamed('plain')),
+    shape: '768x768+cfg',
+    at: expect.any(Number),
+  };
   expect(learned).toEqual([1, 0].map((most) => ({ ...limit, limit: most })));
 }, 120_000);

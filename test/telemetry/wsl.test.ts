@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Ran } from '../../src/process/program.ts';
-import { wslChecks } from '../../src/telemetry/wsl.ts';
+import { isWsl2, wslChecks } from '../../src/telemetry/wsl.ts';
 
 let root: string;
 
@@ -64,6 +64,15 @@ describe('what breaks nights under WSL', () => {
     expect([...(await checks()).values()]).toEqual([
       expect.objectContaining({ status: 'fail', mend: expect.stringContaining('--set-version') }),
     ]);
+  });
+
+  it('is told apart where the memory of a card is spilled: under WSL 2 alone', async () => {
+    expect(await isWsl2(root)).toBe(true);
+    put('proc/sys/kernel/osrelease', '4.4.0-19041-Microsoft\n');
+    expect(await isWsl2(root)).toBe(false);
+    put('proc/sys/kernel/osrelease', '6.1.0-18-amd64\n');
+    expect(await isWsl2(root)).toBe(false);
+    expect(await isWsl2(join(root, 'nowhere'))).toBe(false);
   });
 
   it('is models on a Windows disk', async () => {

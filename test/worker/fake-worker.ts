@@ -4,6 +4,7 @@ import { FakeChild } from '../process/fake-child.ts';
 const MEMORY = {
   peak_allocated_bytes: null,
   peak_reserved_bytes: null,
+  reserved_bytes: null,
   peak_device_bytes: null,
   device_free_bytes: null,
   device_total_bytes: null,

@@ -17,6 +17,7 @@ const LINES = 200;
 const MEMORY = {
   peak_allocated_bytes: null,
   peak_reserved_bytes: null,
+  reserved_bytes: null,
   peak_device_bytes: null,
   device_free_bytes: null,
   device_total_bytes: null,

@@ -32,6 +32,7 @@ def read_memory(device: torch.device, seen: DeviceMemory) -> Memory:
         host,
         peak_allocated_bytes=torch.cuda.max_memory_allocated(device),
         peak_reserved_bytes=torch.cuda.max_memory_reserved(device),
+        reserved_bytes=torch.cuda.memory_reserved(device),
         peak_device_bytes=seen.peak_bytes,
         device_free_bytes=free,
         device_total_bytes=total,
