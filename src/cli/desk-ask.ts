@@ -4,7 +4,7 @@ import type { Config, LoadedConfig } from '../config.ts';
 import { ConfigError, InputError } from '../errors.ts';
 import type { Draft } from '../job/draft.ts';
 import { SCHEDULERS, SCHEDULES } from '../job/request.ts';
-import { presetNamed } from '../preset/catalogue.ts';
+import { presetsWith, requirePreset } from '../preset/catalogue.ts';
 import type { Ask } from '../submission.ts';
 import type { RunStarted } from './run-events.ts';
 
@@ -37,7 +37,7 @@ export function remoteAskOf(ask: Ask, { config, origins }: LoadedConfig, flags: 
 /** @throws InputError for a preset that this version does not have */
 export function completed({ settings, ...said }: RemoteAsk, id: string, config: Config): Ask {
   const { model, pattern, format, sidecar, preset } = { ...config, ...settings };
-  presetNamed(preset);
+  requirePreset(presetsWith(config.presets), preset);
   return { ...said, id, defaultModel: model, defaultOut: config.out, pattern, format, sidecar, preset };
 }
 

@@ -1,6 +1,6 @@
 import { AppError } from '../errors.ts';
 import type { Batch, BatchResult, Clock, Device, Failure, Job } from '../ports.ts';
-import { PRESETS, type Preset, presetNamed } from '../preset/catalogue.ts';
+import { AUTO, PRESETS, type Preset, presetNamed } from '../preset/catalogue.ts';
 import type { Choice } from '../preset/explanation.ts';
 import { type Rung, rungFor, shapeOf, sizeOf } from '../preset/ladder.ts';
 import { LearnedLimits, type LimitKeeper, memoryOf } from './learned-limits.ts';
@@ -45,7 +45,8 @@ export class Rungs {
 
   /** At least one, so that a job for which nothing is left to try gets its answer too. */
   limit(job: Job, device: Device, safe: boolean): number {
-    if (!PRESETS.some(({ name }) => name === job.preset) || this.#alone.has(kindKey(job))) return 1;
+    const known = job.preset === AUTO || PRESETS.some(({ name }) => name === job.preset);
+    if (!known || this.#alone.has(kindKey(job))) return 1;
     const rung = this.#rungFor(job, device, safe);
     return 'exhausted' in rung ? 1 : Math.max(1, rung.limit);
   }
