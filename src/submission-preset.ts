@@ -1,7 +1,7 @@
 import { InputError } from './errors.ts';
 import type { Wanted } from './job/resolve.ts';
 import type { Model } from './ports.ts';
-import { AUTO, type Presets } from './preset/catalogue.ts';
+import { AUTO, type Preset, presetNamed } from './preset/catalogue.ts';
 import { denoiserOf, type Facts, impossible } from './preset/combinations.ts';
 
 /**
@@ -11,12 +11,12 @@ import { denoiserOf, type Facts, impossible } from './preset/combinations.ts';
  */
 export function refuseImpossible(
   name: string,
-  presets: Presets,
+  presets: readonly Preset[],
   wanted: readonly Pick<Wanted, 'request' | 'place'>[],
   models: ReadonlyMap<string, Model>,
 ): void {
   if (name === AUTO) return;
-  const { settings } = presets.named(name);
+  const { settings } = presetNamed(name, presets);
   const byHash = new Map([...models.values()].map((model) => [model.hash, model]));
   for (const { request, place } of wanted) {
     const found = impossible(settings, factsOf(byHash.get(request.modelHash), request.loras.length > 0));

@@ -18,7 +18,7 @@ import type {
   RunRow,
   Store,
 } from './ports.ts';
-import type { Presets } from './preset/catalogue.ts';
+import type { Preset } from './preset/catalogue.ts';
 import { refuseImpossible } from './submission-preset.ts';
 
 /** What a user asks for, as the front door understood it. */
@@ -84,7 +84,8 @@ export interface DoorParts {
   isAlive(launch: string): boolean;
   /** A whole number from 0 to 2⁵³−1. */
   randomSeed(): number;
-  readonly presets: Presets;
+  /** That can be asked for by name. */
+  readonly presets: readonly Preset[];
 }
 
 /** Resolves every request and compares with what the run holds. Changes nothing. */

@@ -43,7 +43,7 @@ def test_rules_speak_of_values_that_there_are() -> None:
 
 
 def test_a_refusal_names_the_preset_and_has_a_code_of_its_own() -> None:
-    with pytest.raises(WorkerError, match=r"^mine: offload=sequential with compile=full cannot hold: ") as refused:
+    with pytest.raises(WorkerError, match=r"^mine: compile=full with offload=sequential cannot hold: ") as refused:
         refuse(Preset("mine", offload="sequential", compile="full"), Facts())
     assert (refused.value.code, refused.value.retryable) == ("preset_impossible", False)
 

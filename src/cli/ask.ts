@@ -32,7 +32,7 @@ export async function askOf(app: App, word: string, options: AskOptions): Promis
     const sentence = 'stands against --name, under which what is done stays done; leave one of them out';
     throw new InputError(sentence, { code: 'bad_flag', place: '--new' });
   }
-  requirePreset(presetsWith(config.presets), config.preset);
+  requirePreset(config.preset, presetsWith(config.presets));
   return {
     id: null,
     drafts: await draftsOf(word, options.literal === true),

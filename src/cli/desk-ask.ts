@@ -37,7 +37,7 @@ export function remoteAskOf(ask: Ask, { config, origins }: LoadedConfig, flags: 
 /** @throws InputError for a preset that this version does not have */
 export function completed({ settings, ...said }: RemoteAsk, id: string, config: Config): Ask {
   const { model, pattern, format, sidecar, preset } = { ...config, ...settings };
-  requirePreset(presetsWith(config.presets), preset);
+  requirePreset(preset, presetsWith(config.presets));
   return { ...said, id, defaultModel: model, defaultOut: config.out, pattern, format, sidecar, preset };
 }
 

@@ -51,51 +51,30 @@ export const presetSchema = z
   })
   .transform(({ batch_limit: batchLimit, memory_gb: memoryGb, ...rest }) => ({ ...rest, batchLimit, memoryGb }));
 
-/** The word that means a choice by the device, and is no preset itself. */
+/** The name under which a device chooses among the presets, job by job. */
 export const AUTO = 'auto';
 
 /** Those that come with kilnwatt. */
 export const PRESETS: readonly Preset[] = catalogue.map(({ name, ...rest }) => ({ name, ...presetSchema.parse(rest) }));
 
-/**
- * One of those that come with kilnwatt. Whoever does not choose takes what is plain for `auto`, under that name.
- * @throws InputError `preset_unknown`
- */
-export function presetNamed(name: string): Preset {
-  return name === AUTO ? { ...BUILT_IN.named('plain'), name } : BUILT_IN.named(name);
-}
-
-/** What can be asked for by name. */
-export interface Presets {
-  readonly all: readonly Preset[];
-  has(name: string): boolean;
-  /** @throws InputError `preset_unknown`, with the name that was most likely meant */
-  named(name: string): Preset;
-}
-
 /** The catalogue, and those of the user's configuration. */
-export function presetsWith(own: readonly Preset[]): Presets {
-  const all = [...PRESETS, ...own];
-  const byName = new Map(all.map((preset) => [preset.name, preset]));
-  return {
-    all,
-    has: (name) => byName.has(name),
-    named: (name) => {
-      const preset = byName.get(name);
-      if (preset !== undefined) return preset;
-      const meant = suggestion(name, [AUTO, ...byName.keys()]);
-      const sentence = `there is no preset ${name} among those that "kilnwatt presets ls --all" lists${meant}`;
-      throw new InputError(sentence, { code: 'preset_unknown' });
-    },
-  };
+export function presetsWith(own: readonly Preset[]): readonly Preset[] {
+  return [...PRESETS, ...own];
 }
 
-/** @throws InputError `preset_unknown` for what is neither `auto` nor the name of a preset */
-export function requirePreset(presets: Presets, name: string): void {
-  if (name !== AUTO) presets.named(name);
+/** @throws InputError `preset_unknown`, with the name that was most likely meant; `auto` is none of them */
+export function presetNamed(name: string, presets: readonly Preset[] = PRESETS): Preset {
+  const preset = presets.find((candidate) => candidate.name === name);
+  if (preset !== undefined) return preset;
+  const meant = suggestion(name, [AUTO, ...presets.map((candidate) => candidate.name)]);
+  const sentence = `there is no preset ${name} among those that "kilnwatt presets ls --all" lists${meant}`;
+  throw new InputError(sentence, { code: 'preset_unknown' });
 }
 
-const BUILT_IN = presetsWith([]);
+/** @throws InputError `preset_unknown` for what nobody can be asked for */
+export function requirePreset(name: string, presets: readonly Preset[] = PRESETS): void {
+  if (name !== AUTO) presetNamed(name, presets);
+}
 
 /** The same with what cannot overflow: slower, and with more memory, for pictures that were black without. */
 export function safely(preset: Preset): Preset {

@@ -49,7 +49,7 @@ export type Rung = { readonly preset: Preset; readonly limit: number } | { reado
 
 /** The batch is halved first, down to one picture; then the next preset below has its turn. */
 export function rungFor({ preset, safe, most, fits, size, device }: Asked): Rung {
-  const rungs = [preset, ...preset.below.map(presetNamed)].map((rung) => (safe ? safely(rung) : rung));
+  const rungs = [preset, ...preset.below.map((name) => presetNamed(name))].map((rung) => (safe ? safely(rung) : rung));
   const next = rungs.find((rung) => fits.get(rung.name)?.limit !== 0);
   if (next !== undefined) {
     const limit = most ?? next.batchLimit;

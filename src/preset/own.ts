@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { suggestion } from '../job/nearest.ts';
-import { AUTO, PRESETS, type Preset, presetSchema, presetsWith } from './catalogue.ts';
+import { AUTO, PRESETS, type Preset, presetNamed, presetSchema } from './catalogue.ts';
 import { denoiserOf, impossible } from './combinations.ts';
 import { presetSettingsSchema } from './settings.ts';
 
@@ -56,7 +56,7 @@ export function ownPresets(said: Readonly<Record<string, OwnPreset>>): readonly 
 
 /** What its figures rest on is not taken over: with other settings they are others. */
 function presetOf(name: string, own: OwnPreset): Preset {
-  const base = CATALOGUE.named(own.like);
+  const base = presetNamed(own.like);
   return Object.freeze({
     name,
     settings: presetSettingsSchema.parse({ ...base.settings, ...own.settings }),
@@ -81,7 +81,6 @@ export function whyImpossible({ settings, device, families }: Preset): string | 
   return found.find((one) => one !== null)?.because;
 }
 
-const CATALOGUE = presetsWith([]);
 const NAME = /^[a-z0-9][a-z0-9._-]{0,39}$/i;
 
 function given<Inner extends z.ZodType>(field: z.ZodDefault<Inner>): z.ZodExactOptional<Inner> {
@@ -114,7 +113,9 @@ function nameFault(name: string): OwnFault | undefined {
   const refused = (why: string) => ({ path: [name], message: `presets.${name}: ${why}` });
   if (!NAME.test(name)) return refused('a name has at most 40 letters, digits, ".", "_" and "-"');
   if (name === AUTO) return refused('auto means a choice by the device; give it another name');
-  return CATALOGUE.has(name) ? refused('the catalogue has one of this name; give it another') : undefined;
+  return PRESETS.some((preset) => preset.name === name)
+    ? refused('the catalogue has one of this name; give it another')
+    : undefined;
 }
 
 function likeFault(name: string, { like }: OwnPreset): OwnFault | undefined {

@@ -105,7 +105,7 @@ export class Rungs {
 
   #ladder(job: Job, device: Device, safe: boolean): Rung {
     return rungFor({
-      preset: presetNamed(job.preset),
+      preset: job.preset === AUTO ? { ...presetNamed('plain'), name: AUTO } : presetNamed(job.preset),
       safe,
       most: this.#options.most,
       fits: this.#limits.of(placeOf(job, device)),

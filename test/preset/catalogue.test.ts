@@ -1,36 +1,30 @@
 import { expect, it } from 'vitest';
 import { InputError } from '../../src/errors.ts';
-import { PRESETS, presetNamed, presetsWith, requirePreset, safely } from '../../src/preset/catalogue.ts';
+import { PRESETS, presetNamed, requirePreset, safely } from '../../src/preset/catalogue.ts';
 import { denoiserOf, impossible } from '../../src/preset/combinations.ts';
 
-const CATALOGUE = presetsWith([]);
-
 it('a preset is found by its name, and each name is there once', () => {
-  expect(PRESETS.map((preset) => CATALOGUE.named(preset.name))).toEqual(PRESETS);
+  expect(PRESETS.map((preset) => presetNamed(preset.name))).toEqual(PRESETS);
   expect(new Set(PRESETS.map((preset) => preset.name)).size).toBe(PRESETS.length);
 });
 
 it('an unknown name is an error with the name that was meant, and auto is a word that everybody may say', () => {
-  expect(() => CATALOGUE.named('sdxl-12g')).toThrow(InputError);
-  expect(() => CATALOGUE.named('sdxl-12g')).toThrow(
+  expect(() => presetNamed('sdxl-12g')).toThrow(InputError);
+  expect(() => presetNamed('sdxl-12g')).toThrow(
     'there is no preset sdxl-12g among those that "kilnwatt presets ls --all" lists; did you mean sdxl-12gb?',
   );
-  expect(() => requirePreset(CATALOGUE, 'auto')).not.toThrow();
-  expect(() => requirePreset(CATALOGUE, 'turbo')).toThrow('there is no preset turbo among those');
-  expect(CATALOGUE.has('auto')).toBe(false);
-});
-
-it('whoever does not choose makes auto with what is plain', () => {
-  expect(presetNamed('auto')).toEqual({ ...CATALOGUE.named('plain'), name: 'auto' });
+  expect(() => requirePreset('auto')).not.toThrow();
+  expect(() => requirePreset('turbo')).toThrow('there is no preset turbo among those');
+  expect(() => presetNamed('auto')).toThrow(InputError);
 });
 
 it('no batch of the preset for little memory has company', () => {
-  expect(presetNamed('low-vram')).toMatchObject({ batchLimit: 1, settings: { vae_tiling: true, offload: 'group' } });
+  expect(presetNamed('low-vram')).toMatchObject({ batchLimit: 1, settings: { vae_tiling: true, offload: 'model' } });
 });
 
 it.each(PRESETS)('$name says why, can hold where it is made for, and has presets below it that can too', (preset) => {
   expect(preset.reason).toMatch(/^\S.{20,160}[^.]$/);
-  for (const { settings } of [preset, ...preset.below.map((name) => CATALOGUE.named(name))]) {
+  for (const { settings } of [preset, ...preset.below.map((name) => presetNamed(name))]) {
     const device = preset.device === 'any' ? [] : [{ device: preset.device }];
     for (const family of preset.families.length > 0 ? preset.families : (['sd', 'sdxl', 'flux', 'other'] as const))
       for (const facts of [{}, ...device]) {
@@ -78,7 +72,7 @@ it('what is compiled waits for a measurement', () => {
 });
 
 it('the safe form of a preset has another name and a VAE that cannot overflow', () => {
-  const plain = CATALOGUE.named('plain');
+  const plain = presetNamed('plain');
   expect(safely(plain)).toEqual({
     ...plain,
     name: 'plain+safe',

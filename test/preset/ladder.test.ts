@@ -3,7 +3,7 @@ import { presetNamed } from '../../src/preset/catalogue.ts';
 import { type Asked, type Fit, rungFor, shapeOf } from '../../src/preset/ladder.ts';
 
 const AUTO: Asked = {
-  preset: presetNamed('auto'),
+  preset: presetNamed('plain'),
   safe: false,
   most: undefined,
   fits: new Map(),
@@ -13,14 +13,14 @@ const AUTO: Asked = {
 
 describe('the next rung of the ladder', () => {
   it.each<[string, Readonly<Record<string, Fit>>, string, number]>([
-    ['is the preset asked for, while nothing is known', {}, 'auto', 4],
-    ['has smaller batches, where larger ones ran out of memory', { auto: known(2, [4]) }, 'auto', 2],
-    ['is the preset below, where not even one picture fits', { auto: known(0, [4, 2, 1]) }, 'low-vram', 1],
-    ['is the preset below, where the load itself does not fit', { auto: { limit: 0, tried: 'load' } }, 'low-vram', 1],
+    ['is the preset asked for, while nothing is known', {}, 'plain', 4],
+    ['has smaller batches, where larger ones ran out of memory', { plain: known(2, [4]) }, 'plain', 2],
+    ['is the preset below, where not even one picture fits', { plain: known(0, [4, 2, 1]) }, 'low-vram', 1],
+    ['is the preset below, where the load itself does not fit', { plain: { limit: 0, tried: 'load' } }, 'low-vram', 1],
     [
       'does not depend on what is known of other presets',
-      { fp32: known(0, [1]), 'auto+safe': known(0, [1]) },
-      'auto',
+      { fp32: known(0, [1]), 'plain+safe': known(0, [1]) },
+      'plain',
       4,
     ],
   ])('%s', (_title, fits, preset, limit) => {
@@ -28,31 +28,31 @@ describe('the next rung of the ladder', () => {
   });
 
   it('keeps to the safe settings all the way down', () => {
-    expect(nameOf({ ...AUTO, safe: true })).toBe('auto+safe');
-    expect(nameOf({ ...AUTO, safe: true, fits: new Map([['auto+safe', known(0, [1])]]) })).toBe('low-vram+safe');
+    expect(nameOf({ ...AUTO, safe: true })).toBe('plain+safe');
+    expect(nameOf({ ...AUTO, safe: true, fits: new Map([['plain+safe', known(0, [1])]]) })).toBe('low-vram+safe');
   });
 
   it('holds as many as it was told, but never more than are known to fit', () => {
     expect(rungFor({ ...AUTO, most: 16 })).toMatchObject({ limit: 16 });
-    expect(rungFor({ ...AUTO, most: 16, fits: new Map([['auto', known(8, [16])]]) })).toMatchObject({ limit: 8 });
-    expect(rungFor({ ...AUTO, most: 2, fits: new Map([['auto', known(3, [6])]]) })).toMatchObject({ limit: 2 });
+    expect(rungFor({ ...AUTO, most: 16, fits: new Map([['plain', known(8, [16])]]) })).toMatchObject({ limit: 8 });
+    expect(rungFor({ ...AUTO, most: 2, fits: new Map([['plain', known(3, [6])]]) })).toMatchObject({ limit: 2 });
   });
 
   it('is missing when all were tried, and the sentence says how', () => {
     const fits = new Map([
-      ['auto', known(0, [4, 2, 1])],
+      ['plain', known(0, [4, 2, 1])],
       ['low-vram', known(0, [1])],
     ]);
     expect(rungFor({ ...AUTO, fits })).toEqual({
-      exhausted: '1024x1024 does not fit on cuda:0: tried auto in batches of 4, 2, 1 and low-vram in batches of 1',
+      exhausted: '1024x1024 does not fit on cuda:0: tried plain in batches of 4, 2, 1 and low-vram in batches of 1',
     });
     expect(rungFor({ ...AUTO, preset: presetNamed('low-vram'), fits })).toEqual({
       exhausted: '1024x1024 does not fit on cuda:0: tried low-vram in batches of 1',
     });
-    fits.set('auto', { limit: 0, tried: 'load' });
+    fits.set('plain', { limit: 0, tried: 'load' });
     expect(rungFor({ ...AUTO, fits })).toEqual({
       exhausted:
-        '1024x1024 does not fit on cuda:0: tried auto, which ran out of memory while it loaded and low-vram in batches of 1',
+        '1024x1024 does not fit on cuda:0: tried plain, which ran out of memory while it loaded and low-vram in batches of 1',
     });
   });
 });

@@ -50,9 +50,8 @@ presets:
     const presets = configured('presets: { a: { settings: { dtype: float32 }, below: [b] }, b: { batch_limit: 1 } }\n');
     expect(presets[0]?.settings).toEqual({ ...presetNamed('plain').settings, dtype: 'float32' });
     const all = presetsWith(presets);
-    expect(all.named('a').below.map((name) => all.named(name).batchLimit)).toEqual([1]);
-    expect(all.all.length).toBe(PRESETS.length + 2);
-    expect(all.has('b')).toBe(true);
+    expect(presetNamed('a', all).below.map((name) => presetNamed(name, all).batchLimit)).toEqual([1]);
+    expect(all.length).toBe(PRESETS.length + 2);
   });
 
   it('may be none, also where its lines are commented out', () => {
@@ -107,8 +106,8 @@ describe('a mistake in the presets is one sentence with its line', () => {
     ['a text for a preset', 'mine: fast', 'presets.mine cannot be "fast": expected object', 2],
     [
       'settings that cannot hold together',
-      'mine:\n    like: low-vram\n    settings: { compile: full }',
-      'presets.mine: compile=full with offload=group cannot hold: the hooks that stream the weights are kept out',
+      'mine:\n    like: streamed\n    settings: { compile: full }',
+      'presets.mine: compile=full with offload=group cannot hold: the hooks that move the weights are in the midst',
       3,
     ],
     [
@@ -119,8 +118,8 @@ describe('a mistake in the presets is one sentence with its line', () => {
     ],
     [
       'settings that cannot hold on its device',
-      'mine:\n    device: cpu\n    settings: { compile: tensorrt }',
-      'presets.mine: compile=tensorrt cannot hold on the CPU:',
+      'mine:\n    device: cpu\n    settings: { quantize: fp8_dynamic }',
+      'presets.mine: quantize=fp8_dynamic cannot hold on the CPU:',
       3,
     ],
   ];

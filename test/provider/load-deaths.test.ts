@@ -17,7 +17,7 @@ describe('a model whose load ends the worker', () => {
     expect(await make('/models/bad')).toMatchObject({
       code: 'model_kills_worker',
       retryable: false,
-      message: expect.stringMatching(/cpu .*died 3 times in a row while it loaded \/models\/bad with auto; .*SIGSEGV/),
+      message: expect.stringMatching(/cpu .*died 3 times in a row while it loaded \/models\/bad with plain; .*SIGSEGV/),
     });
     expect(workers).toHaveLength(3);
   });
@@ -89,7 +89,7 @@ function place(options: { mortal(model: string): boolean; lame?(): boolean; soun
     const batch = newBatch('/out', 'b', ['a'], { modelHash: modelPath, modelPath });
     const signal = new AbortController().signal;
     const call = { clock, signal, givenUp: new Map(), onProgress: () => {} };
-    const { result } = await makeBatch({ device, supervisor, loadDeaths }, batch, presetNamed('auto'), call);
+    const { result } = await makeBatch({ device, supervisor, loadDeaths }, batch, presetNamed('plain'), call);
     return result.answers[0];
   };
   return { make, workers, rest: () => supervisor.stop() };

@@ -11,7 +11,7 @@ export const ENGINE: EngineSpec = {
   id: 'e1',
   modelHash: 'sha256:1',
   modelPath: '/models/one',
-  preset: presetNamed('auto'),
+  preset: presetNamed('plain'),
 };
 
 /** A supervisor whose workers live in this process; the functions say what they do. */

@@ -22,7 +22,7 @@ describe('a worker that behaves', () => {
     const load = await supervisor.ensureLoaded(ENGINE);
     expect(load).toEqual({ seconds: 1.5, energy: { millijoules: 1500, meter: 'nvml_counter', method: 'measured' } });
     expect(await supervisor.ensureLoaded(ENGINE)).toBeNull();
-    expect(supervisor.engine?.facts).toEqual({ id: 'e1', preset: 'auto', settings: { device: 'cpu' }, versions: {} });
+    expect(supervisor.engine?.facts).toEqual({ id: 'e1', preset: 'plain', settings: { device: 'cpu' }, versions: {} });
     await supervisor.generate(batch('b1', ['one']));
     const report = await supervisor.generate(batch('b2', ['two', 'bad', 'three']));
     expect(report.answers).toEqual([
