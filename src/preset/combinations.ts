@@ -54,7 +54,7 @@ type Rule = z.output<typeof ruleSchema>;
 
 /** It lies in the worker's package, which travels without the orchestrator. */
 const FILE = join(import.meta.dirname, '..', '..', 'python-worker', 'kilnwatt_worker', 'combinations.json');
-const RULES: readonly Rule[] = z.array(ruleSchema).parse(JSON.parse(readFileSync(FILE, 'utf8')));
+export const RULES: readonly Rule[] = z.array(ruleSchema).parse(JSON.parse(readFileSync(FILE, 'utf8')));
 
 function isBroken(rule: Rule, settings: PresetSettings, facts: Facts): boolean {
   return (
