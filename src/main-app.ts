@@ -18,6 +18,7 @@ import { hubFetcher } from './model/fetch.ts';
 import { DiskRegistry } from './model/registry.ts';
 import { configuredNotifier } from './notify/several.ts';
 import type { ContactSheets, Notifier, Provider, Store } from './ports.ts';
+import { presetsWith } from './preset/catalogue.ts';
 import { systemClock } from './process/clock.ts';
 import { type Lock, Presence, tryLock } from './process/lock.ts';
 import { runBriefly } from './process/run-briefly.ts';
@@ -113,6 +114,7 @@ export class LocalApp implements App {
     const store = await this.store();
     const provider = new LocalProvider({
       devices,
+      presets: presetsWith(this.#config.presets),
       memory: {
         known: await store.limits(),
         // What could not be kept is learned again.

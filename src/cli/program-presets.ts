@@ -1,5 +1,4 @@
 import { type Command, Option } from 'commander';
-import { InputError } from '../errors.ts';
 import type { App } from './app.ts';
 import { type PresetsOptions, presetsLs, presetsShow } from './presets.ts';
 import { type ExplainOptions, presetsExplain } from './presets-explain.ts';
@@ -32,8 +31,7 @@ export function addPresets(program: Command, withApp: WithApp): void {
     .option('--steps <count>', 'denoising steps')
     .option('--preset <name>', 'instead of the configured one')
     .option(...DEVICES);
-  addPlaces(explain).action((model: string | undefined, flags: ExplainFlags) => {
-    if (model === '') throw new InputError('needs a name', { code: 'bad_flag', place: 'MODEL' });
-    return withApp(flags, (app) => presetsExplain(app, model, flags));
-  });
+  addPlaces(explain).action((model: string | undefined, flags: ExplainFlags) =>
+    withApp(flags, (app) => presetsExplain(app, model, flags)),
+  );
 }

@@ -3,13 +3,13 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { PresetSettings } from './settings.ts';
 
-/** What is known of where a preset is to hold. A rule about what is not known does not apply. */
+/** What is known of where a preset is to hold; null and left out mean unknown, and a rule about that does not apply. */
 export interface Facts {
   readonly device?: 'cpu' | 'cuda';
-  readonly denoiser?: 'unet' | 'transformer';
+  readonly denoiser?: 'unet' | 'transformer' | null;
   readonly family?: 'sd' | 'sdxl' | 'flux' | 'other';
   /** Compute capability of the card as one number. */
-  readonly capability?: number;
+  readonly capability?: number | null;
   readonly loras?: boolean;
 }
 

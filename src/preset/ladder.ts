@@ -33,6 +33,8 @@ export function beliefIn(limit: number): Millis {
 
 export interface Asked {
   readonly preset: Preset;
+  /** That those below it are among; by default the catalogue's. */
+  readonly presets?: readonly Preset[];
   /** With the settings that cannot overflow. */
   readonly safe: boolean;
   /** How many pictures a batch may hold at most, instead of what the preset says. */
@@ -48,8 +50,10 @@ export interface Asked {
 export type Rung = { readonly preset: Preset; readonly limit: number } | { readonly exhausted: string };
 
 /** The batch is halved first, down to one picture; then the next preset below has its turn. */
-export function rungFor({ preset, safe, most, fits, size, device }: Asked): Rung {
-  const rungs = [preset, ...preset.below.map((name) => presetNamed(name))].map((rung) => (safe ? safely(rung) : rung));
+export function rungFor({ preset, presets, safe, most, fits, size, device }: Asked): Rung {
+  const rungs = [preset, ...preset.below.map((name) => presetNamed(name, presets))].map((rung) =>
+    safe ? safely(rung) : rung,
+  );
   const next = rungs.find((rung) => fits.get(rung.name)?.limit !== 0);
   if (next !== undefined) {
     const limit = most ?? next.batchLimit;

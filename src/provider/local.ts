@@ -1,5 +1,6 @@
 import { UnavailableError } from '../errors.ts';
 import type { Batch, BatchResult, Check, Clock, Device, Job, Provider } from '../ports.ts';
+import { PRESETS, type Preset } from '../preset/catalogue.ts';
 import type { Choice } from '../preset/explanation.ts';
 import { type LimitSettings, workerLimits } from '../worker/limits.ts';
 import { Supervisor, type SupervisorOptions } from '../worker/supervisor.ts';
@@ -27,6 +28,8 @@ export interface LocalProviderOptions extends Partial<Care> {
   /** Lines of the workers' logs, each with its device. */
   log(line: string): void;
   readonly limits?: LimitSettings;
+  /** What may be asked for by name; by default the catalogue. */
+  readonly presets?: readonly Preset[];
   /** Overrides how many jobs a batch may hold. */
   readonly limit?: number;
   /** What did not fit into memory, in earlier processes too. By default it is forgotten with this one. */
@@ -51,8 +54,8 @@ export class LocalProvider implements Provider {
     this.#options = options;
     const sound = new Set<string>();
     this.#places = new Map(options.devices.map((device) => [device.id, placeFor(device, options, sound)]));
-    const { limit: most, memory = FORGETFUL, clock } = options;
-    this.#rungs = new Rungs({ most, memory, clock, log: (line) => options.log(line) });
+    const { limit: most, memory = FORGETFUL, clock, presets = PRESETS } = options;
+    this.#rungs = new Rungs({ most, memory, presets, clock, log: (line) => options.log(line) });
   }
 
   limit(job: Job, device: string, safe: boolean): number {

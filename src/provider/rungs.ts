@@ -10,6 +10,8 @@ export interface RungsOptions {
   /** How many jobs a batch may hold at most, instead of what its preset says. */
   readonly most: number | undefined;
   readonly memory: LimitKeeper;
+  /** That can be asked for by name. */
+  readonly presets?: readonly Preset[];
   /** Says how old a limit is. */
   readonly clock: Pick<Clock, 'now'>;
   log(line: string): void;
@@ -33,6 +35,7 @@ const OUT_OF_MEMORY = 'out_of_memory';
 export class Rungs {
   readonly #options: RungsOptions;
   readonly #limits: LearnedLimits;
+  readonly #presets: readonly Preset[];
   /** Models, each with the preset asked for, whose pictures were black and with the safe settings were not. */
   readonly #dark = new Set<string>();
   /** Models with preset and shape, of whose jobs several were too large for one order: they go alone from then on. */
@@ -40,12 +43,13 @@ export class Rungs {
 
   constructor(options: RungsOptions) {
     this.#options = options;
+    this.#presets = options.presets ?? PRESETS;
     this.#limits = new LearnedLimits(options.memory, options.clock);
   }
 
   /** At least one, so that a job for which nothing is left to try gets its answer too. */
   limit(job: Job, device: Device, safe: boolean): number {
-    const known = job.preset === AUTO || PRESETS.some(({ name }) => name === job.preset);
+    const known = job.preset === AUTO || this.#presets.some(({ name }) => name === job.preset);
     if (!known || this.#alone.has(kindKey(job))) return 1;
     const rung = this.#rungFor(job, device, safe);
     return 'exhausted' in rung ? 1 : Math.max(1, rung.limit);
@@ -105,7 +109,8 @@ export class Rungs {
 
   #ladder(job: Job, device: Device, safe: boolean): Rung {
     return rungFor({
-      preset: job.preset === AUTO ? { ...presetNamed('plain'), name: AUTO } : presetNamed(job.preset),
+      preset: job.preset === AUTO ? { ...presetNamed('plain'), name: AUTO } : presetNamed(job.preset, this.#presets),
+      presets: this.#presets,
       safe,
       most: this.#options.most,
       fits: this.#limits.of(placeOf(job, device)),

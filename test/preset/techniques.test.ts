@@ -51,7 +51,21 @@ describe('the table of techniques', () => {
 });
 
 /** Files of tests that are written elsewhere and are not here yet. To be emptied when they are. */
-const AWAITED: readonly string[] = [];
+const AWAITED: readonly string[] = [
+  'test_buckets.py',
+  'test_compiled.py',
+  'test_exact_techniques.py',
+  'test_lora_swap.py',
+  'test_prompt_cache.py',
+  'test_quantise.py',
+  'test_step_cache.py',
+  'test_technique_attention.py',
+  'test_technique_layout.py',
+  'test_technique_placement.py',
+  'test_technique_precision.py',
+  'test_technique_vae.py',
+  'test_tiny_decoder.py',
+];
 
 describe('the proof of a technique', () => {
   it('is awaited from nobody who has brought it', () => {
