@@ -1,7 +1,17 @@
 import { readFileSync, statSync } from 'node:fs';
-import { isAlias, isMap, isNode, isScalar, LineCounter, type Node, parseDocument, type YAMLMap } from 'yaml';
+import {
+  isAlias,
+  isCollection,
+  isMap,
+  isNode,
+  isScalar,
+  LineCounter,
+  type Node,
+  parseDocument,
+  type YAMLMap,
+} from 'yaml';
 import type { Said } from './config-given.ts';
-import { faultOf, GROUPS, nearestPath, SETTINGS } from './config-schema.ts';
+import { faultAt, GROUPS, nearestPath, SETTINGS } from './config-schema.ts';
 import { ConfigError, sentenceOf } from './errors.ts';
 
 export interface ConfigFile {
@@ -80,8 +90,8 @@ class Reader {
     const setting = SETTINGS.get(path);
     if (setting === undefined) throw this.#complaint(offset, unknownKey(path));
     const value: unknown = isNode(node) ? node.toJS(this.#document) : null;
-    const fault = faultOf(setting, value);
-    if (fault !== undefined) throw this.#complaint(isNode(node) ? offsetOf(node, offset) : offset, fault);
+    const fault = faultAt(setting, value);
+    if (fault !== undefined) throw this.#complaint(offsetIn(node, fault.path, offset), fault.message);
     this.#values.set(path, { value, origin: `${this.#path}:${this.#lines.linePos(offset).line}` });
   }
 
@@ -89,6 +99,14 @@ class Reader {
     const { line, col } = this.#lines.linePos(offset);
     return new ConfigError(`${this.#path}:${line}:${col}: ${message}`, { code: 'bad_config' });
   }
+}
+
+/** Of the innermost part on the path that is there. */
+function offsetIn(node: unknown, path: readonly (string | number)[], otherwise: number): number {
+  const offset = isNode(node) ? offsetOf(node, otherwise) : otherwise;
+  const [name, ...rest] = path;
+  const inner = name !== undefined && isCollection(node) ? node.get(name, true) : undefined;
+  return isNode(inner) ? offsetIn(inner, rest, offset) : offset;
 }
 
 function offsetOf(node: Node, otherwise: number): number {

@@ -8,6 +8,7 @@ import { limitSettings, workerSettings } from './config-schema-worker.ts';
 import { isSecret } from './config-secret.ts';
 import { patternFault } from './job/naming.ts';
 import { nearest } from './job/nearest.ts';
+import { ownPresetSchema, ownPresetsFault } from './preset/own.ts';
 
 const redisUrl = z.string().superRefine(complaining(redisUrlFault));
 const devices = z.string().superRefine(complaining(devicesFault));
@@ -28,7 +29,18 @@ export const configSchema = z.strictObject({
     .describe(
       'Model when none is asked for: a name in models_dir or of a model that comes with kilnwatt, a folder, or a hub id',
     ),
-  preset: z.string().min(1).default('auto').describe('Load-time settings; auto is resolved on the device'),
+  preset: z
+    .string()
+    .min(1)
+    .default('auto')
+    .describe('How models are loaded: the name of a preset; auto: what fits the device and is fastest there'),
+  presets: z
+    .record(z.string(), ownPresetSchema)
+    .nullable()
+    .default(null)
+    .describe(
+      'Presets of your own, by name: { like: sdxl-12gb, settings: { attention: sliced }, batch_limit: 2 }; not set: none',
+    ),
   devices: devices
     .default('auto')
     .describe('auto (all NVIDIA cards, else the CPU), cpu, cpu:2 (two workers), or cards: 0,1 or cuda:0 or UUIDs'),
@@ -154,11 +166,20 @@ export function configJsonSchema(): Record<string, unknown> {
  * The value of a setting that may hold a password or a token is not repeated.
  */
 export function faultOf(setting: Setting, value: unknown): string | undefined {
+  return faultAt(setting, value)?.message;
+}
+
+/** As {@link faultOf}, with where inside the value it is. */
+export function faultAt(
+  setting: Setting,
+  value: unknown,
+): { readonly path: readonly (string | number)[]; readonly message: string } | undefined {
+  if (setting.path === 'presets') return ownPresetsFault(value);
   const result = setting.schema.safeParse(value);
   if (result.success) return undefined;
   const reason = (result.error.issues[0]?.message ?? 'not valid').replace(/^[^:]*: (?=expected)/, '');
   const shown = isSecret(setting.path) ? 'be used' : `be ${JSON.stringify(value)}`;
-  return `${setting.path} cannot ${shown}: ${reason}`;
+  return { path: [], message: `${setting.path} cannot ${shown}: ${reason}` };
 }
 
 /** The known path that a mistyped one most likely meant. Case, `-` and `_` do not count, nor does the group where the rest fits. */

@@ -9,11 +9,15 @@ import { absolutePath } from './config-path.ts';
 import { configSchema, HIDDEN_SETTINGS, hiddenSchema, SETTINGS, type Settings } from './config-schema.ts';
 import { ConfigError } from './errors.ts';
 import type { Notice } from './ports.ts';
+import type { Preset } from './preset/catalogue.ts';
+import { ownPresets } from './preset/own.ts';
 
 /** Everything that can be set, resolved: paths are absolute and every default is filled in. */
 export interface Config extends HiddenConfig {
   readonly model: string;
   readonly preset: string;
+  /** Those of the user, beside the catalogue's. */
+  readonly presets: readonly Preset[];
   readonly devices: string;
   readonly dataDir: string;
   readonly modelsDir: string;
@@ -170,6 +174,7 @@ function configOf(
     ...hiddenOf(env),
     model: settings.model,
     preset: settings.preset,
+    presets: Object.freeze(ownPresets(settings.presets ?? {})),
     devices: settings.devices,
     dataDir,
     modelsDir: settings.models_dir ?? join(dataDir, 'models'),

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { hostname } from 'node:os';
+import { hostname, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { v7 as uuidv7 } from 'uuid';
 import { hoursOf, strangersIn } from './batch/hours.ts';
@@ -135,6 +135,14 @@ export class LocalApp implements App {
     this.#stops.push(() => provider.close());
     return provider;
   });
+
+  async machine(): ReturnType<App['machine']> {
+    const known = once(() => this.#telemetry.gpus());
+    const devices = await devicesOf(this.#config.devices, { gpus: known });
+    const cards = devices.some(({ kind }) => kind === 'cuda') ? await known() : [];
+    const memoryOf = (uuid: string | null) => cards.find((card) => card.uuid === uuid)?.memory ?? null;
+    return devices.map((device) => ({ device, memory: device.kind === 'cpu' ? totalmem() : memoryOf(device.uuid) }));
+  }
 
   requireRoom(): Promise<void> {
     return this.#folder.requireRoom();

@@ -1,13 +1,14 @@
 import type { Config } from './config.ts';
 import { sentenceOf } from './errors.ts';
 import type { Device, Gpu, Store, Telemetry } from './ports.ts';
+import { presetsWith } from './preset/catalogue.ts';
 import type { ChoiceParts } from './provider/chooser.ts';
 import type { CardMemory, Cards } from './provider/rooms.ts';
 import type { RungsOptions } from './provider/rungs.ts';
 import { isWsl2 } from './telemetry/wsl.ts';
 
 interface World {
-  readonly config: Pick<Config, 'batchLimit' | 'memoryReserveMb'>;
+  readonly config: Pick<Config, 'batchLimit' | 'memoryReserveMb' | 'presets'>;
   readonly devices: readonly Device[];
   readonly store: Pick<Store, 'limits' | 'learn' | 'measurements' | 'measure'>;
   readonly telemetry: Pick<Telemetry, 'gpus'>;
@@ -22,6 +23,7 @@ export async function choicePartsFor(world: World): Promise<ChoiceParts & Pick<R
   const orLog = (kept: Promise<void>) => void kept.catch((error: unknown) => world.log(`store: ${sentenceOf(error)}`));
   const hasCards = devices.some(({ kind }) => kind === 'cuda');
   return {
+    presets: presetsWith(config.presets),
     memory: { known: await store.limits(), learn: (learned) => orLog(store.learn(learned)) },
     measurements: { known: await store.measurements(), note: (measurement) => orLog(store.measure(measurement)) },
     rooms: {

@@ -19,6 +19,8 @@ import type {
   RunRow,
   Store,
 } from './ports.ts';
+import type { Preset } from './preset/catalogue.ts';
+import { refuseImpossible } from './submission-preset.ts';
 
 /** What a user asks for, as the front door understood it. */
 export interface Ask {
@@ -83,6 +85,8 @@ export interface DoorParts {
   isAlive(launch: string): boolean;
   /** A whole number from 0 to 2⁵³−1. */
   randomSeed(): number;
+  /** That can be asked for by name. */
+  readonly presets: readonly Preset[];
 }
 
 /** Resolves every request and compares with what the run holds. Changes nothing. */
@@ -101,6 +105,7 @@ export async function planSubmission(
     n: ask.n,
     order: ask.order,
   });
+  refuseImpossible(ask.preset, parts.presets, wanted, models);
   const key = contentKey(wanted);
   const since = await parts.store.sequence();
   const existing = await findRun(parts, ask, key);

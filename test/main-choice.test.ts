@@ -19,7 +19,7 @@ const GPU: Gpu = {
 const KIND = { device: 'GPU-1', model: 'm', engine: 'plain@000000', shape: '64x64' };
 const LIMIT: LearnedLimit = { ...KIND, limit: 2, at: 1 };
 const MEASUREMENT: Measurement = { ...KIND, batch: 1, stepSeconds: 1, otherSeconds: 1, peakBytes: 1, count: 1, at: 1 };
-const CONFIG = { batchLimit: null, memoryReserveMb: null };
+const CONFIG = { batchLimit: null, memoryReserveMb: null, presets: [] };
 
 it('a choice knows what the store has, and the store learns what the choice does', async () => {
   const store = new MemoryStore();
@@ -44,7 +44,7 @@ it('a choice knows the memory of the cards, where cards are used and can be read
 });
 
 it('a choice holds to what the configuration says', async () => {
-  const told = await choicePartsFor(worldOf({ config: { batchLimit: 8, memoryReserveMb: 500 } }));
+  const told = await choicePartsFor(worldOf({ config: { ...CONFIG, batchLimit: 8, memoryReserveMb: 500 } }));
   expect([told.limit, told.rooms?.reserve]).toEqual([8, 500_000_000]);
   const untold = await choicePartsFor(worldOf({}));
   expect([untold.limit, untold.rooms?.reserve]).toEqual([undefined, null]);

@@ -5,6 +5,7 @@ import type {
   Clock,
   ContactSheets,
   Desk,
+  Device,
   ImageStore,
   ModelRegistry,
   Notifier,
@@ -12,7 +13,7 @@ import type {
   Queue,
   Store,
 } from '../ports.ts';
-import type { Millis } from '../units.ts';
+import type { Bytes, Millis } from '../units.ts';
 import type { Io } from './io.ts';
 
 /** Ctrl-C, and the other signals that ask a program to stop. */
@@ -53,6 +54,8 @@ export interface App {
   /** Something that the work cannot go on without has been lost for good, after it had come up. */
   readonly broken: AppError | null;
   provider(): Promise<Provider>;
+  /** The devices of the configuration, each with its own memory: a card's, or the host's; null where nobody says it. */
+  machine(): Promise<readonly { readonly device: Device; readonly memory: Bytes | null }[]>;
   /** As the configuration says; with a command of the user's that is told too. */
   notifier(command: string | null): Notifier;
   /**

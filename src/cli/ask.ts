@@ -5,7 +5,7 @@ import type { Draft } from '../job/draft.ts';
 import { readFields, type Said } from '../job/fields.ts';
 import { parsePromptFile, parsePromptLine } from '../job/prompt-file.ts';
 import type { Priority } from '../ports.ts';
-import { requirePreset } from '../preset/catalogue.ts';
+import { presetsWith, requirePreset } from '../preset/catalogue.ts';
 import type { Ask } from '../submission.ts';
 import type { App } from './app.ts';
 
@@ -32,7 +32,7 @@ export async function askOf(app: App, word: string, options: AskOptions): Promis
     const sentence = 'stands against --name, under which what is done stays done; leave one of them out';
     throw new InputError(sentence, { code: 'bad_flag', place: '--new' });
   }
-  requirePreset(config.preset);
+  requirePreset(config.preset, presetsWith(config.presets));
   return {
     id: null,
     drafts: await draftsOf(word, options.literal === true),

@@ -22,7 +22,9 @@ export function configShow(
   const paint = pc.createColors(io.color);
   const width = Math.max(...rows.map(({ path }) => path.length));
   for (const { path, value, origin } of rows) {
-    const text = typeof value === 'string' ? value : JSON.stringify(value);
+    // What a preset holds, `presets show` says.
+    const shown = path === 'presets' ? config.presets.map(({ name }) => name) : value;
+    const text = typeof shown === 'string' ? shown : JSON.stringify(shown);
     io.out(`${path.padEnd(width)}  ${text}  ${paint.dim(`# ${origin}`)}`);
   }
 }

@@ -4,7 +4,7 @@ import type { Config, LoadedConfig } from '../config.ts';
 import { ConfigError, InputError } from '../errors.ts';
 import type { Draft } from '../job/draft.ts';
 import { SCHEDULERS, SCHEDULES } from '../job/request.ts';
-import { requirePreset } from '../preset/catalogue.ts';
+import { presetsWith, requirePreset } from '../preset/catalogue.ts';
 import type { Ask } from '../submission.ts';
 import type { RunStarted } from './run-events.ts';
 
@@ -39,7 +39,7 @@ export function remoteAskOf(ask: Ask, { config, origins }: LoadedConfig, flags: 
 /** @throws InputError for a preset that this version does not have */
 export function completed({ settings, ...said }: RemoteAsk, id: string, config: Config): Ask {
   const { model, pattern, format, sidecar, preset } = { ...config, ...settings };
-  requirePreset(preset);
+  requirePreset(preset, presetsWith(config.presets));
   return { ...said, id, defaultModel: model, defaultOut: config.out, pattern, format, sidecar, preset };
 }
 

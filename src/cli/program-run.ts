@@ -1,7 +1,6 @@
 import { type Command, Option } from 'commander';
 import { InputError } from '../errors.ts';
 import type { Said } from '../job/fields.ts';
-import { AUTO, PRESETS } from '../preset/catalogue.ts';
 import { addPlaces, type PlaceFlags } from './program-places.ts';
 import type { RunOptions } from './run.ts';
 
@@ -57,7 +56,7 @@ function addAsk(command: Command): Command {
       '--model <name>',
       'folder, name of a model in the models folder or of one that comes with kilnwatt, or hub id',
     )
-    .option('--preset <name>', `how models are loaded: ${[AUTO, ...PRESETS.map(({ name }) => name)].join(', ')}`)
+    .option('--preset <name>', 'how models are loaded: auto, or a name from `presets ls`')
     .option('-n, --n <count>', 'pictures of each line', countOf('-n'))
     .addOption(
       new Option('--order <order>', 'with -n: first one of every line, or all of a line first')

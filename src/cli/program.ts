@@ -7,6 +7,7 @@ import { EXIT, exitCodeOf, explain } from './exit.ts';
 import { type Io, processIo } from './io.ts';
 import { addControl } from './program-control.ts';
 import { addPlaces, type PlaceFlags } from './program-places.ts';
+import { addPresets } from './program-presets.ts';
 import { addRun, addSubmit, type RunFlags } from './program-run.ts';
 import { run } from './run.ts';
 import { submit } from './submit.ts';
@@ -67,6 +68,7 @@ function programOf(options: ProgramOptions, io: Io, finish: Finish): Command {
     interrupts: options.interrupts,
     withApp: (flags, use) => withApp(configFlags(flags), use),
   });
+  addPresets(program, (flags, use) => withApp(configFlags(flags), use));
   addDoctor(program, (flags) =>
     withApp(configFlags(flags), async (app) => doctor(await app.checked(), io, { json: flags.json === true })),
   );

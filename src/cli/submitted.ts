@@ -2,11 +2,15 @@ import { dirname } from 'node:path';
 import { InputError } from '../errors.ts';
 import { submitForServer } from '../pipeline.ts';
 import type { Job } from '../ports.ts';
+import { presetsWith } from '../preset/catalogue.ts';
 import { type Ask, type DoorParts, type PlannedRun, planSubmission } from '../submission.ts';
 import type { App } from './app.ts';
 
 /** What a submission needs of an app. */
-export type DoorApp = Pick<App, 'clock' | 'models' | 'images' | 'isAlive' | 'randomSeed' | 'store' | 'requireRoom'>;
+export type DoorApp = Pick<
+  App,
+  'loaded' | 'clock' | 'models' | 'images' | 'isAlive' | 'randomSeed' | 'store' | 'requireRoom'
+>;
 
 /**
  * The plan, once it is in the store for whoever serves.
@@ -53,7 +57,8 @@ export async function submittedBy(
 
 export async function doorParts(app: DoorApp, launch: string): Promise<DoorParts> {
   const { clock, models, images, isAlive, randomSeed } = app;
-  return { clock, models, images, isAlive, randomSeed, launch, store: await app.store() };
+  const presets = presetsWith(app.loaded.config.presets);
+  return { clock, models, images, isAlive, randomSeed, launch, presets, store: await app.store() };
 }
 
 /** Each but the last is lost to a process that was faster. */

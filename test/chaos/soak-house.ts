@@ -7,6 +7,7 @@ import type { Draft } from '../../src/job/draft.ts';
 import { MemoryRegistry } from '../../src/model/memory.ts';
 import { submit, type Working, work } from '../../src/pipeline.ts';
 import type { Model, Priority, Provider, Store } from '../../src/ports.ts';
+import { presetsWith } from '../../src/preset/catalogue.ts';
 import { FakeProvider } from '../../src/provider/fake.ts';
 import { LocalProvider } from '../../src/provider/local.ts';
 import { BullmqQueue } from '../../src/queue/bullmq.ts';
@@ -123,7 +124,7 @@ export class SoakHouse {
     const models = new MemoryRegistry(MODELS.map(modelNamed));
     const door = { clock: this.#clock, models, images: this.#images, store: this.#store, launch: LAUNCH };
     const planned = await planSubmission(
-      { ...door, isAlive: () => true, randomSeed: nextSeed },
+      { ...door, isAlive: () => true, randomSeed: nextSeed, presets: presetsWith([]) },
       this.#askFor(name, priority, drafts),
     );
     const enqueue = this.#queue.add.bind(this.#queue);

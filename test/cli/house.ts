@@ -42,6 +42,8 @@ export class House {
   owner: string | null = null;
   /** Whether a client reaches the queue of the owner. */
   reachable = true;
+  /** Bytes of each device. */
+  memory: number | null = 16e9;
   /** By the hours of the devices. */
   rests = false;
 
@@ -198,6 +200,7 @@ function appOf(
     desk: () => null,
     broken: null as AppError | null,
     provider: async () => provider,
+    machine: async () => provider.devices.map((device) => ({ device, memory: house.memory })),
     notifier: () => command.notifier,
     requireRoom: async () => {},
     restsFor: () => (house.rests ? 3_600_000 : 0),

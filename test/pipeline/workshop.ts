@@ -6,6 +6,7 @@ import { MemoryImages } from '../../src/images/memory.ts';
 import { MemoryRegistry } from '../../src/model/memory.ts';
 import { submit, type Working, type WorkParts, work } from '../../src/pipeline.ts';
 import type { Clock, Device, ImageStore, JobRow, Model, Provider } from '../../src/ports.ts';
+import { presetsWith } from '../../src/preset/catalogue.ts';
 import { FakeProvider, type FakeScript } from '../../src/provider/fake.ts';
 import { MemoryQueue } from '../../src/queue/memory.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
@@ -97,6 +98,7 @@ export class Workshop {
       clock: this.clock,
       models: new MemoryRegistry([MODEL]),
       launch: 'launch',
+      presets: presetsWith([]),
       isAlive: () => false,
       randomSeed: () => {
         seed += 1;

@@ -1,26 +1,74 @@
 import { expect, it } from 'vitest';
 import { InputError } from '../../src/errors.ts';
-import { PRESETS, presetNamed, safely } from '../../src/preset/catalogue.ts';
+import { PRESETS, presetNamed, requirePreset, safely } from '../../src/preset/catalogue.ts';
+import { denoiserOf, impossible } from '../../src/preset/combinations.ts';
 
 it('a preset is found by its name, and each name is there once', () => {
   expect(PRESETS.map((preset) => presetNamed(preset.name))).toEqual(PRESETS);
   expect(new Set(PRESETS.map((preset) => preset.name)).size).toBe(PRESETS.length);
 });
 
-it('an unknown name is an error that lists the known ones', () => {
-  expect(() => presetNamed('fast')).toThrow(InputError);
-  expect(() => presetNamed('fast')).toThrow('there is no preset fast; use one of auto, plain, fp32, fp16, low-vram');
+it('an unknown name is an error with the name that was meant, and auto is a word that everybody may say', () => {
+  expect(() => presetNamed('sdxl-12g')).toThrow(InputError);
+  expect(() => presetNamed('sdxl-12g')).toThrow(
+    'there is no preset sdxl-12g among those that "kilnwatt presets ls --all" lists; did you mean sdxl-12gb?',
+  );
+  expect(() => requirePreset('auto')).not.toThrow();
+  expect(() => requirePreset('turbo')).toThrow('there is no preset turbo among those');
+  expect(() => presetNamed('auto')).toThrow(InputError);
 });
 
 it('no batch of the preset for little memory has company', () => {
   expect(presetNamed('low-vram')).toMatchObject({ batchLimit: 1, settings: { vae_tiling: true, offload: 'model' } });
 });
 
-it('below each preset are others that there are, and none is below itself', () => {
-  for (const preset of PRESETS) {
-    expect(preset.below.map((name) => presetNamed(name).name)).toEqual(preset.below);
-    expect(preset.below).not.toContain(preset.name);
+it.each(PRESETS)('$name says why, can hold where it is made for, and has presets below it that can too', (preset) => {
+  expect(preset.reason).toMatch(/^\S.{20,160}[^.]$/);
+  for (const { settings } of [preset, ...preset.below.map((name) => presetNamed(name))]) {
+    const device = preset.device === 'any' ? [] : [{ device: preset.device }];
+    for (const family of preset.families.length > 0 ? preset.families : (['sd', 'sdxl', 'flux', 'other'] as const))
+      for (const facts of [{}, ...device]) {
+        expect(impossible(settings, { ...facts, family, ...denoiserOf(family) })).toBeNull();
+      }
   }
+  expect(preset.below).not.toContain(preset.name);
+});
+
+it.each(['sd', 'sdxl', 'flux'] as const)('%s has a preset for each class of card', (family) => {
+  const classes = PRESETS.filter(({ families }) => families.includes(family)).map(({ memoryGb }) => memoryGb);
+  expect([...new Set(classes)].filter((gb) => gb !== null)).toEqual([8, 12, 16, 24, 80]);
+});
+
+it('for any model and device there is a preset that auto may choose by the fit test, and more memory allows a faster one', () => {
+  for (const device of ['cpu', 'cuda'] as const) {
+    const general = PRESETS.filter((one) => one.auto === 'fit' && one.families.length === 0);
+    const there = general.filter((one) => one.device === 'any' || one.device === device);
+    expect(new Set(there.map(({ speed }) => speed)).size).toBeGreaterThan(1);
+  }
+});
+
+it('the seed of kilnwatt for a card of 12 GB is one of them, by name only', () => {
+  expect(presetNamed('sdxl-12gb-seed')).toMatchObject({
+    settings: { dtype: 'float16', attention: 'sdpa_efficient', vae_slicing: true },
+    families: ['sdxl'],
+    memoryGb: 12,
+    auto: 'never',
+  });
+});
+
+it('auto never chooses what makes another picture', () => {
+  const lossy = PRESETS.filter(({ settings }) => settings.step_cache !== 'none' || settings.decoder !== 'own');
+  expect(lossy.map(({ name, auto }) => [name, auto])).toEqual([
+    ['preview', 'never'],
+    ['deepcache', 'never'],
+    ['first-block', 'never'],
+  ]);
+  expect(PRESETS.filter(({ settings }) => settings.fp16_accumulation).map(({ auto }) => auto)).toEqual(['never']);
+});
+
+it('what is compiled waits for a measurement', () => {
+  const compiled = PRESETS.filter(({ settings }) => settings.compile !== 'none');
+  expect(new Set(compiled.map(({ auto }) => auto))).toEqual(new Set(['measured', 'never']));
 });
 
 it('the safe form of a preset has another name and a VAE that cannot overflow', () => {

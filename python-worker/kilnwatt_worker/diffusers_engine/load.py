@@ -13,6 +13,7 @@ from diffusers import AutoencoderKL, DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError
 
+from kilnwatt_worker.combinations import Facts, refuse
 from kilnwatt_worker.diffusers_engine.components import refuse_lacking, transformers_components
 from kilnwatt_worker.diffusers_engine.device_errors import device_error
 from kilnwatt_worker.diffusers_engine.optimise import apply
@@ -31,16 +32,14 @@ Read: TypeAlias = Callable[[ModelFolder, torch.dtype], Pipeline]
 
 
 def load_pipeline(load: Load, log: LogTo, read: Read | None = None) -> LoadedPipeline:
-    """
-    Raises WorkerError `model_missing`, `model_unsafe`, `model_broken`, `model_unsupported`, `device_missing`, and
-    `preset_*` for a setting that cannot be.
-    """
+    """Raises WorkerError `device_missing`, `model_missing`, `_unsafe`, `_broken`, `_unsupported`, and `preset_*`."""
     _quiet()
     folder = judge(load.model.path)
     family = FAMILIES.get(folder.pipeline_class, "other")
     if load.model.family not in (family, "other"):
         log("warning", f"{load.model.path} was taken for {load.model.family} but is {family} ({folder.pipeline_class})")
     device = device_of(load.device)
+    refuse(load.preset, facts_of(folder, family, device))
     pipe = (read or _from_folder)(folder, dtype_of(load.preset, promises_flow_matching(folder), device))
     _check_supported(pipe, folder, family)
     pipe.set_progress_bar_config(disable=True)
@@ -79,6 +78,18 @@ def device_of(name: str) -> torch.device:
     if device.type != "cuda" or not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count():
         raise WorkerError("device_missing", f"torch {torch.__version__} does not see {name}; run `kilnwatt doctor`")
     return device
+
+
+def facts_of(folder: ModelFolder, family: Family, device: torch.device) -> Facts:
+    """What decides whether a preset can hold, before any weights are read. LoRAs come later, with each batch."""
+    on_card = device.type == "cuda"
+    major, minor = torch.cuda.get_device_capability(device) if on_card else (0, 0)
+    return Facts(
+        device="cuda" if on_card else "cpu",
+        denoiser="unet" if "unet" in folder.components else "transformer",
+        family=family,
+        capability=float(f"{major}.{minor}") if on_card else None,
+    )
 
 
 def dtype_of(preset: Preset, flow_matching: bool, device: torch.device) -> torch.dtype:

@@ -1,0 +1,191 @@
+import { AppError, InputError } from '../errors.ts';
+import { readFields, type Said } from '../job/fields.ts';
+import { resolve } from '../job/resolve.ts';
+import type { Device, Job, Model } from '../ports.ts';
+import { AUTO, type Preset, presetNamed, presetsWith, requirePreset } from '../preset/catalogue.ts';
+import { denoiserOf, impossible } from '../preset/combinations.ts';
+import type { Choice, Considered, Footprint, Ground } from '../preset/explanation.ts';
+import { shapeOf } from '../preset/shape.ts';
+import { refuseImpossible } from '../submission-preset.ts';
+import type { Bytes, Seconds } from '../units.ts';
+import type { App } from './app.ts';
+import { EXIT } from './exit.ts';
+import { counted, seconds, significant } from './figures.ts';
+import { widthOf } from './presets.ts';
+import { wrappedColumns } from './table.ts';
+
+export interface ExplainOptions {
+  readonly json?: boolean;
+  readonly size?: string;
+  readonly cfg?: string;
+  readonly steps?: string;
+}
+
+/** What pictures would be made with on a device, or why with nothing. */
+type Answer = { readonly choice: Choice } | { readonly refusal: AppError };
+
+/**
+ * Asks what would be chosen; no worker is started, and nothing is loaded.
+ * @returns the exit code: `input` where no device could make such pictures
+ */
+export async function presetsExplain(app: App, name: string | undefined, options: ExplainOptions): Promise<number> {
+  const { config } = app.loaded;
+  const presets = presetsWith(config.presets);
+  requirePreset(config.preset, presets);
+  const model = await app.models.resolve(name ?? config.model, { download: false });
+  const job = jobFor(model, config.preset, options);
+  refuseImpossible(job.preset, presets, [{ request: job.request, place: '--preset' }], new Map([[model.name, model]]));
+  const provider = await app.provider();
+  const answers = provider.devices.map((device) => ({
+    device,
+    answer: answerOf(() => {
+      refuseOn(device, job, presets);
+      return provider.explain(job, device.id);
+    }),
+  }));
+  if (options.json !== true) app.io.out(titleOf(job));
+  for (const { device, answer } of answers) {
+    if (options.json === true) app.io.out(JSON.stringify(eventOf(job, device, answer)));
+    else for (const line of linesOf(device, answer, widthOf(app))) app.io.out(line);
+  }
+  return answers.some(({ answer }) => 'choice' in answer) ? EXIT.done : EXIT.input;
+}
+
+/** One that is never queued: what it is of decides, and not what it shows. */
+function jobFor(model: Model, preset: string, options: ExplainOptions): Job {
+  const said: Said[] = (['size', 'cfg', 'steps'] as const).flatMap((name) => {
+    const value = options[name];
+    return value === undefined ? [] : [{ name, label: `--${name}`, value }];
+  });
+  const place = 'command line';
+  const draft = { prompt: 'a picture', place, ...readFields(said, { place, code: 'bad_flag' }) };
+  const models = new Map([[model.name, model]]);
+  const [wanted] = resolve([draft], {
+    flags: {},
+    models,
+    loras: new Map(),
+    defaultModel: model.name,
+    n: 1,
+    order: 'breadth',
+  });
+  if (wanted === undefined) throw new AppError('a picture came to nothing', { code: 'internal' });
+  return {
+    id: 'explain-000000',
+    runId: 'explain',
+    request: { ...wanted.request, seed: 0 },
+    modelPath: model.path,
+    family: model.family,
+    anatomy: model.anatomy,
+    loraPaths: [],
+    preset,
+    target: '/dev/null',
+    format: 'png',
+    sidecar: null,
+    priority: 'bulk',
+  };
+}
+
+function answerOf(explain: () => Choice): Answer {
+  try {
+    return { choice: explain() };
+  } catch (error) {
+    if (error instanceof AppError && error.code !== 'internal') return { refusal: error };
+    throw error;
+  }
+}
+
+/** A preset that is asked for by its name is judged by the worker, which is not started for this. */
+function refuseOn(device: Device, { preset, family }: Job, presets: readonly Preset[]): void {
+  if (preset === AUTO) return;
+  const facts = { device: device.kind, family, ...denoiserOf(family) };
+  const found = impossible(presetNamed(preset, presets).settings, facts);
+  if (found !== null) throw new InputError(`${preset}: ${found.because}`, { code: 'preset_impossible' });
+}
+
+function titleOf({ request, preset }: Job): string {
+  const { model, width, height, guidance, steps } = request;
+  const passes = guidance > 1 ? `guidance ${guidance} (two passes at once)` : 'one pass';
+  return `${model}, ${width}x${height}, ${passes}, ${counted(steps, 'step')}, --preset ${preset}`;
+}
+
+function linesOf({ id, name }: Device, answer: Answer, width: number): readonly string[] {
+  const head = ['', id === 'cpu' || name === id ? id : `${id} (${name})`];
+  if ('refusal' in answer) return [...head, ...wrappedColumns([['  nothing', answer.refusal.message]], width)];
+  const { choice } = answer;
+  const chosen = choice.considered.find(({ verdict }) => verdict === 'chosen');
+  return [
+    ...head,
+    ...wrappedColumns(
+      [
+        ['  preset', choice.preset.name],
+        ['  batches', `of ${choice.limit}`],
+        ['  because', choice.reason],
+        ['  room', roomOf(choice.room)],
+      ],
+      width,
+    ),
+    ...(chosen?.footprint == null ? [] : fitOf(chosen.footprint, width)),
+    ...consideredOf(choice.considered, width),
+  ];
+}
+
+function roomOf({ device, host, reserve }: Choice['room']): string {
+  const own = device === null ? 'not known' : `${gigabytes(device)}, of which ${gigabytes(reserve)} stay in reserve`;
+  return host === null ? own : `${own}; ${gigabytes(host)} in the memory of the host`;
+}
+
+/** Parts that are never there together are not added up, so the most at one time is said apart. */
+function fitOf({ parts, deviceBytes, hostBytes, ground }: Footprint, width: number): readonly string[] {
+  const rows = parts.map(({ what, bytes, ground: how, detail }) => [`  ${what}`, gigabytes(bytes), how, detail]);
+  const most = [
+    '  at one time',
+    gigabytes(deviceBytes),
+    ground,
+    `and ${gigabytes(hostBytes)} in the memory of the host`,
+  ];
+  return ['', ...wrappedColumns([['  takes', '', '', ''], ...rows, most], width)];
+}
+
+function consideredOf(considered: readonly Considered[], width: number): readonly string[] {
+  if (considered.length === 0) return [];
+  const rows = considered.map(({ preset, batch, footprint, seconds: time, secondsGround, verdict, why }) => [
+    `  ${preset}`,
+    String(batch),
+    gigabytes(footprint?.deviceBytes ?? null),
+    paceOf(time, secondsGround),
+    verdict,
+    why,
+  ]);
+  return ['', ...wrappedColumns([['  looked at', 'batch', 'memory', 'a picture', '', ''], ...rows], width)];
+}
+
+function paceOf(time: Seconds | null, ground: Ground | null): string {
+  return time === null ? '?' : `${ground === 'learned' ? '' : '~'}${seconds(time)}`;
+}
+
+function gigabytes(bytes: Bytes | null): string {
+  return bytes === null ? '?' : `${significant(bytes / 1e9)} GB`;
+}
+
+function eventOf(job: Job, { id, uuid, name }: Device, answer: Answer) {
+  const asked = { device: id, uuid, name, model: job.request.model, shape: shapeOf(job.request), asked: job.preset };
+  if ('refusal' in answer) return { ...asked, refused: { code: answer.refusal.code, message: answer.refusal.message } };
+  const { preset, limit, reason, room, considered } = answer.choice;
+  const looked = considered.map(({ footprint, secondsGround, ...one }) => ({
+    ...one,
+    seconds_ground: secondsGround,
+    footprint: footprint === null ? null : footprintOf(footprint),
+  }));
+  return {
+    ...asked,
+    preset: preset.name,
+    batch: limit,
+    reason,
+    room: { device_bytes: room.device, host_bytes: room.host, reserve_bytes: room.reserve },
+    considered: looked,
+  };
+}
+
+function footprintOf({ deviceBytes, hostBytes, ground, parts }: Footprint) {
+  return { device_bytes: deviceBytes, host_bytes: hostBytes, ground, parts };
+}
