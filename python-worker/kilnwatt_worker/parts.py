@@ -56,7 +56,7 @@ class Preset:
     vae_dtype: Dtype = "auto"
     """`auto` is that of the denoiser, but for a VAE that is known to overflow in it."""
     tf32: bool = False
-    """Matrix products of float32 in the card's reduced precision."""
+    """Matrix products of float32 in the card's reduced precision; convolutions use it by torch's own default."""
     fp16_accumulation: bool = False
     """Sums of float16 products in float16: twice as fast on GeForce cards, less exact."""
     attention: Attention = "sdpa"

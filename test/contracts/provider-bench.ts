@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach } from 'vitest';
 import type { Batch, Provider } from '../../src/ports.ts';
+import { presetNamed } from '../../src/preset/catalogue.ts';
 import { type Change, newBatch } from './batches.ts';
 
 /** Words in prompts that the provider under test is told to misbehave on, and how slow its steps are. */
@@ -17,6 +18,9 @@ export interface Misbehaviour {
   /** By the name of a preset: batches with more pixels run out of memory. */
   readonly memoryPixels: Readonly<Record<string, number>>;
 }
+/** What providers of these tests choose among, so that their words do not change with the catalogue. */
+export const PRESETS_TRIED = ['plain', 'low-vram', 'fp32'].map((name) => presetNamed(name));
+
 export type MakeProvider = (misbehaviour: Misbehaviour) => Provider;
 
 /** Providers and batches for the tests of one `describe`, which are closed and removed after each. */

@@ -8,11 +8,11 @@ import { FakeProvider } from '../../src/provider/fake.ts';
 import { gradientPng } from '../../src/provider/gradient-png.ts';
 import { newBatch } from '../contracts/batches.ts';
 import { providerContract } from '../contracts/provider.ts';
-import type { MakeProvider } from '../contracts/provider-bench.ts';
+import { type MakeProvider, PRESETS_TRIED } from '../contracts/provider-bench.ts';
 import { providerLearningContract } from '../contracts/provider-learning.ts';
 import { PYTHON } from '../support/python.ts';
 
-const makeFake: MakeProvider = (script) => new FakeProvider({ clock: systemClock, script });
+const makeFake: MakeProvider = (script) => new FakeProvider({ clock: systemClock, script, presets: PRESETS_TRIED });
 
 providerContract('fake', makeFake);
 providerLearningContract('fake', makeFake);

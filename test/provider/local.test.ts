@@ -10,7 +10,7 @@ import { systemClock } from '../../src/process/clock.ts';
 import { LocalProvider, type LocalProviderOptions } from '../../src/provider/local.ts';
 import { codesOf, MODEL, newBatch } from '../contracts/batches.ts';
 import { providerContract } from '../contracts/provider.ts';
-import type { MakeProvider } from '../contracts/provider-bench.ts';
+import { type MakeProvider, PRESETS_TRIED } from '../contracts/provider-bench.ts';
 import { providerLearningContract } from '../contracts/provider-learning.ts';
 import { PYTHON, WORKER_DIR } from '../support/python.ts';
 
@@ -269,6 +269,7 @@ function local(
     launch: 'launch',
     clock: systemClock,
     log: () => {},
+    presets: PRESETS_TRIED,
     env: { KW_FAKE: JSON.stringify(script), PYTHONDONTWRITEBYTECODE: '1' },
     ...change,
   });

@@ -8,6 +8,7 @@ import { engineOf } from '../../src/preset/engine.ts';
 import { systemClock } from '../../src/process/clock.ts';
 import { LocalProvider } from '../../src/provider/local.ts';
 import { MODEL, newBatch } from '../contracts/batches.ts';
+import { PRESETS_TRIED } from '../contracts/provider-bench.ts';
 import { testModel } from '../support/kiln.ts';
 import { PYTHON, WORKER_DIR } from '../support/python.ts';
 
@@ -29,6 +30,7 @@ beforeEach(async () => {
     launch: 'launch',
     clock: systemClock,
     log: () => {},
+    presets: PRESETS_TRIED,
     env: { KW_MEMORY_LIMIT_BYTES: String(LIMIT), OMP_NUM_THREADS: '1', PYTHONDONTWRITEBYTECODE: '1' },
     memory: { known: [], learn: (limit) => void learned.push(limit) },
   });

@@ -1,8 +1,8 @@
 """
 Data types of the parts, and how exactly the card multiplies.
 
-The card's switches belong to the process, and a process loads many presets one after the other: so both are set at
-every load, to on or to off. Off is less than torch's own default, which lets convolutions use TF32.
+The card's switches belong to the process, and a process loads many presets one after the other: so all are set at
+every load, to what is asked or to torch's own defaults. By those, convolutions use TF32 and matrix products do not.
 """
 
 import torch
@@ -28,7 +28,7 @@ def in_effect(pipe: Pipeline) -> Settings:
     return {
         "dtype": _name(denoiser_of(pipe)),
         "vae_dtype": _name(pipe.vae),
-        "tf32": bool(torch.backends.cuda.matmul.allow_tf32 and torch.backends.cudnn.allow_tf32),
+        "tf32": bool(torch.backends.cuda.matmul.allow_tf32),
         "fp16_accumulation": bool(torch.backends.cuda.matmul.allow_fp16_accumulation),
     }
 
@@ -59,7 +59,7 @@ def _set_tf32(target: Target) -> None:
     lacking = _lacks_tf32(target.device) if target.preset.tf32 else None
     wanted = target.preset.tf32 and lacking is None
     torch.backends.cuda.matmul.allow_tf32 = wanted
-    torch.backends.cudnn.allow_tf32 = wanted
+    torch.backends.cudnn.allow_tf32 = True
     if lacking is not None:
         target.downgrade("tf32", False, lacking)
 
