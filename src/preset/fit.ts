@@ -1,0 +1,167 @@
+import type { Measurement } from '../ports.ts';
+import type { Bytes } from '../units.ts';
+import { decodeBytes, denoiseBytes, encodeBytes, type Shape } from './activations.ts';
+import type { Anatomy } from './anatomy.ts';
+import type { Footprint, Part } from './explanation.ts';
+import type { PresetSettings } from './settings.ts';
+import { type DeviceKind, offloadedBytes, type Phase, residentBytes, type Weights, weightsOf } from './weights.ts';
+
+export interface Load {
+  readonly settings: PresetSettings;
+  readonly anatomy: Anatomy;
+  readonly shape: Shape;
+  /** Pictures in a batch. */
+  readonly batch: number;
+  readonly device: DeviceKind;
+}
+
+/**
+ * The fit test: what an engine would take with batches of a shape and size, from the model's anatomy alone. The phases
+ * of a batch come one after the other; the peak is that of the worst, with what is resident then.
+ */
+export function footprintOf(load: Load): Footprint {
+  const weights = weightsOf(load.settings, load.anatomy, load.device);
+  const activations = activationsOf(load, weights);
+  const phases = PHASES.map((phase) => phaseOf(phase, activations, weights, load));
+  const loading = loadingOf(load, weights);
+  const peak = Math.max(...phases.map(({ bytes }) => bytes));
+  const parts = [
+    ...weights.map(({ what, bytes, detail }) => computed(what, bytes, detail)),
+    ...PHASES.map((phase) => computed(ACTIVITIES[phase], activations[phase].bytes, activations[phase].detail)),
+    ...phases,
+    loading,
+  ];
+  if (load.device === 'cpu') {
+    const bytes = Math.ceil(Math.max(peak, loading.bytes));
+    return { deviceBytes: bytes, hostBytes: bytes, ground: 'computed', parts };
+  }
+  const kept = computed(
+    'kept in the host’s memory',
+    offloadedBytes(weights, load.settings),
+    `offload=${load.settings.offload}`,
+  );
+  const hostBytes = WORKER_BYTES + Math.max(loading.bytes, kept.bytes);
+  return {
+    deviceBytes: Math.ceil(peak),
+    hostBytes: Math.ceil(hostBytes),
+    ground: 'computed',
+    parts: [...parts, kept, WORKER],
+  };
+}
+
+/** What a measurement says instead; of a card's host it says nothing, so that much is taken from the fit test. */
+export function learnedFootprint(
+  measured: Pick<Measurement, 'device' | 'peakBytes' | 'batch' | 'count'>,
+  computedHostBytes: Bytes,
+): Footprint {
+  const { device, peakBytes, batch, count } = measured;
+  const seen = `the most in ${count === 1 ? 'a batch' : `${count} batches`} of ${batch}`;
+  const hostBytes = device.startsWith('cpu') ? peakBytes : computedHostBytes;
+  const parts: readonly Part[] = [{ what: 'peak', bytes: peakBytes, ground: 'learned', detail: seen }];
+  return { deviceBytes: peakBytes, hostBytes, ground: 'learned', parts };
+}
+
+/**
+ * What is left alone of a device's memory: on a card for the driver's context, for other programs that come and go, and
+ * for what the allocator cannot join; on a CPU for the worker's own libraries and the rest of the system.
+ */
+export function reserveOf(deviceTotal: Bytes, device: DeviceKind = 'cuda'): Part {
+  const fixed = device === 'cuda' ? CONTEXT_BYTES : LIBRARY_BYTES;
+  const bytes = Math.ceil(fixed + RESERVED_SHARE * deviceTotal);
+  const detail = `${megabytes(fixed)} and ${RESERVED_SHARE * 100} % of ${megabytes(deviceTotal)}`;
+  return { what: 'reserve', bytes, ground: 'assumed', detail };
+}
+
+const PHASES = ['encode', 'denoise', 'decode'] as const satisfies readonly Phase[];
+const ACTIVITIES: Readonly<Record<Phase, string>> = {
+  encode: 'activations of encoding',
+  denoise: 'activations of a denoise step',
+  decode: 'activations of decoding',
+};
+
+const MEGABYTE = 1e6;
+const CONTEXT_BYTES: Bytes = 300 * MEGABYTE;
+const LIBRARY_BYTES: Bytes = 700 * MEGABYTE;
+const RESERVED_SHARE = 0.03;
+/** Python with torch and CUDA's libraries, as far as they are the process's own. */
+const WORKER_BYTES: Bytes = 1500 * MEGABYTE;
+const WORKER: Part = {
+  what: 'the worker itself',
+  bytes: WORKER_BYTES,
+  ground: 'assumed',
+  detail: 'of the host: Python, torch and CUDA’s libraries',
+};
+
+/**
+ * Of the activations, on a card: what convolutions work in, and what torch's allocator leaves between its blocks. SDXL
+ * was published with 10.47 GiB on a card of 24 GB, where its weights and its decoding, by the storages that are alive,
+ * are 10.3 GB; that is 1.28 times the decoding's. cuDNN makes do with less where there is less: the same decoding was
+ * published for cards of 8 GB.
+ */
+const WORKSPACE: Readonly<Record<Phase, number>> = { encode: 0.1, denoise: 0.1, decode: 0.3 };
+
+type Activations = Readonly<Record<Phase, { readonly bytes: Bytes; readonly detail: string }>>;
+
+function activationsOf({ settings, anatomy, shape, batch }: Load, weights: readonly Weights[]): Activations {
+  const rows = paddedTo(settings.buckets, batch);
+  const widthIn = (phase: Phase): number => weights.find((one) => one.phase === phase)?.width ?? 4;
+  const size = `${shape.width}x${shape.height}${shape.guided ? ' with guidance' : ''}`;
+  const pictures = `${rows === 1 ? 'a picture' : `${rows} pictures`} of ${size}`;
+  const tiled = settings.vae_tiling ? ', tile by tile' : '';
+  const bytes = widthIn('denoise');
+  const encoders = anatomy.textEncoders.map((encoder) => encodeBytes(encoder, rows, widthIn('encode')));
+  return {
+    encode: { bytes: Math.max(0, ...encoders), detail: `${rows === 1 ? 'a prompt' : `${rows} prompts`}` },
+    denoise: {
+      bytes: denoiseBytes({ anatomy, shape, batch: rows, bytes, attention: settings.attention }),
+      detail: `${pictures}, ${settings.attention}`,
+    },
+    // The worker decodes the pictures of a batch one after the other, with and without slicing.
+    decode: { bytes: decodeBytes(anatomy, shape, settings, widthIn('decode')), detail: `one of ${size}${tiled}` },
+  };
+}
+
+function phaseOf(phase: Phase, activations: Activations, weights: readonly Weights[], load: Load): Part {
+  const { settings, device } = load;
+  const resident = residentBytes(weights, phase, settings, device);
+  const own = activations[phase].bytes;
+  const graphs = phase !== 'denoise' && holdsGraphs(settings, device) ? activations.denoise.bytes : 0;
+  const workspace = device === 'cuda' ? WORKSPACE[phase] * own : 0;
+  const terms = [`weights ${megabytes(resident)}`, `activations ${megabytes(own)}`];
+  if (graphs > 0) terms.push(`the step's graphs ${megabytes(graphs)}`);
+  if (workspace > 0) terms.push(`workspace ${megabytes(workspace)}, assumed`);
+  return computed(`in all while ${VERBS[phase]}`, resident + own + graphs + workspace, terms.join(', '));
+}
+
+const VERBS: Readonly<Record<Phase, string>> = { encode: 'encoding', denoise: 'denoising', decode: 'decoding' };
+
+/** CUDA graphs never give back the memory that they were recorded with. */
+function holdsGraphs({ compile, compile_mode: mode }: PresetSettings, device: DeviceKind): boolean {
+  return device === 'cuda' && compile === 'full' && (mode === 'reduce-overhead' || mode === 'max-autotune');
+}
+
+/** All parts are read into the host's memory, and quantised and moved from there; one of another dtype is there twice. */
+function loadingOf({ anatomy }: Load, weights: readonly Weights[]): Part {
+  const loaded = weights.reduce((sum, one) => sum + one.loaded, 0);
+  const encoders = anatomy.textEncoders.map(({ parameters }) => parameters);
+  const counts = [anatomy.denoiser.parameters, anatomy.vae.parameters, ...encoders];
+  const parameters = counts.reduce((sum, count) => sum + count, 0);
+  const inFile = parameters === 0 ? 0 : anatomy.fileBytes / parameters;
+  const width = weights.find((one) => one.phase === 'denoise')?.width ?? 4;
+  const converted = Math.abs(inFile - width) < 0.25 ? 0 : Math.max(...counts) * inFile;
+  const detail = converted > 0 ? `all weights, and the largest part as it is in its file` : 'all weights';
+  return computed('in all while loading', loaded + converted, detail);
+}
+
+function paddedTo(buckets: readonly number[], batch: number): number {
+  const sizes = buckets.filter((size) => size >= batch);
+  return sizes.length === 0 ? batch : Math.min(...sizes);
+}
+
+function computed(what: string, bytes: number, detail: string): Part {
+  return { what, bytes: Math.ceil(bytes), ground: 'computed', detail };
+}
+
+function megabytes(bytes: Bytes): string {
+  return `${Math.round(bytes / MEGABYTE).toLocaleString('en')} MB`;
+}
