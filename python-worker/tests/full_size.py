@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, FluxTransformer2DModel, UNet2DConditionModel
@@ -17,10 +18,11 @@ T5_TOKENS = 512
 
 @dataclass(frozen=True, slots=True)
 class Peaks:
-    """Bytes beside the weights of the part: of one denoise step, of decoding one picture, of encoding."""
+    """Bytes beside the weights of the part: of one denoise step, of decoding one picture as a whole and tile by tile, of encoding."""
 
     denoise: int
     decode: int
+    decode_tiled: int
     encode: int
 
 
@@ -44,6 +46,7 @@ def peaks_of(architecture: Architecture, dtype: torch.dtype, size: tuple[int, in
                 architecture.denoiser(), lambda part: part(**architecture.inputs(rows, width, height))
             ),
             decode=_beside_weights(architecture.vae(), lambda part: part.decode(latents, return_dict=False)),
+            decode_tiled=_beside_weights(_tiled(architecture.vae()), lambda part: part.decode(latents)),
             encode=max(
                 _beside_weights(make(), lambda part: _encode(part, rows)) for make in architecture.encoders
             ),
@@ -218,6 +221,14 @@ def _beside_weights(part: Part, run: Callable[[Part], object]) -> int:
         weights = count.take_peak()
         run(part)
         return count.peak - weights
+
+
+def _tiled(vae: Any) -> Part:  # noqa: ANN401 - diffusers has no types
+    """As the worker sets it."""
+    vae.enable_tiling()
+    vae.tile_sample_min_size, vae.tile_latent_min_size = 512, 64
+    tiled: Part = vae
+    return tiled
 
 
 def _encode(encoder: Part, rows: int) -> object:

@@ -3,7 +3,7 @@ What models really hold in memory, by the count of live storages.
 
 `python -m tests.live_memory` reads cases, one JSON object a line, makes their pictures on the CPU with the real engine,
 and answers each with a line: the peak of each phase, the preset's settings in effect, and whether it ran out of memory,
-where the case has a limit. `python -m tests.live_memory --record FILE` writes the peaks of the full-size architectures.
+where the case has a limit; or why it was refused. `python -m tests.live_memory --record FILE` writes the peaks of the full-size architectures.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from kilnwatt_worker.diffusers_engine.engine import DiffusersEngine
-from kilnwatt_worker.errors import OutOfMemory
+from kilnwatt_worker.errors import OutOfMemory, WorkerError
 from kilnwatt_worker.messages import Generate
 from kilnwatt_worker.parts import Params, Phase, Preset
 from tests.full_size import ARCHITECTURES, parameters_of, peaks_of
@@ -81,6 +81,8 @@ class Bench:
                 self._engine.generate(generate, watcher)
             except OutOfMemory:
                 ran_out, self._loaded = True, None
+            except WorkerError as error:
+                return {"refused": str(error)}
             watcher.close()
         failed = next(iter(watcher.failures.values()), None)
         if failed is not None:
@@ -101,6 +103,12 @@ class Bench:
         preset = Preset("measured", **case.settings)
         facts = self._engine.load(load_of(case.model, preset), lambda _level, _message: None)
         self._settings = dict(facts.settings)
+        # What was read straight from a file came by no operation of torch.
+        loaded = self._engine._loaded
+        assert loaded is not None
+        for part in loaded.pipe.components.values():
+            if isinstance(part, torch.nn.Module):
+                self._count.adopt((*part.parameters(), *part.buffers()))
         self._load_peak = self._count.take_peak()
         self._loaded = (case.model, case.settings) if case.limit is None else None
 
@@ -109,7 +117,7 @@ def generate_of(case: Case, folder: Path) -> Generate:
     guidance = 5.0 if case.guided else 1.0
     flux = (Path(case.model) / "transformer").is_dir()
     scheduler = ("flow_match_euler", "normal") if flux else ("dpmpp_2m", "karras")
-    params = Params(case.width, case.height, 2, guidance, 3.5 if flux else None, *scheduler, 0, "png")
+    params = Params(case.width, case.height, 1, guidance, 3.5 if flux else None, *scheduler, 0, "png")
     items = tuple(item(number, folder / f"{number}.png") for number in range(case.batch))
     return Generate("engine-1", "batch-1", params, items)
 
@@ -145,6 +153,7 @@ def main() -> None:
         Path(sys.argv[2]).write_text(json.dumps(recorded(), indent=1) + "\n", encoding="utf-8")
         return
     torch.set_num_threads(1)
+    gc.freeze()  # what is imported by now is no garbage, and need not be looked through each time
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder))
         for line in sys.stdin:

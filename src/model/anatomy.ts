@@ -21,7 +21,8 @@ export function anatomyOf(family: Model['family'], pipeline: string, parts: read
   const textEncoders = encoders.map((part) => encoderOf(family, part, parts));
   if (denoiser === null || vae === null || textEncoders.includes(null)) return null;
   const fileBytes = parts.reduce((sum, { contents }) => sum + contents.bytes, 0);
-  const found = anatomySchema.safeParse({ denoiser, textEncoders, vae, fileBytes });
+  const fileDtype = parts.find(({ name }) => name === 'unet' || name === 'transformer')?.contents.dtype;
+  const found = anatomySchema.safeParse({ denoiser, textEncoders, vae, fileBytes, fileDtype });
   return found.success ? found.data : null;
 }
 
@@ -135,7 +136,7 @@ function encoderOf(
   const layers = config.num_hidden_layers ?? config.num_layers ?? (isClip ? 12 : null);
   if (width === null || layers === null) return null;
   const tokens = isClip ? (config.max_position_embeddings ?? 77) : longTokens(family, parts);
-  return { name: part.name, ...counts(part), width, layers, tokens, scores: isT5 ? (config.num_heads ?? 8) : 0 };
+  return { name: part.name, ...counts(part), width, layers, tokens, biases: isT5 ? (config.num_heads ?? 8) : 0 };
 }
 
 function longTokens(family: Model['family'], parts: readonly Described[]): number {

@@ -129,6 +129,7 @@ function together(shards: readonly Contents[]): Contents {
     bytes: shards.reduce((sum, { bytes }) => sum + bytes, 0),
     parameters: shards.reduce((sum, { parameters }) => sum + parameters, 0),
     linear: shards.reduce((sum, { linear }) => sum + linear, 0),
+    dtype: shards[0]?.dtype ?? 'other',
   };
 }
 

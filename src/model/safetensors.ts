@@ -1,5 +1,6 @@
 import { open } from 'node:fs/promises';
 import { z } from 'zod';
+import type { Anatomy } from '../preset/anatomy.ts';
 import type { Bytes } from '../units.ts';
 import { modelBroken } from './failure.ts';
 
@@ -9,6 +10,8 @@ export interface Contents {
   readonly parameters: number;
   /** Those that are weights of linear layers, and not of embeddings. */
   readonly linear: number;
+  /** Of most parameters. */
+  readonly dtype: Anatomy['fileDtype'];
 }
 
 /**
@@ -51,16 +54,21 @@ const WHOLE_NUMBERS = /^(I|U|BOOL)/;
 const headerSchema = z.object({ __metadata__: z.record(z.string(), z.string()).optional() }).catchall(tensorSchema);
 
 function countsOf(tensors: Readonly<Record<string, z.infer<typeof tensorSchema>>>): Omit<Contents, 'bytes'> {
-  const counted = Object.entries(tensors).filter(([, { dtype }]) => !WHOLE_NUMBERS.test(dtype));
-  const sizes = counted.map(([name, { shape }]) => ({
-    size: shape.reduce((product, side) => product * side, 1),
-    linear: shape.length === 2 && name.endsWith('.weight') && !TABLE.test(name),
-  }));
-  return {
-    parameters: sizes.reduce((sum, { size }) => sum + size, 0),
-    linear: sizes.reduce((sum, { size, linear }) => sum + (linear ? size : 0), 0),
-  };
+  const counted = Object.entries(tensors)
+    .filter(([, { dtype }]) => !WHOLE_NUMBERS.test(dtype))
+    .map(([name, { dtype, shape }]) => ({
+      size: shape.reduce((product, side) => product * side, 1),
+      linear: shape.length === 2 && name.endsWith('.weight') && !TABLE.test(name),
+      dtype: DTYPES[dtype] ?? 'other',
+    }));
+  const sizeOf = (wanted: (tensor: (typeof counted)[number]) => boolean): number =>
+    counted.filter(wanted).reduce((sum, { size }) => sum + size, 0);
+  const parameters = sizeOf(() => true);
+  const most = Object.values(DTYPES).find((name) => 2 * sizeOf(({ dtype }) => dtype === name) > parameters);
+  return { parameters, linear: sizeOf(({ linear }) => linear), dtype: most ?? 'other' };
 }
+
+const DTYPES: Readonly<Record<string, Anatomy['fileDtype']>> = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' };
 
 function endOf(tensor: z.infer<typeof tensorSchema> | undefined): number {
   return tensor?.data_offsets[1] ?? 0;

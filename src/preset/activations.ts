@@ -30,11 +30,14 @@ export function denoiseBytes(asked: {
 
 /** The same of encoding the prompts of a batch; negative prompts have a turn of their own. */
 export function encodeBytes(encoder: Anatomy['textEncoders'][number], batch: number, bytes: number): Bytes {
-  const { tokens, width, layers, scores } = encoder;
-  if (scores === 0) return batch * tokens * width * (layers + 1 + ENCODER_COPIES) * bytes;
-  const table = scores * tokens ** 2 * bytes;
-  // Its table of distances comes once for all rows, and before it come the whole numbers that it is looked up by.
-  return Math.max((2 * batch + 1) * table + batch * tokens * width * bytes, DISTANCE_BYTES * tokens ** 2);
+  const { tokens, width, layers, biases } = encoder;
+  const row = tokens * width * bytes;
+  if (biases === 0) return batch * row * (layers + 1 + ENCODER_COPIES);
+  // The table is made of whole numbers that it is looked up by, before the first layer.
+  return Math.max(
+    biases * tokens ** 2 * bytes + batch * row * GATED_COPIES,
+    DISTANCE_BYTES * tokens ** 2 + batch * row * EARLY_COPIES,
+  );
 }
 
 /** The same of decoding one picture. */
@@ -50,7 +53,8 @@ export function decodeBytes(
   if (!settings.vae_tiling || Math.max(shape.width, shape.height) <= tile)
     return decoderElements(vae.channels) * area * bytes;
   const [width, height] = [Math.min(tile, shape.width), Math.min(tile, shape.height)];
-  return (decoderElements(vae.channels) * width * height + CANVASES * 3 * area) * bytes;
+  const canvas = 3 * area;
+  return Math.max(decoderElements(vae.channels) * width * height + canvas, CANVASES * canvas) * bytes;
 }
 
 /** Pixels along a side of a tile, as the worker sets them. */
@@ -60,13 +64,17 @@ export function tilePixels(sampleSize: number): number {
 
 /** The embeddings, once as they were encoded, once as they enter the denoiser, and what a layer makes of them. */
 const CONDITIONING = 3;
-/** Of an encoder's activations besides the states of its layers, which are all kept. */
+/** Of CLIP's states besides those after each layer, which are all kept. */
 const ENCODER_COPIES = 13;
+/** Of T5's, at the widest moment of its feed-forward. */
+const GATED_COPIES = 16.5;
+/** Of its states before the first layer's attention. */
+const EARLY_COPIES = 5;
 /** Six tables of 64-bit numbers. */
 const DISTANCE_BYTES = 48;
 /** AutoencoderTiny: three times its 64 channels at full resolution. */
 const TINY_ELEMENTS = 192;
-/** Tiles that overlap by a quarter, the rows put together from them, and the picture. */
+/** At the end: tiles that overlap by a quarter, the rows put together from them, and the picture. */
 const CANVASES = 4;
 
 /** Of one row, in tensors' elements. The way down is left out: on the way up, the same level holds more. */

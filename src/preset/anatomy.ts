@@ -37,8 +37,8 @@ export const anatomySchema = z.strictObject({
         width: count,
         layers: count,
         tokens: count,
-        /** Heads whose table of attention scores is held as a whole; 0 where a kernel needs none. */
-        scores: count,
+        /** Heads of a table of position biases, tokens by tokens, as T5 has one; 0 elsewhere. */
+        biases: count,
       }),
     )
     .readonly(),
@@ -55,5 +55,7 @@ export const anatomySchema = z.strictObject({
   }),
   /** Bytes of all weight files, which is what a load reads. */
   fileBytes: count,
+  /** Of most of the denoiser's weights in the files: what is loaded as another takes memory twice for a while. */
+  fileDtype: z.enum(['float32', 'float16', 'bfloat16', 'other']),
 });
 export type Anatomy = Readonly<z.output<typeof anatomySchema>>;

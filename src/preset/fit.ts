@@ -140,17 +140,19 @@ function holdsGraphs({ compile, compile_mode: mode }: PresetSettings, device: De
   return device === 'cuda' && compile === 'full' && (mode === 'reduce-overhead' || mode === 'max-autotune');
 }
 
-/** All parts are read into the host's memory, and quantised and moved from there; one of another dtype is there twice. */
+/**
+ * Parts are read one after the other into the host's memory, and quantised and moved only then. One that is of another
+ * dtype in its file is there twice for a while.
+ */
 function loadingOf({ anatomy }: Load, weights: readonly Weights[]): Part {
-  const loaded = weights.reduce((sum, one) => sum + one.loaded, 0);
-  const encoders = anatomy.textEncoders.map(({ parameters }) => parameters);
-  const counts = [anatomy.denoiser.parameters, anatomy.vae.parameters, ...encoders];
-  const parameters = counts.reduce((sum, count) => sum + count, 0);
+  const parameters = weights.reduce((sum, one) => sum + one.loaded / one.width, 0);
   const inFile = parameters === 0 ? 0 : anatomy.fileBytes / parameters;
-  const width = weights.find((one) => one.phase === 'denoise')?.width ?? 4;
-  const converted = Math.abs(inFile - width) < 0.25 ? 0 : Math.max(...counts) * inFile;
-  const detail = converted > 0 ? `all weights, and the largest part as it is in its file` : 'all weights';
-  return computed('in all while loading', loaded + converted, detail);
+  const moments = weights.map((one, index) => {
+    const loaded = weights.slice(0, index + 1).reduce((sum, { loaded }) => sum + loaded, 0);
+    return loaded + (one.dtype === anatomy.fileDtype ? 0 : (one.loaded / one.width) * inFile);
+  });
+  const twice = weights.some(({ dtype }) => dtype !== anatomy.fileDtype) ? `, and a part as ${anatomy.fileDtype}` : '';
+  return computed('in all while loading', Math.max(...moments), `all weights as they are before quantising${twice}`);
 }
 
 function paddedTo(buckets: readonly number[], batch: number): number {

@@ -15,6 +15,7 @@ export interface Weights {
   readonly loaded: Bytes;
   /** Bytes of one number that is not quantised; its activations are of the same kind. */
   readonly width: number;
+  readonly dtype: Dtype;
   readonly detail: string;
   /** How much of them is on the device in their phase, where they come group by group. */
   readonly groupShare: number;
@@ -127,15 +128,15 @@ function inBytes(
   linear: number,
   dtype: Dtype,
   kind: PresetSettings['quantize'],
-): Pick<Weights, 'bytes' | 'loaded' | 'width' | 'detail'> {
+): Pick<Weights, 'bytes' | 'loaded' | 'width' | 'dtype' | 'detail'> {
   const width = WIDTHS[dtype];
   const loaded = parameters * width;
   const millions = `${Math.round(parameters / 1e6).toLocaleString('en')} M parameters`;
-  if (kind === 'none') return { bytes: loaded, loaded, width, detail: `${millions} in ${dtype}` };
+  if (kind === 'none') return { bytes: loaded, loaded, width, dtype, detail: `${millions} in ${dtype}` };
   const packed = kind === 'fp8_storage' ? parameters : linear;
   const bytes = packed * QUANTISED[kind] + (parameters - packed) * width;
   const of = packed === parameters ? 'all' : `the ${Math.round(packed / 1e6).toLocaleString('en')} M of linear layers`;
-  return { bytes, loaded, width, detail: `${millions}, ${of} in ${kind}, the rest in ${dtype}` };
+  return { bytes, loaded, width, dtype, detail: `${millions}, ${of} in ${kind}, the rest in ${dtype}` };
 }
 
 /** On a CPU, moving a part from the device to the host would move it nowhere. */
