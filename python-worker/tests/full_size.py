@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from diffusers import AutoencoderKL, FluxTransformer2DModel, UNet2DConditionModel
@@ -11,14 +11,15 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 from tests.live_storages import LiveStorages
 
-Part = torch.nn.Module
+Part: TypeAlias = Any
+"""A module; diffusers has no types."""
 CLIP_TOKENS = 77
 T5_TOKENS = 512
 
 
 @dataclass(frozen=True, slots=True)
 class Peaks:
-    """Bytes beside the weights of the part: of one denoise step, of decoding one picture as a whole and tile by tile, of encoding."""
+    """Bytes beside the part's weights: of a denoise step, of decoding one picture whole and tile by tile, of encoding."""
 
     denoise: int
     decode: int
@@ -47,15 +48,13 @@ def peaks_of(architecture: Architecture, dtype: torch.dtype, size: tuple[int, in
             ),
             decode=_beside_weights(architecture.vae(), lambda part: part.decode(latents, return_dict=False)),
             decode_tiled=_beside_weights(_tiled(architecture.vae()), lambda part: part.decode(latents)),
-            encode=max(
-                _beside_weights(make(), lambda part: _encode(part, rows)) for make in architecture.encoders
-            ),
+            encode=max(_beside_weights(make(), lambda part: _encode(part, rows)) for make in architecture.encoders),
         )
 
 
 def parameters_of(make: Callable[[], Part]) -> int:
     with torch.device("meta"):
-        return sum(tensor.numel() for tensor in make().parameters())
+        return sum(int(tensor.numel()) for tensor in make().parameters())
 
 
 def _unet_inputs(text_width: int, pooled_width: int | None) -> Callable[[int, int, int], dict[str, object]]:
@@ -126,8 +125,7 @@ def _t5() -> Part:
         vocab_size=32128,
         feed_forward_proj="gated-gelu",
     )
-    encoder: Part = T5EncoderModel(config)
-    return encoder
+    return T5EncoderModel(config)
 
 
 _CLIP_L = _clip(CLIPTextModel, 768, 12, 12)
@@ -206,7 +204,7 @@ def _flash_attention() -> Iterator[None]:
         rows, heads, tokens, _width = query.shape
         return query.new_empty(rows, tokens, heads, value.shape[-1]).transpose(1, 2)
 
-    functional = torch.nn.functional
+    functional: Any = torch.nn.functional
     before = functional.scaled_dot_product_attention
     functional.scaled_dot_product_attention = stand_in
     try:
@@ -216,19 +214,19 @@ def _flash_attention() -> Iterator[None]:
 
 
 def _beside_weights(part: Part, run: Callable[[Part], object]) -> int:
-    with LiveStorages("meta") as count:
+    count = LiveStorages("meta")
+    with count:
         count.adopt((*part.parameters(), *part.buffers()))
         weights = count.take_peak()
         run(part)
         return count.peak - weights
 
 
-def _tiled(vae: Any) -> Part:  # noqa: ANN401 - diffusers has no types
+def _tiled(vae: Part) -> Part:
     """As the worker sets it."""
     vae.enable_tiling()
     vae.tile_sample_min_size, vae.tile_latent_min_size = 512, 64
-    tiled: Part = vae
-    return tiled
+    return vae
 
 
 def _encode(encoder: Part, rows: int) -> object:

@@ -3,12 +3,14 @@ What models really hold in memory, by the count of live storages.
 
 `python -m tests.live_memory` reads cases, one JSON object a line, makes their pictures on the CPU with the real engine,
 and answers each with a line: the peak of each phase, the preset's settings in effect, and whether it ran out of memory,
-where the case has a limit; or why it was refused. `python -m tests.live_memory --record FILE` writes the peaks of the full-size architectures.
+where the case has a limit; or why it was refused.
+`python -m tests.live_memory --record FILE` writes the peaks of the full-size architectures.
 """
 
 import dataclasses
 import gc
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -153,7 +155,8 @@ def main() -> None:
         Path(sys.argv[2]).write_text(json.dumps(recorded(), indent=1) + "\n", encoding="utf-8")
         return
     torch.set_num_threads(1)
-    gc.freeze()  # what is imported by now is no garbage, and need not be looked through each time
+    os.environ["HF_DEACTIVATE_ASYNC_LOAD"] = "1"  # what other threads allocate is not seen
+    gc.freeze()  # what is imported by now is no garbage, and is not looked through at each unload
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder))
         for line in sys.stdin:

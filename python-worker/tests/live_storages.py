@@ -1,6 +1,5 @@
 """A count of the memory that tensors hold, which knows nothing of what anybody expected them to hold."""
 
-import gc
 import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -12,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 _PLAIN = (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer)
 
 
-class LiveStorages(TorchDispatchMode):
+class LiveStorages(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """
     While it is entered, bytes of the storages that are alive on one kind of device, and their most at one time. A
     storage counts once, however many tensors look at it, from the operation that gave it until nothing holds it.
@@ -22,11 +21,10 @@ class LiveStorages(TorchDispatchMode):
     """
 
     def __init__(self, device: str, limit: int | None = None) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.limit = limit
         self.live = 0
         self.peak = 0
-        self._collected = 0.0
         self._device = device
         self._held: dict[int, tuple[int, weakref.ref[torch.UntypedStorage]]] = {}
 
@@ -38,7 +36,7 @@ class LiveStorages(TorchDispatchMode):
 
     def take_peak(self) -> int:
         """The most since the last call."""
-        peak, self.peak, self._collected = self.peak, self.live, self.live
+        peak, self.peak = self.peak, self.live
         return peak
 
     def __torch_dispatch__(
@@ -70,17 +68,9 @@ class LiveStorages(TorchDispatchMode):
             reference, self.live = known[1], self.live - known[0]
         self._held[key] = (size, reference)
         self.live += size
-        if self.live > self.peak:
-            self._collect()
         self.peak = max(self.peak, self.live)
         if self.limit is not None and self.live > self.limit:
             raise torch.OutOfMemoryError(f"{self.live} bytes are live, and the limit is {self.limit}: out of memory")
-
-    def _collect(self) -> None:
-        """What is held by nothing but a cycle of its own is not alive. Seldom, since it takes a while."""
-        if self.live > self._collected * 1.02:
-            gc.collect()
-            self._collected = max(self._collected, self.live)
 
     def _gone(self, key: int) -> None:
         held = self._held.pop(key, None)

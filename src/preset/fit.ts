@@ -4,7 +4,16 @@ import { decodeBytes, denoiseBytes, encodeBytes, type Shape } from './activation
 import type { Anatomy } from './anatomy.ts';
 import type { Footprint, Part } from './explanation.ts';
 import type { PresetSettings } from './settings.ts';
-import { type DeviceKind, offloadedBytes, type Phase, residentBytes, type Weights, weightsOf } from './weights.ts';
+import {
+  type DeviceKind,
+  dtypeOf,
+  offloadedBytes,
+  type Phase,
+  residentBytes,
+  type Weights,
+  WIDTHS,
+  weightsOf,
+} from './weights.ts';
 
 export interface Load {
   readonly settings: PresetSettings;
@@ -141,23 +150,25 @@ function holdsGraphs({ compile, compile_mode: mode }: PresetSettings, device: De
 }
 
 /**
- * Parts are read one after the other into the host's memory, and quantised and moved only then. One that is of another
- * dtype in its file is there twice for a while.
+ * All parts are read into the host's memory, and quantised and moved only then. Where the dtype changes, a part is there
+ * as it is in its file too, while it is read. diffusers reads them in the order of a set, which is another in each
+ * process; so the largest is taken for the last.
  */
-function loadingOf({ anatomy }: Load, weights: readonly Weights[]): Part {
-  const parameters = weights.reduce((sum, one) => sum + one.loaded / one.width, 0);
-  const inFile = parameters === 0 ? 0 : anatomy.fileBytes / parameters;
-  const moments = weights.map((one, index) => {
-    const loaded = weights.slice(0, index + 1).reduce((sum, { loaded }) => sum + loaded, 0);
-    return loaded + (one.dtype === anatomy.fileDtype ? 0 : (one.loaded / one.width) * inFile);
-  });
-  const twice = weights.some(({ dtype }) => dtype !== anatomy.fileDtype) ? `, and a part as ${anatomy.fileDtype}` : '';
-  return computed('in all while loading', Math.max(...moments), `all weights as they are before quantising${twice}`);
+function loadingOf({ settings, anatomy, device }: Load, weights: readonly Weights[]): Part {
+  const dtype = dtypeOf(settings, anatomy, device);
+  const counts = weights.map(({ parameters }) => parameters);
+  const twice = dtype === anatomy.fileDtype ? 0 : Math.max(...counts) * (anatomy.fileBytes / sum(counts));
+  const detail = `all weights in ${dtype}${twice === 0 ? '' : `, and one part as ${anatomy.fileDtype} too`}`;
+  return computed('in all while loading', sum(counts) * WIDTHS[dtype] + twice, detail);
 }
 
 function paddedTo(buckets: readonly number[], batch: number): number {
   const sizes = buckets.filter((size) => size >= batch);
   return sizes.length === 0 ? batch : Math.min(...sizes);
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }
 
 function computed(what: string, bytes: number, detail: string): Part {

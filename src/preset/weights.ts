@@ -11,11 +11,9 @@ export interface Weights {
   /** The phase that needs them. */
   readonly phase: Phase;
   readonly bytes: Bytes;
-  /** As they were read, before they were quantised. */
-  readonly loaded: Bytes;
+  readonly parameters: number;
   /** Bytes of one number that is not quantised; its activations are of the same kind. */
   readonly width: number;
-  readonly dtype: Dtype;
   readonly detail: string;
   /** How much of them is on the device in their phase, where they come group by group. */
   readonly groupShare: number;
@@ -74,7 +72,8 @@ export function dtypeOf(settings: Pick<PresetSettings, 'dtype'>, anatomy: Anatom
 
 type Dtype = Exclude<PresetSettings['dtype'], 'auto'>;
 
-const WIDTHS: Readonly<Record<Dtype, number>> = { float32: 4, float16: 2, bfloat16: 2 };
+/** Bytes of a number. */
+export const WIDTHS: Readonly<Record<Dtype, number>> = { float32: 4, float16: 2, bfloat16: 2 };
 
 /** Bytes of a quantised number, its scale included. */
 const QUANTISED = { int8_weights: 1, int8_dynamic: 1, fp8_dynamic: 1, fp8_storage: 1, nf4: 0.53 } as const;
@@ -128,15 +127,14 @@ function inBytes(
   linear: number,
   dtype: Dtype,
   kind: PresetSettings['quantize'],
-): Pick<Weights, 'bytes' | 'loaded' | 'width' | 'dtype' | 'detail'> {
+): Pick<Weights, 'bytes' | 'parameters' | 'width' | 'detail'> {
   const width = WIDTHS[dtype];
-  const loaded = parameters * width;
   const millions = `${Math.round(parameters / 1e6).toLocaleString('en')} M parameters`;
-  if (kind === 'none') return { bytes: loaded, loaded, width, dtype, detail: `${millions} in ${dtype}` };
+  if (kind === 'none') return { bytes: parameters * width, parameters, width, detail: `${millions} in ${dtype}` };
   const packed = kind === 'fp8_storage' ? parameters : linear;
   const bytes = packed * QUANTISED[kind] + (parameters - packed) * width;
   const of = packed === parameters ? 'all' : `the ${Math.round(packed / 1e6).toLocaleString('en')} M of linear layers`;
-  return { bytes, loaded, width, dtype, detail: `${millions}, ${of} in ${kind}, the rest in ${dtype}` };
+  return { bytes, parameters, width, detail: `${millions}, ${of} in ${kind}, the rest in ${dtype}` };
 }
 
 /** On a CPU, moving a part from the device to the host would move it nowhere. */

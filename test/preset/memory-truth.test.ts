@@ -22,8 +22,10 @@ const CANDIDATES: readonly Candidate[] = [
   { preset: 'tiled', settings: { vae_tiling: true }, speed: 0.9 },
   { preset: 'no-encoders', settings: { offload: 'text_encoders' }, speed: 0.7 },
   { preset: 'half', settings: { dtype: 'bfloat16' }, speed: 0.5 },
-  { preset: 'half-tiled', settings: { dtype: 'bfloat16', vae_tiling: true }, speed: 0.4 },
 ];
+/** The machine may be busy; nothing here is about time. */
+const PATIENCE = 600_000;
+const NEAR = 1.05;
 const BATCHES = [4, 2, 1] as const;
 const KILN = resolve(import.meta.dirname, '../../python-worker/models/kiln-shapes');
 
@@ -53,15 +55,15 @@ beforeAll(async () => {
   const models = new DiskRegistry({ modelsDir: folder, cacheFile: join(folder, 'hashes.json') });
   for (const [name, model, sizes] of [
     ['kiln-shapes', KILN, [192]],
-    ['tiny-sd', testModel('sd'), [64, 128]],
-    ['tiny-sdxl', testModel('sdxl'), [64, 128]],
+    ['tiny-sd', testModel('sd'), [128, 192]],
+    ['tiny-sdxl', testModel('sdxl'), [128, 192]],
     ['tiny-flux', testModel('flux'), [128]],
   ] as const) {
     const { anatomy, family } = await models.resolve(model);
     if (anatomy === null) throw new Error(`${name} has no anatomy`);
     for (const size of sizes) subjects.push(await measured({ name, model, size, anatomy, guided: family !== 'flux' }));
   }
-}, 120_000);
+}, PATIENCE);
 afterAll(async () => {
   await program.close();
   await rm(folder, { recursive: true });
@@ -97,46 +99,51 @@ describe('what is picked under a limit', () => {
     );
     expect(differing.map(({ subject, limit }) => ({ ...labelOf(subject), limit }))).toEqual([]);
     const choices = new Set(cases.map(({ subject, limit }) => nameOf(picked(subject, limit))));
-    expect(choices.size).toBeGreaterThanOrEqual(6);
+    expect(choices.size).toBeGreaterThanOrEqual(5);
   });
 
-  it('would differ with a formula that is wrong by an eighth, either way', () => {
-    for (const error of [7 / 8, 9 / 8]) {
+  it('would differ with a formula that is wrong by a twelfth, either way', () => {
+    for (const error of [11 / 12, 13 / 12]) {
       const cases = subjects.flatMap((subject) => limitsOf(subject).map((limit) => ({ subject, limit })));
       const differing = cases.filter(
         ({ subject, limit }) => nameOf(picked(subject, limit / error)) !== nameOf(best(subject, limit)),
       );
-      expect(differing.length).toBeGreaterThanOrEqual(5);
+      expect(differing.length).toBeGreaterThanOrEqual(8);
     }
   });
 
   it('is a faster one when the limit is raised', () => {
-    for (const subject of subjects) {
+    for (const subject of subjects.filter((one) => limitsOf(one).length > 1)) {
       const ranks = limitsOf(subject).map((limit) => rankOf(picked(subject, limit)));
       expect(ranks).toEqual([...ranks].sort((one, other) => other - one));
-      expect(new Set(ranks).size).toBe(ranks.length);
+      expect(new Set(ranks).size).toBeGreaterThan(1);
     }
   });
 
-  it('runs under that limit, and what was too fast to fit does not', async () => {
-    for (const subject of subjects) {
-      for (const limit of limitsOf(subject)) {
-        const one = picked(subject, limit);
-        if (one === null) throw new Error(`nothing was picked for ${subject.name} within ${limit} bytes`);
-        const run = await program.measure(caseOf(subject, one.candidate, one.batch, limit));
-        expect({ ...labelOf(subject), limit, ran_out: run?.ran_out }).toEqual({
-          ...labelOf(subject),
-          limit,
-          ran_out: false,
-        });
+  it(
+    'runs under that limit, and the fastest does not run under the lowest',
+    async () => {
+      for (const subject of subjects) {
+        for (const limit of tightestOf(subject)) {
+          const one = picked(subject, limit);
+          if (one === null) throw new Error(`nothing was picked for ${subject.name} within ${limit} bytes`);
+          const run = await program.measure(caseOf(subject, one.candidate, one.batch, limit));
+          expect({ ...labelOf(subject), limit, ran_out: run?.ran_out }).toEqual({
+            ...labelOf(subject),
+            limit,
+            ran_out: false,
+          });
+        }
+        const [lowest = 0] = limitsOf(subject);
+        const fastest = inOrder(subject)[0];
+        if (fastest === undefined) throw new Error('there is nothing to choose from');
+        if (limitsOf(subject).length === 1) continue;
+        const tooMuch = await program.measure(caseOf(subject, fastest.candidate, fastest.batch, lowest));
+        expect(tooMuch?.ran_out).toBe(true);
       }
-      const [lowest = 0] = limitsOf(subject);
-      const fastest = inOrder(subject)[0];
-      if (fastest === undefined) throw new Error('there is nothing to choose from');
-      const tooMuch = await program.measure(caseOf(subject, fastest.candidate, fastest.batch, lowest));
-      expect(tooMuch?.ran_out).toBe(true);
-    }
-  });
+    },
+    PATIENCE,
+  );
 });
 
 /** The choice: the fastest preset, then the largest batch, that fits by the fit test. */
@@ -163,21 +170,31 @@ function peakOf({ truth }: Try): number {
 }
 
 /**
- * Between true peaks that differ by a twelfth at least, and just above the highest, as far as the best choice changes
- * from one to the next: so no limit is nearer than 4 % to a peak, and most are within 12 %.
+ * Just above each true peak and just below the next, 5 % off, wherever they leave room for that; so every limit is 5 %
+ * from a peak, and none is nearer. Left out are those at which it would depend on the order in which diffusers happens
+ * to read the parts whether a model can be loaded.
  */
 function limitsOf(subject: Subject): readonly number[] {
   const peaks = [...new Set(subject.tries.map(peakOf))].sort((one, other) => one - other);
-  const between = peaks.map((peak, index) => {
-    const next = peaks[index + 1] ?? peak * 1.12;
-    return next / peak < 13 / 12 ? 0 : Math.min(Math.sqrt(peak * next), peak * 1.06);
+  const limits = peaks.flatMap((peak, index) => {
+    const next = peaks[index + 1];
+    if (next === undefined) return [peak * NEAR];
+    return next / peak < NEAR ** 2 ? [] : [peak * NEAR, next / NEAR];
   });
-  const limits: number[] = [];
-  for (const limit of between.filter((one) => one > 0)) {
-    const last = limits.at(-1);
-    if (last === undefined || nameOf(best(subject, last)) !== nameOf(best(subject, limit))) limits.push(limit);
-  }
-  return limits;
+  return limits.filter((limit) => subject.tries.every((one) => !dependsOnOrder(subject, one, limit)));
+}
+
+function dependsOnOrder(subject: Subject, { candidate, batch, truth }: Try, limit: number): boolean {
+  const worst = footprint(subject, candidate, batch).parts.find(({ what }) => what === 'in all while loading');
+  return limit >= (truth.peaks.load ?? 0) && limit <= (worst?.bytes ?? 0) * NEAR;
+}
+
+/** Of all limits at which the same is picked, the tightest. */
+function tightestOf(subject: Subject): readonly number[] {
+  const limits = limitsOf(subject);
+  return limits.filter(
+    (limit, index) => nameOf(picked(subject, limit)) !== nameOf(picked(subject, limits[index - 1] ?? 0)),
+  );
 }
 
 function nameOf(one: Try | null): string {
