@@ -72,13 +72,10 @@ export function learnedFootprint(
 
 /**
  * What is left alone of a device's memory: on a card for the driver's context, for other programs that come and go, and
- * for what the allocator cannot join; on a CPU for the worker's own libraries and the rest of the system.
+ * for what the allocator cannot join; on a CPU for the worker's own libraries and the rest of the system. Assumed.
  */
-export function reserveOf(deviceTotal: Bytes, device: DeviceKind = 'cuda'): Part {
-  const fixed = device === 'cuda' ? CONTEXT_BYTES : LIBRARY_BYTES;
-  const bytes = Math.ceil(fixed + RESERVED_SHARE * deviceTotal);
-  const detail = `${megabytes(fixed)} and ${RESERVED_SHARE * 100} % of ${megabytes(deviceTotal)}`;
-  return { what: 'reserve', bytes, ground: 'assumed', detail };
+export function reserveOf(deviceTotal: Bytes, device: DeviceKind = 'cuda'): Bytes {
+  return Math.ceil((device === 'cuda' ? CONTEXT_BYTES : LIBRARY_BYTES) + RESERVED_SHARE * deviceTotal);
 }
 
 const PHASES = ['encode', 'denoise', 'decode'] as const satisfies readonly Phase[];
@@ -109,6 +106,9 @@ const WORKER: Part = {
  */
 const WORKSPACE: Readonly<Record<Phase, number>> = { encode: 0.1, denoise: 0.1, decode: 0.3 };
 
+/** Pixels that the worker decodes at once: small pictures of a batch together, unless the preset slices. */
+const TOGETHER = 512 ** 2;
+
 type Activations = Readonly<Record<Phase, { readonly bytes: Bytes; readonly detail: string }>>;
 
 function activationsOf({ settings, anatomy, shape, batch }: Load, weights: readonly Weights[]): Activations {
@@ -118,6 +118,9 @@ function activationsOf({ settings, anatomy, shape, batch }: Load, weights: reado
   const pictures = `${rows === 1 ? 'a picture' : `${rows} pictures`} of ${size}`;
   const tiled = settings.vae_tiling ? ', tile by tile' : '';
   const bytes = widthIn('denoise');
+  const together = settings.vae_slicing
+    ? 1
+    : Math.min(batch, Math.max(1, Math.floor(TOGETHER / (shape.width * shape.height))));
   const encoders = anatomy.textEncoders.map((encoder) => encodeBytes(encoder, rows, widthIn('encode')));
   return {
     encode: { bytes: Math.max(0, ...encoders), detail: `${rows === 1 ? 'a prompt' : `${rows} prompts`}` },
@@ -125,8 +128,10 @@ function activationsOf({ settings, anatomy, shape, batch }: Load, weights: reado
       bytes: denoiseBytes({ anatomy, shape, batch: rows, bytes, attention: settings.attention }),
       detail: `${pictures}, ${settings.attention}`,
     },
-    // The worker decodes the pictures of a batch one after the other, with and without slicing.
-    decode: { bytes: decodeBytes(anatomy, shape, settings, widthIn('decode')), detail: `one of ${size}${tiled}` },
+    decode: {
+      bytes: together * decodeBytes(anatomy, shape, settings, widthIn('decode')),
+      detail: `${together === 1 ? 'one' : `${together} together`} of ${size}${tiled}`,
+    },
   };
 }
 

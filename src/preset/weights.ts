@@ -15,8 +15,8 @@ export interface Weights {
   /** Bytes of one number that is not quantised; its activations are of the same kind. */
   readonly width: number;
   readonly detail: string;
-  /** How much of them is on the device in their phase, where they come group by group. */
-  readonly groupShare: number;
+  /** How much of them is on the device at once where they come block by block. */
+  readonly blockShare: number;
 }
 
 export function weightsOf(settings: PresetSettings, anatomy: Anatomy, device: DeviceKind): readonly Weights[] {
@@ -35,15 +35,16 @@ export function residentBytes(
   device: DeviceKind,
 ): Bytes {
   const used = weights.filter((one) => one.phase === phase);
+  const stay = weights.filter((one) => one.phase !== 'encode' || phase === 'encode');
   switch (offloadIn(settings, device)) {
     case 'none':
       return total(weights);
     case 'text_encoders':
-      return total(weights.filter((one) => one.phase !== 'encode' || phase === 'encode'));
+      return total(stay);
     case 'model': // one part after the other
       return Math.max(...used.map(({ bytes }) => bytes));
-    case 'group':
-      return Math.max(...used.map(({ bytes, groupShare }) => bytes * groupShare));
+    case 'group': // as text_encoders, and the denoiser comes block by block
+      return total(stay.filter((one) => one.phase !== 'denoise')) + (phase === 'denoise' ? blocksAtOnce(used) : 0);
     case 'sequential':
       return Math.max(...used.map(({ bytes }) => bytes * LEAF_SHARE));
   }
@@ -51,13 +52,14 @@ export function residentBytes(
 
 /** What stays in the host's memory beside a card for as long as the engine is loaded. */
 export function offloadedBytes(weights: readonly Weights[], settings: Pick<PresetSettings, 'offload'>): Bytes {
+  const encoders = total(weights.filter((one) => one.phase === 'encode'));
   switch (settings.offload) {
     case 'none':
       return 0;
     case 'text_encoders':
-      return total(weights.filter((one) => one.phase === 'encode'));
+      return encoders;
     case 'group': // streams copy from page-locked memory, which is a second copy
-      return 2 * total(weights);
+      return encoders + 2 * total(weights.filter((one) => one.phase === 'denoise'));
     default:
       return total(weights);
   }
@@ -83,18 +85,17 @@ const FUSED_SHARE = 0.25;
 const TINY_PARAMETERS = 2_445_063;
 /** The largest single layer of a part. */
 const LEAF_SHARE = 0.03;
-/** UNets come by their up and down blocks, of which the largest two are half of it. */
-const UNET_GROUP_SHARE = 0.5;
+/** Of a UNet, its largest two neighbours among the blocks of its way down, its middle and its way up, as in SDXL. */
+const UNET_BLOCK_SHARE = 0.63;
 /** The block that works, the next one on its way, and what is in no block. */
 const BLOCKS_AT_ONCE = 3;
 
 function encodersOf(settings: PresetSettings, anatomy: Anatomy, device: DeviceKind): readonly Weights[] {
   const dtype = dtypeOf(settings, anatomy, device);
   const largest = Math.max(...anatomy.textEncoders.map(({ parameters }) => parameters));
-  return anatomy.textEncoders.map(({ name, parameters, linear, layers }) => {
+  return anatomy.textEncoders.map(({ name, parameters, linear }) => {
     const kind = parameters === largest ? settings.quantize_text : 'none';
-    const groupShare = Math.min(1, BLOCKS_AT_ONCE / Math.max(1, layers));
-    return { what: `weights of ${name}`, phase: 'encode', groupShare, ...inBytes(parameters, linear, dtype, kind) };
+    return { what: `weights of ${name}`, phase: 'encode', blockShare: 1, ...inBytes(parameters, linear, dtype, kind) };
   });
 }
 
@@ -110,7 +111,7 @@ function denoiserOf(settings: PresetSettings, anatomy: Anatomy, device: DeviceKi
     ...plain,
     bytes: plain.bytes + fused + engine,
     detail: `${plain.detail}${twice}`,
-    groupShare: kind === 'unet' ? UNET_GROUP_SHARE : Math.min(1, BLOCKS_AT_ONCE / Math.max(1, layers)),
+    blockShare: kind === 'unet' ? UNET_BLOCK_SHARE : Math.min(1, BLOCKS_AT_ONCE / Math.max(1, layers)),
   };
 }
 
@@ -119,7 +120,7 @@ function vaeOf(settings: PresetSettings, anatomy: Anatomy, device: DeviceKind): 
   const own = dtypeOf(settings, anatomy, device);
   const safe = anatomy.vae.overflows && own === 'float16' && settings.decoder === 'own' ? 'float32' : own;
   const dtype = settings.vae_dtype === 'auto' ? safe : settings.vae_dtype;
-  return { what: 'weights of the VAE', phase: 'decode', groupShare: 1, ...inBytes(parameters, 0, dtype, 'none') };
+  return { what: 'weights of the VAE', phase: 'decode', blockShare: 1, ...inBytes(parameters, 0, dtype, 'none') };
 }
 
 function inBytes(
@@ -140,6 +141,10 @@ function inBytes(
 /** On a CPU, moving a part from the device to the host would move it nowhere. */
 function offloadIn({ offload }: Pick<PresetSettings, 'offload'>, device: DeviceKind): PresetSettings['offload'] {
   return device === 'cpu' && (offload === 'model' || offload === 'sequential') ? 'none' : offload;
+}
+
+function blocksAtOnce(weights: readonly Weights[]): Bytes {
+  return weights.reduce((sum, { bytes, blockShare }) => sum + bytes * blockShare, 0);
 }
 
 function total(weights: readonly Weights[]): Bytes {
