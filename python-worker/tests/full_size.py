@@ -19,7 +19,7 @@ T5_TOKENS = 512
 
 @dataclass(frozen=True, slots=True)
 class Peaks:
-    """Bytes beside the part's weights: of a denoise step, of decoding one picture whole and tile by tile, of encoding."""
+    """Bytes beside the part's weights: of a denoise step, of decoding one picture, whole and by tiles, of encoding."""
 
     denoise: int
     decode: int

@@ -49,7 +49,7 @@ export function footprintOf(load: Load): Footprint {
     offloadedBytes(weights, load.settings),
     `offload=${load.settings.offload}`,
   );
-  const hostBytes = WORKER_BYTES + Math.max(loading.bytes, kept.bytes);
+  const hostBytes = WORKER_BYTES + Math.max(isMapped(load) ? 0 : loading.bytes, kept.bytes);
   return {
     deviceBytes: Math.ceil(peak),
     hostBytes: Math.ceil(hostBytes),
@@ -165,6 +165,11 @@ function loadingOf({ settings, anatomy, device }: Load, weights: readonly Weight
   const twice = dtype === anatomy.fileDtype ? 0 : Math.max(...counts) * (anatomy.fileBytes / sum(counts));
   const detail = `all weights in ${dtype}${twice === 0 ? '' : `, and one part as ${anatomy.fileDtype} too`}`;
   return computed('in all while loading', sum(counts) * WIDTHS[dtype] + twice, detail);
+}
+
+/** Weights that are used as they are in their file are pages of the file, which the host can drop and read again. */
+function isMapped({ settings, anatomy, device }: Load): boolean {
+  return dtypeOf(settings, anatomy, device) === anatomy.fileDtype;
 }
 
 function paddedTo(buckets: readonly number[], batch: number): number {
