@@ -3,10 +3,11 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { InputError } from '../errors.ts';
 import type { Model } from '../ports.ts';
+import { anatomyOf, type Described } from './anatomy.ts';
 import { modelBroken, modelUnreadable, modelUnsafe } from './failure.ts';
 import { Folder } from './folder.ts';
 import type { FileHashes } from './hashes.ts';
-import { checkSafetensors } from './safetensors.ts';
+import { type Contents, checkSafetensors } from './safetensors.ts';
 import {
   type Configs,
   denoiserSchema,
@@ -28,14 +29,15 @@ export async function readPipelineFolder(name: string, path: string, hashes: Fil
   const index = await folder.json(INDEX, indexSchema);
   const components = componentsOf(index);
   const configs = await configsOf(folder, index._class_name, components);
-  const files = await filesOf(folder, components);
+  const { files, contents } = await filesOf(folder, components);
   const own = (await folder.jsonIfPresent(OWN_SETTINGS, ownSettingsSchema)) ?? {};
   const traits = traitsOf(configs, own);
   if (!traits.schedulers.includes(traits.defaults.scheduler)) {
     const what = `it names the scheduler ${traits.defaults.scheduler}, this model takes ${traits.schedulers.join(', ')}`;
     throw modelBroken(join(path, OWN_SETTINGS), what, { mend: 'correct that line' });
   }
-  return { name, path, hash: await contentHash(path, files, hashes), ...traits, anatomy: null };
+  const anatomy = anatomyOf(traits.family, index._class_name, await describedOf(folder, components, contents));
+  return { name, path, hash: await contentHash(path, files, hashes), ...traits, anatomy };
 }
 
 const INDEX = 'model_index.json';
@@ -88,13 +90,47 @@ async function configsOf(folder: Folder, className: string, components: readonly
   };
 }
 
-/** Every file that is loaded, by its path in the folder, sorted; the weights among them are whole. */
-async function filesOf(folder: Folder, components: readonly Component[]): Promise<readonly string[]> {
+interface Files {
+  /** Every one that is loaded, by its path in the folder, sorted. */
+  readonly files: readonly string[];
+  /** Of the weights among them, which are whole, by path. */
+  readonly contents: ReadonlyMap<string, Contents>;
+}
+
+async function filesOf(folder: Folder, components: readonly Component[]): Promise<Files> {
   const weighted = components.filter((component) => kindOf(component) === 'weights');
   if (weighted.length === 0) throw modelBroken(folder.path, `its ${INDEX} names no component with weights`);
   const weights = await weightsOf(folder, weighted);
-  for (const file of weights) if (file.endsWith('.safetensors')) await checkSafetensors(join(folder.path, file));
-  return [INDEX, ...components.flatMap((component) => configFilesOf(folder, component)), ...weights].sort();
+  const contents = new Map<string, Contents>();
+  for (const file of weights) {
+    if (file.endsWith('.safetensors')) contents.set(file, await checkSafetensors(join(folder.path, file)));
+  }
+  const files = [INDEX, ...components.flatMap((component) => configFilesOf(folder, component)), ...weights].sort();
+  return { files, contents };
+}
+
+async function describedOf(
+  folder: Folder,
+  components: readonly Component[],
+  contents: ReadonlyMap<string, Contents>,
+): Promise<readonly Described[]> {
+  const weighted = components.filter((component) => kindOf(component) === 'weights');
+  return Promise.all(
+    weighted.map(async (component) => {
+      const own = [...contents].filter(([file]) => file.startsWith(`${component.name}/`)).map(([, found]) => found);
+      const config = await folder.jsonIfPresent(`${component.name}/config.json`, z.unknown());
+      return { ...component, config, contents: together(own) };
+    }),
+  );
+}
+
+function together(shards: readonly Contents[]): Contents {
+  return {
+    bytes: shards.reduce((sum, { bytes }) => sum + bytes, 0),
+    parameters: shards.reduce((sum, { parameters }) => sum + parameters, 0),
+    linear: shards.reduce((sum, { linear }) => sum + linear, 0),
+    dtype: shards[0]?.dtype ?? 'other',
+  };
 }
 
 function configFilesOf(folder: Folder, component: Component): readonly string[] {
