@@ -2,6 +2,8 @@ import type { Config } from './config.ts';
 import { sentenceOf } from './errors.ts';
 import type { Device, Gpu, Store, Telemetry } from './ports.ts';
 import { presetsWith } from './preset/catalogue.ts';
+import { impossible } from './preset/combinations.ts';
+import { footprintOf, reserveOf } from './preset/fit.ts';
 import type { ChoiceParts } from './provider/chooser.ts';
 import type { CardMemory, Cards } from './provider/rooms.ts';
 import type { RungsOptions } from './provider/rungs.ts';
@@ -24,6 +26,7 @@ export async function choicePartsFor(world: World): Promise<ChoiceParts & Pick<R
   const hasCards = devices.some(({ kind }) => kind === 'cuda');
   return {
     presets: presetsWith(config.presets),
+    rules: { footprintOf, impossible, reserveOf },
     memory: { known: await store.limits(), learn: (learned) => orLog(store.learn(learned)) },
     measurements: { known: await store.measurements(), note: (measurement) => orLog(store.measure(measurement)) },
     rooms: {

@@ -134,8 +134,8 @@ def test_nothing_of_a_cache_outlives_its_model(model: Callable[[str], Path], tmp
 @pytest.mark.parametrize(
     ("family", "kind", "strength", "sentence"),
     [
-        ("sd", "first_block", 0.1, "step_cache=first_block cannot be here: a UNet2DConditionModel is no transformer"),
-        ("flux", "deepcache", 2, "step_cache=deepcache cannot be here: a FluxTransformer2DModel is no UNet"),
+        ("sd", "first_block", 0.1, "step_cache=first_block cannot hold with a UNet"),
+        ("flux", "deepcache", 2, "step_cache=deepcache cannot hold with a transformer"),
         ("sd", "deepcache", 1.5, "step_cache=deepcache cannot be here: one step of 1.5 cannot be whole"),
         ("sd", "deepcache", 0, "step_cache=deepcache cannot be here: one step of 0 cannot be whole"),
     ],

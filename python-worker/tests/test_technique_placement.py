@@ -128,8 +128,10 @@ def test_text_encoders_have_memory_while_they_are_used_and_none_afterwards(model
     assert others <= alive() - before <= others + few
     tensors = [id(weight) for weight in encoder.parameters()]
     with placement.encoders(loaded):
-        encode(loaded, [item(0)], params_of("flux"))
+        loaded.pipe.encode_prompt("a red circle", None, loaded.device)
         assert stored_bytes(encoder) == own
+    assert stored_bytes(encoder) <= few
+    encode(loaded, [item(0)], params_of("flux"))
     assert stored_bytes(encoder) <= few
     assert alive() - before <= others + few
     assert [id(weight) for weight in encoder.parameters()] == tensors

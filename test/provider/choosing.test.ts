@@ -9,6 +9,7 @@ import { engineOf } from '../../src/preset/engine.ts';
 import { PERMISSIVE, type Rules } from '../../src/preset/rules.ts';
 import { FakeProvider, type FakeProviderOptions, type FakeScript } from '../../src/provider/fake.ts';
 import { type Change, codesOf, MODEL, newBatch } from '../contracts/batches.ts';
+import { SD15 } from '../preset/anatomies.ts';
 import { footprintOf, GB, presetOf } from '../preset/choice-samples.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
@@ -18,12 +19,6 @@ const FAST = presetOf('fast', { speed: 2, settings: { channels_last: true } });
 const SMALL = presetOf('small', { speed: 0.5, batch_limit: 1, settings: { vae_tiling: true } });
 const PRESETS = [PLAIN, FAST, SMALL];
 const SHAPE = '64x48+cfg';
-const ANATOMY: Anatomy = {
-  denoiser: { kind: 'unet', parameters: 1, channels: [1], layers: 1, attention: [1], headChannels: null },
-  textEncoders: [],
-  vae: { parameters: 1, channels: [1], layers: 1, latentChannels: 4, sampleSize: 512, overflows: false },
-  fileBytes: 1,
-};
 
 let folder: string;
 let batches = 0;
@@ -90,14 +85,11 @@ describe('auto on a device', () => {
     const picks: unknown[] = [];
     for (const gigabytes of [20, 14, 8, 4]) {
       const { provider } = opened({}, { rules, rooms: { cards: room(gigabytes) } });
-      const job = jobOf({}, ANATOMY);
+      const job = jobOf({}, SD15);
       const { preset, limit } = provider.explain(job, 'cuda:0');
       expect(provider.limit(job, 'cuda:0', false)).toBe(limit);
       const batch = batchOf(['a']);
-      const made = await provider.make(
-        { ...batch, jobs: batch.jobs.map((each) => ({ ...each, anatomy: ANATOMY })) },
-        {},
-      );
+      const made = await provider.make({ ...batch, jobs: batch.jobs.map((each) => ({ ...each, anatomy: SD15 })) }, {});
       expect(made.shared.engine.preset).toBe(preset.name);
       picks.push(`${preset.name} ${limit}`);
     }
@@ -160,7 +152,7 @@ describe('auto on a device', () => {
       const { provider } = opened({}, { presets: [PLAIN, large], rooms, rules });
       return provider.explain(jobOf({}, anatomy), 'cuda:0').preset.name;
     };
-    expect([picked(24, null), picked(16, null), picked(16, ANATOMY)]).toEqual(['large', 'plain', 'large']);
+    expect([picked(24, null), picked(16, null), picked(16, SD15)]).toEqual(['large', 'plain', 'large']);
   });
 
   it('chooses among the safe forms for what is to be safe', async () => {

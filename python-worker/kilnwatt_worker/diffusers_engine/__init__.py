@@ -1,0 +1,3 @@
+from kilnwatt_worker.remarks import silence
+
+silence()
