@@ -2,8 +2,8 @@
 
 import logging
 
-# diffusers imports both wherever they are installed, and on a CPU they tell of kernels for cards.
-_TALKATIVE = ("bitsandbytes", "torchao")
+# diffusers imports the first two wherever they are installed; they tell of kernels for cards, and torch of their types.
+_TALKATIVE = ("bitsandbytes", "torchao", "torch.utils._pytree")
 
 
 def silence() -> None:
