@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 
 from kilnwatt_worker.errors import WorkerError
+from kilnwatt_worker.parts import Preset
 
 MODULES: Mapping[str, str] = {
     "torchao": "torchao",
@@ -16,6 +17,38 @@ MODULES: Mapping[str, str] = {
     "flash": "flash_attn",
 }
 """By extra, what is imported from it."""
+
+
+NEEDS: Mapping[tuple[str, str], tuple[str, str]] = {
+    ("quantize", "fp8_dynamic"): ("torchao", "torchao.quantization"),
+    ("quantize", "int8_dynamic"): ("torchao", "torchao.quantization"),
+    ("quantize", "int8_weights"): ("torchao", "torchao.quantization"),
+    ("quantize", "nf4"): ("bitsandbytes", "bitsandbytes"),
+    ("quantize_text", "int8_weights"): ("torchao", "torchao.quantization"),
+    ("quantize_text", "nf4"): ("bitsandbytes", "bitsandbytes"),
+    ("step_cache", "deepcache"): ("deepcache", "DeepCache"),
+}
+"""By setting and value: the extra, and what is imported from it."""
+
+NEEDS_ON_A_CARD: Mapping[tuple[str, str], tuple[str, str]] = {
+    ("attention", "xformers"): ("xformers", "xformers"),
+    ("attention", "flash"): ("flash", "flash_attn"),
+    ("attention", "sage"): ("sage", "sageattention"),
+    ("compile", "tensorrt"): ("tensorrt", "torch_tensorrt"),
+}
+"""Elsewhere these are refused or downgraded, whether their packages are there or not."""
+
+
+def require_all(preset: Preset, on_card: bool) -> None:
+    """
+    Returns where all can be imported that the preset needs: asked before gigabytes of weights are read.
+
+    Raises WorkerError as `require` does.
+    """
+    needs = {**NEEDS, **NEEDS_ON_A_CARD} if on_card else NEEDS
+    for (setting, value), (extra, module) in needs.items():
+        if getattr(preset, setting) == value:
+            require(setting, value, extra, module)
 
 
 def require(setting: str, value: object, extra: str, module: str) -> None:

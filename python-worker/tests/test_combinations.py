@@ -1,6 +1,7 @@
 """Settings that cannot hold, by the same cases as the orchestrator's own reader of the rules."""
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -64,6 +65,17 @@ def test_what_cannot_hold_is_refused_before_any_weights_are_read(
     with pytest.raises(WorkerError, match=words) as refused:
         load_pipeline(load_of(folder, preset), silent)
     assert refused.value.code == "preset_impossible"
+
+
+def test_a_missing_package_is_told_before_any_weights_are_read(
+    model: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flux was read for minutes, 34 GB of it, until that was said."""
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    preset = replace(PRESET, quantize_text="nf4")
+    with pytest.raises(WorkerError, match="--with bitsandbytes") as refused:
+        load_pipeline(load_of(_with_torn_weights(model("sd"), tmp_path), preset), silent)
+    assert refused.value.code == "preset_package_missing"
 
 
 def test_the_same_folder_without_such_a_preset_fails_for_its_weights(

@@ -3,11 +3,13 @@
 import sys
 import tomllib
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
 from kilnwatt_worker.errors import WorkerError
-from kilnwatt_worker.extras import MODULES, installed, require
+from kilnwatt_worker.extras import MODULES, NEEDS, NEEDS_ON_A_CARD, installed, require
+from kilnwatt_worker.parts import Preset
 from tests.worker_process import PACKAGE_ROOT
 
 
@@ -44,6 +46,13 @@ def test_every_extra_of_the_project_has_its_module_and_its_pins() -> None:
     extras = project["project"]["optional-dependencies"]
     assert list(extras) == list(MODULES)
     assert [package for packages in extras.values() for package in packages if "==" not in package] == []
+
+
+def test_every_need_is_of_a_setting_that_there_is_and_of_an_extra_that_installs_it() -> None:
+    choices = get_type_hints(Preset)
+    for (setting, value), (extra, module) in {**NEEDS, **NEEDS_ON_A_CARD}.items():
+        assert value in get_args(choices[setting])
+        assert MODULES[extra] == module.partition(".")[0]
 
 
 def test_the_extras_that_are_tested_here_are_installed() -> None:

@@ -14,6 +14,7 @@ import pytest
 import torch
 from accelerate.hooks import remove_hook_from_module  # type: ignore[import-untyped]
 
+from kilnwatt_worker.combinations import Facts, impossible
 from kilnwatt_worker.diffusers_engine import placement
 from kilnwatt_worker.diffusers_engine.encode import encode
 from kilnwatt_worker.diffusers_engine.engine import DiffusersEngine
@@ -32,6 +33,7 @@ from tests.techniques import (
     params_of,
     pictures_of,
     pipeline_in,
+    preset_of,
     target_of,
 )
 
@@ -139,6 +141,31 @@ def test_text_encoders_have_memory_while_they_are_used_and_none_afterwards(model
 
 def parts_of(pipe: Pipeline) -> list[torch.nn.Module]:
     return [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
+
+
+@pytest.mark.parametrize(
+    ("offload", "settings"),
+    [
+        ("model", {"quantize": "nf4"}),
+        ("model", {"quantize": "int8_weights"}),
+        ("model", {"quantize_text": "nf4"}),
+        ("sequential", {"quantize": "fp8_storage"}),
+        ("group", {"quantize": "fp8_storage"}),
+    ],
+)
+def test_what_is_quantised_and_may_be_offloaded_makes_pictures_batch_after_batch(
+    model: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    offload: str,
+    settings: dict[str, object],
+) -> None:
+    """Others were loaded, read back as they were asked, and failed at the first batch; they are refused now."""
+    assert impossible(preset_of(offload=offload, **settings), Facts(device="cuda")) is None
+    engine, _ = placed(model("sdxl"), offload, monkeypatch, **settings)
+    params = params_of("sdxl", steps=1)
+    first, again = (pictures_of(engine, tmp_path, params, PROMPTS[:1])[0] for _ in range(2))
+    assert (first == again).all()
 
 
 def test_sequential_offload_leaves_no_weight_where_it_would_be_used(

@@ -57,6 +57,18 @@ def test_it_decodes_in_place_of_the_models_own_and_makes_pictures_of_their_size(
         assert picture.size == (64, 64)
 
 
+def test_behind_a_denoiser_in_half_precision_it_is_cast_to_float32_where_that_is_asked(
+    model: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """It was read again from the folder of the model's own, which failed; a black picture is tried again so."""
+    folder = copied(model("sd"), tmp_path)
+    saved(folder / "tiny_vae")
+    loaded = loaded_of(load_of(folder, replace(TINY, dtype="bfloat16", vae_dtype="float32")))
+    assert (loaded.settings["decoder"], loaded.settings["vae_dtype"]) == ("tiny", "float32")
+    [decoded] = decode(loaded, torch.zeros(1, 4, 8, 8, dtype=torch.bfloat16), PARAMS)
+    assert isinstance(decoded, torch.Tensor)
+
+
 def test_its_latents_are_not_scaled_as_those_of_the_models_own_are(
     model: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -100,7 +112,7 @@ def test_a_missing_one_is_told_with_the_places_where_it_can_be(
 
 
 def test_tiles_of_it_are_refused_by_name(model: Callable[[str], Path]) -> None:
-    with pytest.raises(WorkerError, match="decoder=tiny with vae_tiling cannot be") as refused:
+    with pytest.raises(WorkerError, match="decoder=tiny with vae_tiling=true cannot hold") as refused:
         loaded_of(load_of(model("sd"), replace(TINY, vae_tiling=True)))
     assert refused.value.code == "preset_impossible"
 

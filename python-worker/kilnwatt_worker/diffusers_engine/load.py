@@ -23,6 +23,7 @@ from kilnwatt_worker.diffusers_engine.precision import DTYPES
 from kilnwatt_worker.diffusers_engine.technique import Target
 from kilnwatt_worker.engine import LogTo
 from kilnwatt_worker.errors import WorkerError
+from kilnwatt_worker.extras import require_all
 from kilnwatt_worker.messages import Load
 from kilnwatt_worker.model_folder import LEFT_OUT, ModelFolder, judge
 from kilnwatt_worker.parts import Preset
@@ -40,6 +41,7 @@ def load_pipeline(load: Load, log: LogTo, read: Read | None = None) -> LoadedPip
         log("warning", f"{load.model.path} was taken for {load.model.family} but is {family} ({folder.pipeline_class})")
     device = device_of(load.device)
     refuse(load.preset, facts_of(folder, family, device))
+    require_all(load.preset, on_card=device.type == "cuda")
     pipe = (read or _from_folder)(folder, dtype_of(load.preset, promises_flow_matching(folder), device))
     _check_supported(pipe, folder, family)
     pipe.set_progress_bar_config(disable=True)

@@ -39,8 +39,9 @@ def _set_vae_dtype(target: Target) -> None:
     dtype = DTYPES[asked] if asked != "auto" else torch.float32 if _overflows(target.pipe) else vae.dtype
     if dtype == vae.dtype:
         return
-    if dtype == torch.float32:
-        # Read again, since what was lost on the way to half precision does not come back.
+    if dtype == torch.float32 and target.preset.decoder == "own":
+        # Read again, since what was lost on the way to half precision does not come back. A tiny VAE is only cast: it
+        # is in another folder, and was made for previews.
         target.pipe.vae = autoencoder_again(target.folder, vae, dtype)
     else:
         vae.to(dtype=dtype)

@@ -1,9 +1,9 @@
 """
 Weights in fewer bits, of the denoiser and of the largest text encoder.
 
-Linear layers are changed one after the other, so that the device never holds more than one of them in full. Those
-outside of the repeated blocks (embeddings, the last projection) stay as they are: they are small, and pictures suffer
-most from them. A layer whose size the format cannot take stays too, and is counted.
+Linear layers are changed one after the other on the device, which is many times faster at it and never holds more
+than one of them in full. Those outside of the repeated blocks (embeddings, the last projection) stay as they are: they
+are small, and pictures suffer most from them. A layer whose size the format cannot take stays too, and is counted.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +14,6 @@ from kilnwatt_worker.diffusers_engine.linear_layers import format_of, linear_lay
 from kilnwatt_worker.diffusers_engine.pipeline import Pipeline, denoiser_of
 from kilnwatt_worker.diffusers_engine.technique import Target
 from kilnwatt_worker.errors import WorkerError
-from kilnwatt_worker.extras import require
 from kilnwatt_worker.parts import Settings
 
 FP8_CAPABILITY = (8, 9)
@@ -24,7 +23,7 @@ NF4_BLOCK = 64
 
 
 def apply(target: Target) -> None:
-    """Raises WorkerError `preset_impossible` and `preset_package_missing`."""
+    """Raises WorkerError `preset_impossible`."""
     preset, pipe = target.preset, target.pipe
     if preset.quantize != "none":
         _quantise(target, "quantize", denoiser_of(pipe), preset.quantize)
@@ -60,10 +59,6 @@ def _quantise(target: Target, setting: str, model: Pipeline, value: str) -> None
     if value == "fp8_storage":
         model.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=model.dtype)
         return
-    if value == "nf4":
-        require(setting, value, "bitsandbytes", "bitsandbytes")
-    else:
-        require(setting, value, "torchao", "torchao.quantization")
     if value == "fp8_dynamic":
         _refuse_without_fp8(setting, value, target.device)
     all_of_them = linear_layers(model)
@@ -72,15 +67,9 @@ def _quantise(target: Target, setting: str, model: Pipeline, value: str) -> None
         raise _impossible(setting, value, f"none of the {len(all_of_them)} linear layers has a size that it takes")
     del all_of_them  # or what a layer was would stay in memory beside what it becomes
     if value == "nf4":
-        _to_nf4(model, names, _where(target))
+        _to_nf4(model, names, target.device)
     else:
-        _by_torchao(model, names, value, _where(target))
-
-
-def _where(target: Target) -> torch.device:
-    """The device is many times faster at it; but what it is never to hold at once is not brought there."""
-    streamed = target.preset.offload in ("group", "sequential")
-    return torch.device("cpu") if streamed else target.device
+        _by_torchao(model, names, value, target.device)
 
 
 def _refuse_without_fp8(setting: str, value: str, device: torch.device) -> None:

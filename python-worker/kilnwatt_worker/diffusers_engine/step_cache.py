@@ -11,7 +11,6 @@ from types import SimpleNamespace
 from kilnwatt_worker.diffusers_engine.pipeline import Pipeline, denoiser_of
 from kilnwatt_worker.diffusers_engine.technique import Target
 from kilnwatt_worker.errors import WorkerError
-from kilnwatt_worker.extras import require
 from kilnwatt_worker.parts import Preset, Settings
 
 _LEADER = "fbc_leader_block_hook"
@@ -19,7 +18,7 @@ _LEADER = "fbc_leader_block_hook"
 
 
 def apply(target: Target) -> None:
-    """Raises WorkerError `preset_impossible` and `preset_package_missing`."""
+    """Raises WorkerError `preset_impossible`; strengths that leave nothing out were refused before."""
     preset, denoiser = target.preset, denoiser_of(target.pipe)
     if preset.step_cache == "first_block":
         _cache_first_block(preset, denoiser)
@@ -61,16 +60,12 @@ def _cache_first_block(preset: Preset, denoiser: Pipeline) -> None:
 
 
 def _cache_depth(preset: Preset, denoiser: Pipeline) -> None:
-    interval = int(preset.step_cache_strength)
-    if not 1 <= interval == preset.step_cache_strength:
-        raise _impossible(preset, f"one step of {preset.step_cache_strength} cannot be whole")
     if not all(hasattr(denoiser, part) for part in ("down_blocks", "mid_block", "up_blocks")):
         raise _impossible(preset, f"a {type(denoiser).__name__} is no UNet")
-    require("step_cache", preset.step_cache, "deepcache", "DeepCache")
     from DeepCache import DeepCacheSDHelper
 
     helper = DeepCacheSDHelper(SimpleNamespace(unet=denoiser))
-    helper.set_params(cache_interval=interval)
+    helper.set_params(cache_interval=int(preset.step_cache_strength))
     # It tells steps by their timestep, of which some schedulers have equal ones, and waits for the device to read it.
     helper.wrap_unet_forward = lambda: None
     helper.enable()

@@ -21,11 +21,6 @@ def apply(target: Target) -> None:
     """Replaces the pipeline's VAE, so that whatever looks at that one sees what decodes. Its own scale is 1."""
     if target.preset.decoder != "tiny":
         return
-    if target.preset.vae_tiling:
-        raise WorkerError(
-            "preset_impossible",
-            "decoder=tiny with vae_tiling cannot be: a tiny VAE needs little memory as it is; leave the tiling out",
-        )
     folder, own = _folder(target), target.pipe.vae
     tiny = _loaded(folder, own)
     channels, factor = int(own.config.latent_channels), int(target.pipe.vae_scale_factor)
