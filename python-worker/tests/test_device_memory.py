@@ -1,16 +1,19 @@
 """How much of a card is taken, and how much a process may take of it under WSL2."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
+import torch
 
 from kilnwatt_worker.diffusers_engine.device_memory import DeviceMemory, Watched
 from kilnwatt_worker.diffusers_engine.nvml import memory_of
 from kilnwatt_worker.diffusers_engine.wsl import Room, is_wsl2, share, told
 from kilnwatt_worker.parts import Phase
 from tests.samples import Recorder, generate_of, item
+from tests.techniques import engine_with, params_of, pictures_of
 
 
 def test_the_peak_of_a_device_is_the_most_that_was_seen_at_a_change_of_phase(tmp_path: Path) -> None:
@@ -81,3 +84,20 @@ def test_free_memory_under_wsl2_is_what_nvml_says(monkeypatch: pytest.MonkeyPatc
 
 def _raise(error: Exception) -> None:
     raise error
+
+
+def test_a_batch_of_another_size_starts_afresh_and_one_alike_keeps_what_is_there(
+    model: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small picture after a large one was measured, and kept, at the footprint of the large one."""
+    begun: list[torch.device] = []
+    monkeypatch.setattr(
+        "kilnwatt_worker.diffusers_engine.engine.start_afresh", lambda device, _seen: begun.append(device)
+    )
+    engine, _ = engine_with(model("sd"))
+    large, small = (params_of("sd", steps=1, width=size, height=size) for size in (96, 64))
+    counts = []
+    for params, prompts in [(large, "a"), (large, "b"), (small, "a"), (small, "ab"), (small, "ab")]:
+        pictures_of(engine, tmp_path, params, list(prompts))
+        counts.append(len(begun))
+    assert counts == [1, 1, 2, 3, 3]

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from kilnwatt_worker.diffusers_engine import layout
+from kilnwatt_worker.diffusers_engine import device_allocator, layout
+from kilnwatt_worker.diffusers_engine.optimise import TECHNIQUES
 from tests.techniques import engine_with, loaded_with, only_downgrade, params_of, pictures_of, pipeline_in
 
 
@@ -58,7 +59,32 @@ def test_the_allocator_of_one_preset_is_not_that_of_the_next_and_the_environment
     others = "roundup_power2_divisions:[256:1,512:2],max_split_size_mb:128"
     torch._C._accelerator_setAllocatorSettings(f"expandable_segments:True,{others}")
     try:
-        assert layout.in_effect(loaded_with(model("sd")).pipe)["allocator"] == "default"
+        assert device_allocator.in_effect(loaded_with(model("sd")).pipe) == {"allocator": "default"}
         assert torch._C._accelerator_getAllocatorSettings() == f"{others},expandable_segments:False"
+    finally:
+        torch._C._accelerator_setAllocatorSettings(before)
+
+
+def test_the_segment_that_counts_is_the_one_that_holds_the_probe() -> None:
+    """An old one that grows was once taken for proof that new ones do."""
+    segments = [(1000, 500, True), (2000, 500, False)]
+    assert [device_allocator.is_expandable(segments, address) for address in (1499, 1500, 2000)] == [True, False, False]
+
+
+def test_the_allocator_is_told_before_anything_is_brought_to_the_card() -> None:
+    """`quantise` moves weights there; what came before the setting stayed in segments of the old kind."""
+    assert TECHNIQUES[0] is device_allocator
+
+
+def test_pinned_memory_is_not_rounded_up_and_what_the_environment_says_of_it_stays() -> None:
+    before = torch._C._accelerator_getAllocatorSettings()
+    try:
+        for said, then in [
+            ("max_split_size_mb:128", "max_split_size_mb:128,pinned_max_round_threshold_mb:1"),
+            ("pinned_max_round_threshold_mb:64", "pinned_max_round_threshold_mb:64"),
+        ]:
+            torch._C._accelerator_setAllocatorSettings(said)
+            device_allocator.pin_exactly()
+            assert torch._C._accelerator_getAllocatorSettings() == then
     finally:
         torch._C._accelerator_setAllocatorSettings(before)

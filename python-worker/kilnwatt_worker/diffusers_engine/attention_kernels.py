@@ -7,7 +7,7 @@ from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_a
 from diffusers.models.attention_processor import AttnProcessor2_0, FusedAttnProcessor2_0
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from kilnwatt_worker.diffusers_engine.device_errors import device_error
+from kilnwatt_worker.diffusers_engine.device_errors import trial_error
 from kilnwatt_worker.diffusers_engine.pipeline import Pipeline
 
 KERNELS = {
@@ -76,7 +76,7 @@ def refusal(attention: str, denoiser: Pipeline, device: torch.device) -> str | N
         for width in _widths(denoiser):
             _try(attention, width, denoiser.dtype, device)
     except (RuntimeError, ValueError, ImportError, AssertionError, NotImplementedError) as error:
-        if device_error(error, "trying out a kernel") is not None:
+        if trial_error(error, "trying out a kernel") is not None:
             raise
         said = (str(error).strip() or type(error).__name__).splitlines()[0]
         return f"heads of {width} numbers in {denoiser.dtype} on a {device.type} cannot be computed so ({said})"

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 
 import torch
 
-from kilnwatt_worker.diffusers_engine.device_errors import device_error
+from kilnwatt_worker.diffusers_engine.device_errors import trial_error
 from kilnwatt_worker.diffusers_engine.pipeline import Family, Pipeline, denoiser_of
 from kilnwatt_worker.diffusers_engine.technique import Target
 from kilnwatt_worker.parts import Preset
@@ -79,7 +79,7 @@ def _failure(attempt: Callable[[], None]) -> str | None:
     try:
         attempt()
     except Exception as error:  # whatever is wrong with torch's many parts, plain code still makes pictures
-        if device_error(error, "trying to compile") is not None:
+        if trial_error(error, "trying to compile") is not None:
             raise
         return reason_of(error)
     return None

@@ -23,6 +23,15 @@ _GPU_MEMORY = (
     "Unable to find an engine to execute",
 )
 _LOST = ("CUDA error", "CUDNN_STATUS", "cuDNN error")
+_NOT_BUILT = (
+    "no kernel image is available",
+    "invalid device function",
+    "operation not supported",
+    "unsupported toolchain",
+    "STATUS_NOT_SUPPORTED",
+    "STATUS_ARCH_MISMATCH",
+)
+"""What was never started has harmed nothing: the device is as good as before."""
 
 
 @contextmanager
@@ -49,3 +58,10 @@ def device_error(error: Exception, what: str) -> WorkerError | None:
     if isinstance(error, torch.AcceleratorError) or any(mark in text for mark in _LOST):
         return DeviceLost(what, (text.strip() or type(error).__name__).splitlines()[0])
     return None
+
+
+def trial_error(error: Exception, what: str) -> WorkerError | None:
+    """As `device_error`; but that something is not built for this card is just what a trial is to find out."""
+    told = device_error(error, what)
+    is_refusal = isinstance(told, DeviceLost) and any(mark in str(error) for mark in _NOT_BUILT)
+    return None if is_refusal else told

@@ -1,5 +1,7 @@
 """The real engine: three stages with a seam between them (encode, denoise, decode), and what they took."""
 
+from typing import TypeAlias
+
 import torch
 from PIL import Image
 
@@ -15,13 +17,15 @@ from kilnwatt_worker.diffusers_engine.encode import encode, remembered, warn_of_
 from kilnwatt_worker.diffusers_engine.energy import Counter, EnergyWindow, counter_of
 from kilnwatt_worker.diffusers_engine.flops import FlopCounts
 from kilnwatt_worker.diffusers_engine.load import Read, device_of, load_pipeline, versions
-from kilnwatt_worker.diffusers_engine.memory import free_unused, limited, read_memory, reset_peaks
+from kilnwatt_worker.diffusers_engine.memory import free_unused, limited, read_memory, reset_peaks, start_afresh
 from kilnwatt_worker.diffusers_engine.meter import DenoiseMeter
 from kilnwatt_worker.diffusers_engine.pipeline import LoadedPipeline, weights_of
 from kilnwatt_worker.engine import EngineFacts, LogTo, Report, Usage
 from kilnwatt_worker.errors import DeviceLost, OutOfMemory, Stopped, WorkerError, internal
 from kilnwatt_worker.messages import Generate, Load
 from kilnwatt_worker.parts import Item, Params
+
+Footprint: TypeAlias = tuple[int, int, int, bool]
 
 
 class DiffusersWindow:
@@ -50,6 +54,7 @@ class DiffusersEngine:
         self._counters: dict[torch.device, Counter] = {}
         self._memories: dict[torch.device, DeviceMemory] = {}
         self._flops = FlopCounts()
+        self._footprint: Footprint | None = None
 
     def window(self, device: str) -> DiffusersWindow:
         place = device_of(device)
@@ -71,7 +76,7 @@ class DiffusersEngine:
         return self._memories[place]
 
     def unload(self) -> None:
-        self._loaded = None
+        self._loaded = self._footprint = None
         with device_told("freeing the model"):
             compiled.forget()
             free_unused()
@@ -83,10 +88,20 @@ class DiffusersEngine:
         wanted = report.wanted()
         items = [item for item in generate.items if item.job in wanted]
         looking = Watched(report, self._memory(loaded.device))
+        footprint = footprint_of(generate.params, len(items))
+        if footprint != self._footprint:
+            with device_told("freeing what the batch before took"):
+                start_afresh(loaded.device, self._memory(loaded.device))
+            self._footprint = footprint
         with limited():
             latents = _latents(loaded, generate, items, looking, self._flops)
             for portion in portions(loaded, generate.params, len(items)):
                 _finish(loaded, generate.params, items[portion], latents[portion], looking)
+
+
+def footprint_of(params: Params, rows: int) -> Footprint:
+    """What of a batch decides how much memory it takes; guidance doubles the rows."""
+    return params.width, params.height, rows, params.guidance > 1
 
 
 def _latents(

@@ -1,15 +1,13 @@
-"""How tensors lie in memory, and how the card's memory is cut."""
+"""How tensors lie in memory."""
 
 import torch
 
-from kilnwatt_worker.diffusers_engine import device_allocator
 from kilnwatt_worker.diffusers_engine.pipeline import Pipeline, denoiser_of
 from kilnwatt_worker.diffusers_engine.technique import Target
 from kilnwatt_worker.parts import Settings
 
 
 def apply(target: Target) -> None:
-    device_allocator.apply(target)
     if not target.preset.channels_last:
         return
     denoiser = denoiser_of(target.pipe)
@@ -24,7 +22,6 @@ def in_effect(pipe: Pipeline) -> Settings:
     denoiser = denoiser_of(pipe)
     return {
         "channels_last": _kernels(denoiser) != [] and _is_channels_last(denoiser) and _is_channels_last(pipe.vae),
-        **device_allocator.in_effect(),
     }
 
 

@@ -22,6 +22,18 @@ def reset_peaks(device: torch.device, seen: DeviceMemory) -> None:
         torch.cuda.reset_peak_memory_stats(device)
 
 
+def start_afresh(device: torch.device, seen: DeviceMemory) -> None:
+    """
+    For a batch unlike the one before, whose memory the allocator still holds: peaks that begin with that would tell the
+    footprint of the larger of the two. Costs milliseconds, so it is not done between batches that are alike.
+    """
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    else:
+        give_back_memory()
+    reset_peaks(device, seen)
+
+
 def read_memory(device: torch.device, seen: DeviceMemory) -> Memory:
     """`seen` was asked at the end of each phase since `reset_peaks`, and is once more."""
     host = resident.host_memory()
@@ -58,7 +70,9 @@ def limited() -> Iterator[None]:
 
 
 def free_unused() -> None:
+    """Pinned memory of the host too: text encoders of 9 GB were there, and the next model's would come on top."""
     gc.collect()
     give_back_memory()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+        torch.accelerator.empty_host_cache()

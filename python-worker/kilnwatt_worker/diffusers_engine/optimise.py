@@ -6,6 +6,7 @@ from kilnwatt_worker.diffusers_engine import (
     attention,
     buckets,
     compiled,
+    device_allocator,
     layout,
     lora,
     placement,
@@ -22,6 +23,7 @@ from kilnwatt_worker.errors import WorkerError
 from kilnwatt_worker.parts import Preset, Settings
 
 TECHNIQUES: Sequence[Technique] = (
+    device_allocator,
     tiny_decoder,
     precision,
     attention,
@@ -36,8 +38,8 @@ TECHNIQUES: Sequence[Technique] = (
     prompt_cache,
 )
 """
-As they are applied, one after the other: what decodes, what changes weights and modules, then where they are, then
-compiling; what batches do comes last.
+As they are applied, one after the other: how the card's memory is cut, before anything is brought there; what decodes,
+what changes weights and modules, then where they are, then compiling; what batches do comes last.
 """
 
 DECIDED_HERE = "auto"

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import torch
 
-from kilnwatt_worker.diffusers_engine.device_errors import device_error
+from kilnwatt_worker.diffusers_engine.device_errors import trial_error
 from kilnwatt_worker.diffusers_engine.pipeline import Pipeline
 from kilnwatt_worker.diffusers_engine.technique import Target
 from kilnwatt_worker.extras import require
@@ -38,7 +38,7 @@ def refusal(target: Target) -> str | None:
         importlib.import_module("torch_tensorrt")
         _try(target.device)
     except Exception as error:  # a stub, another TensorRT, a driver that is too old: each has errors of its own
-        if device_error(error, "trying TensorRT") is not None:
+        if trial_error(error, "trying TensorRT") is not None:
             raise
         return (str(error).strip() or type(error).__name__).splitlines()[0]
     return None
