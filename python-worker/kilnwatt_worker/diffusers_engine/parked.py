@@ -21,31 +21,36 @@ Reread: TypeAlias = Callable[[], Mapping[str, torch.Tensor]]
 class Parked:
     """A hook of a part, called before the part's work. It knows the weights that the part had when it was parked."""
 
-    def __init__(self, part: Pipeline, device: torch.device, reread: Reread) -> None:
+    def __init__(self, part: Pipeline, device: torch.device, reread: Reread | None) -> None:
         self._weights: dict[str, torch.nn.Parameter] = dict(part.named_parameters())
         self._device = device
-        self._source = reread if device.type == "cpu" else _pinned(self._weights)
+        self._reread = reread
+        self._kept = _pinned(self._weights) if reread is None else {}
 
     def __call__(self, part: Pipeline, _arguments: object) -> None:
         if not self.away:
             return
-        kept = self._source()
+        is_kept = self._reread is None
+        source = self._kept if self._reread is None else self._reread()
         for name, weight in self._weights.items():
-            weight.data = kept[name].to(self._device, non_blocking=True)
+            weight.data = source[name].to(self._device, non_blocking=True, copy=is_kept)
         self._move_added(part, self._device)
 
     @property
     def away(self) -> bool:
         """Looked up in the tensors."""
-        return all(_is_away(weight, self._device) for weight in self._weights.values() if weight.numel() > 1)
+        return all(self._is_away(name, weight) for name, weight in self._weights.items() if weight.numel() > 1)
 
     def leave(self, part: Pipeline) -> None:
-        on_cpu = self._device.type == "cpu"
-        kept = {} if on_cpu else self._source()
         for name, weight in self._weights.items():
-            weight.data = _of_no_size(weight) if on_cpu else kept[name]
-        if not on_cpu:
+            weight.data = self._kept[name] if self._reread is None else _of_no_size(weight)
+        if self._reread is None:
             self._move_added(part, torch.device("cpu"))
+
+    def _is_away(self, name: str, weight: torch.nn.Parameter) -> bool:
+        if self._reread is None:
+            return weight.data_ptr() == self._kept[name].data_ptr()
+        return weight.untyped_storage().nbytes() < weight.numel() * weight.element_size()
 
     def _move_added(self, part: Pipeline, device: torch.device) -> None:
         """LoRAs that came later."""
@@ -55,8 +60,11 @@ class Parked:
                 weight.data = weight.data.to(device)
 
 
-def park(part: Pipeline, device: torch.device, reread: Reread) -> None:
-    """Its buffers stay on the device: they are small, and files do not hold all of them."""
+def park(part: Pipeline, device: torch.device, reread: Reread | None) -> None:
+    """
+    With `reread` the weights are dropped and read again, without it the host keeps them. Buffers stay on the device:
+    they are small, and files do not hold all of them.
+    """
     parked = Parked(part, device, reread)
     part.register_forward_pre_hook(parked)
     for module in part.modules():
@@ -74,18 +82,12 @@ def is_parkable(part: Pipeline) -> bool:
     return not any(hasattr(weight, "__tensor_flatten__") for weight in part.parameters())
 
 
-def _pinned(weights: Mapping[str, torch.nn.Parameter]) -> Reread:
-    """One after the other, so that the host never holds all of them twice."""
+def _pinned(weights: Mapping[str, torch.nn.Parameter]) -> Mapping[str, torch.Tensor]:
+    """One after the other, so that the host never holds all of them twice. Without a card there is nothing to pin."""
     for weight in weights.values():
-        weight.data = weight.data.cpu().pin_memory()
-    kept = {name: weight.data for name, weight in weights.items()}
-    return lambda: kept
-
-
-def _is_away(weight: torch.nn.Parameter, device: torch.device) -> bool:
-    return (
-        weight.device.type != device.type or weight.untyped_storage().nbytes() < weight.numel() * weight.element_size()
-    )
+        on_host = weight.data.cpu()
+        weight.data = on_host.pin_memory() if torch.cuda.is_available() else on_host
+    return {name: weight.data for name, weight in weights.items()}
 
 
 def _of_no_size(like: torch.Tensor) -> torch.Tensor:

@@ -1,9 +1,9 @@
 """
 What of a pipeline is on its device, and when.
 
-The levels build on one another: `text_encoders` leave between batches, with `group` the denoiser's blocks stream in
-besides, each while the one before it works. `model` and `sequential` are accelerate's, which fetch all weights again
-for every batch, or every step.
+With `text_encoders` those leave between batches. With `group` nothing but the VAE is ever there in whole: the blocks of
+the denoiser and the layers of the text encoders stream in, each while the one before it works. `model` and `sequential`
+are accelerate's, which fetch all weights again for every batch, or every step.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -46,9 +46,10 @@ def in_effect(pipe: Pipeline) -> Settings:
     return {"offload": next((name for name, holds in _SIGNS.items() if holds(pipe)), "none")}
 
 
-def place(target: Target, offload: str) -> None:
-    """Without judging whether that is of any use on this device."""
+def place(target: Target, offload: str, as_on_a_card: bool | None = None) -> None:
+    """Without judging whether that is of any use on this device. Unless told, a card is treated as one."""
     pipe, device = target.pipe, target.device
+    on_card = device.type == "cuda" if as_on_a_card is None else as_on_a_card
     if offload == "model":
         pipe.enable_model_cpu_offload(device=device)
     elif offload == "sequential":
@@ -57,13 +58,14 @@ def place(target: Target, offload: str) -> None:
     elif offload == "none":
         pipe.to(device)
     else:
-        streams = offload == "group"
-        if streams:
-            _stream_blocks(denoiser_of(pipe), device)
         for name, part in _modules(pipe).items():
-            if name in _encoders(pipe):
-                park(part, device, partial(weights_again, target.folder, name, type(part), part.dtype))
-            elif not (streams and part is denoiser_of(pipe)):
+            is_encoder = name in _encoders(pipe)
+            if offload == "group" and (is_encoder or part is denoiser_of(pipe)):
+                _stream(part, device, "leaf_level" if is_encoder else "block_level", on_card)
+            elif is_encoder:
+                again = partial(weights_again, target.folder, name, type(part), part.dtype)
+                park(part, device, None if on_card else again)
+            else:
                 part.to(device)
 
 
@@ -81,18 +83,18 @@ def encoders(loaded: LoadedPipeline) -> Iterator[None]:
                 hook.leave(part)
 
 
-def _stream_blocks(denoiser: Pipeline, device: torch.device) -> None:
-    streams = device.type == "cuda"
+def _stream(part: Pipeline, device: torch.device, level: str, on_card: bool) -> None:
+    """By layer where blocks lie too deep to be found; adding LoRAs takes hooks that begin at the part itself."""
     apply_group_offloading(
-        denoiser,
+        part,
         onload_device=device,
         offload_device=torch.device("cpu"),
-        offload_type="block_level",
+        offload_type=level,
         num_blocks_per_group=1,
-        non_blocking=streams,
-        use_stream=streams,
-        record_stream=streams,
-        block_modules=[name for name in _SINGLE_BLOCKS if hasattr(denoiser, name)],
+        non_blocking=on_card,
+        use_stream=on_card,
+        record_stream=on_card,
+        block_modules=[name for name in _SINGLE_BLOCKS if hasattr(part, name)],
     )
 
 
@@ -104,7 +106,7 @@ def _check_parkable(target: Target) -> None:
         raise _impossible(target, "on a CPU text encoders are read again, and quantize_text would be lost")
     for name, part in _encoders(target.pipe).items():
         if not is_parkable(part):
-            raise _impossible(target, f"the quantised weights of {name} cannot leave; use quantize_text=nf4 or none")
+            raise _impossible(target, f"the quantised weights of {name} cannot leave; use quantize_text=none")
 
 
 def _impossible(target: Target, reason: str) -> WorkerError:
@@ -135,7 +137,8 @@ def _is_by_model(pipe: Pipeline) -> bool:
 
 
 def _is_streamed(pipe: Pipeline) -> bool:
-    return bool(_is_group_offload_enabled(denoiser_of(pipe))) and _are_encoders_away(pipe)
+    parts = [denoiser_of(pipe), *_encoders(pipe).values()]
+    return all(_is_group_offload_enabled(part) for part in parts)
 
 
 def _are_encoders_away(pipe: Pipeline) -> bool:
