@@ -2,9 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import torch
+
+from kilnwatt_worker.diffusers_engine import placement
+from kilnwatt_worker.diffusers_engine.engine import DiffusersEngine
+from tests.techniques import engine_with, pipeline_in, target_of
 
 
 class HostStream(torch.cpu.Stream):
@@ -32,3 +37,13 @@ def host_as_card(patch: pytest.MonkeyPatch) -> Iterator[None]:
         inside.setattr(torch.cuda, "is_available", lambda: True)
         inside.setattr(torch.cuda, "Stream", HostStream)
         yield
+
+
+def placed(
+    path: Path, offload: str, monkeypatch: pytest.MonkeyPatch, **settings: object
+) -> tuple[DiffusersEngine, dict[str, int]]:
+    """As on a card, for which the host stands in; with the bytes of each part's weights before."""
+    engine, facts = engine_with(path, **settings)
+    with host_as_card(monkeypatch):
+        placement.place(target_of(pipeline_in(engine), path, offload=offload), offload, as_on_a_card=True)
+    return engine, dict(facts.weights)
