@@ -163,9 +163,9 @@ export interface LearnedLimit {
   readonly device: string;
   /** Content hash of the model. */
   readonly model: string;
-  /** Preset and what else of the engine decides its memory. */
+  /** Digest of the settings that it is loaded with. */
   readonly engine: string;
-  /** What of a request decides the memory of its picture, `1024x1024`. */
+  /** What of a request decides the memory of its picture, `1024x1024+cfg+lora`. */
   readonly shape: string;
   /** The largest batch that may still be tried; 0: not even one picture fits. */
   readonly limit: number;
@@ -182,9 +182,9 @@ export interface Measurement {
   readonly device: string;
   /** Content hash of the model. */
   readonly model: string;
-  /** Preset and the digest of its settings. */
+  /** Digest of the settings that it is loaded with. */
   readonly engine: string;
-  /** What of a request decides the memory of its picture, `1024x1024+cfg`. */
+  /** What of a request decides the memory of its picture, `1024x1024+cfg+lora`. */
   readonly shape: string;
   /** Pictures in a batch. */
   readonly batch: number;

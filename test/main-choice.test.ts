@@ -16,7 +16,7 @@ const GPU: Gpu = {
   power: null,
   powerLimit: null,
 };
-const KIND = { device: 'GPU-1', model: 'm', engine: 'plain@000000', shape: '64x64' };
+const KIND = { device: 'GPU-1', model: 'm', engine: '000000000000', shape: '64x64' };
 const LIMIT: LearnedLimit = { ...KIND, limit: 2, at: 1 };
 const MEASUREMENT: Measurement = { ...KIND, batch: 1, stepSeconds: 1, otherSeconds: 1, peakBytes: 1, count: 1, at: 1 };
 const CONFIG = { batchLimit: null, memoryReserveMb: null, presets: [] };

@@ -100,7 +100,7 @@ function freely(asked: Asked, options: readonly Option[]): Picked {
   const best = fastest(fitting);
   if (best === null) return smallest(asked, options);
   const loaded = fastest(fitting.filter(({ engine }) => engine === asked.current));
-  if (loaded === null || loaded.preset === best.preset || loaded.speed.rank > WORTH_STAYING * best.speed.rank)
+  if (loaded === null || loaded.engine === best.engine || loaded.speed.rank > WORTH_STAYING * best.speed.rank)
     return [best, `is the fastest that fits: ${figuresOf(best, asked.room)}`];
   return [
     loaded,

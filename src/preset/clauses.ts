@@ -16,9 +16,9 @@ export function figuresOf({ batch, speed, footprint }: Option, room: Choice['roo
 
 /** All that was tried, and what need not be: it takes more. */
 export function exhaustedBy({ candidates, auto, fits, ruledOut, size, device }: Asked): Exhausted {
-  const tries = candidates.flatMap((preset) => {
-    const fit = fits.get(engineOf(preset));
-    return fit?.limit === 0 ? [triesOf(preset.name, fit.tried)] : [];
+  const tries = namesByEngine(candidates).flatMap(([engine, names]) => {
+    const fit = fits.get(engine);
+    return fit?.limit === 0 ? [triesOf(names.join('/'), fit.tried)] : [];
   });
   const others = candidates.filter((preset) => fits.get(engineOf(preset))?.limit !== 0);
   const against = others.map((preset) => ({ name: preset.name, why: ruledOut(preset) }));
@@ -29,6 +29,16 @@ export function exhaustedBy({ candidates, auto, fits, ruledOut, size, device }: 
   const larger = auto ? against.filter(({ why }) => why === null).map(({ name }) => name) : [];
   const rest = larger.length === 0 ? '' : `; ${larger.join(', ')} would take more`;
   return { exhausted: `${size} does not fit on ${device}: tried ${tries.join(' and ')}${rest}`, code: 'out_of_memory' };
+}
+
+/** Presets that set the same are one engine, and were tried as one. */
+function namesByEngine(candidates: Asked['candidates']): readonly (readonly [string, readonly string[]])[] {
+  const names = new Map<string, string[]>();
+  for (const preset of candidates) {
+    const engine = engineOf(preset);
+    names.set(engine, [...(names.get(engine) ?? []), preset.name]);
+  }
+  return [...names];
 }
 
 function memoryOf({ deviceBytes, hostBytes, ground }: Footprint, { device, host, reserve }: Choice['room']): string {

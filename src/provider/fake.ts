@@ -13,6 +13,7 @@ import type {
   Provider,
 } from '../ports.ts';
 import type { Preset } from '../preset/catalogue.ts';
+import { engineOf } from '../preset/engine.ts';
 import type { Choice } from '../preset/explanation.ts';
 import { pause } from '../process/clock.ts';
 import type { Bytes, Millis } from '../units.ts';
@@ -158,7 +159,7 @@ export class FakeProvider implements Provider {
     const { batch, preset, onProgress } = call;
     const { modelHash } = firstOf(batch).request;
     const loaded = this.#loaded.get(batch.device);
-    if (loaded?.modelHash === modelHash && loaded.preset.name === preset.name) return [];
+    if (loaded?.modelHash === modelHash && engineOf(loaded.preset) === engineOf(preset)) return [];
     const { loadMillis = 0 } = this.#script;
     onProgress({ batch: batch.id, phase: 'load', step: 0, steps: 1 });
     const begun = this.#clock.monotonic();

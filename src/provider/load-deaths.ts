@@ -1,4 +1,5 @@
 import { AppError, WorkerDied } from '../errors.ts';
+import { engineOf } from '../preset/engine.ts';
 import { WorkerKilled } from '../worker/death.ts';
 import type { EngineSpec } from '../worker/engine.ts';
 
@@ -60,5 +61,5 @@ export class LoadDeaths {
 }
 
 function nameOf({ modelHash, preset }: EngineSpec): string {
-  return `${modelHash} ${preset.name}`;
+  return `${modelHash} ${engineOf(preset)}`;
 }

@@ -3,6 +3,7 @@ import { AppError, UnavailableError } from '../errors.ts';
 import type { Request } from '../job/request.ts';
 import type { Batch, BatchResult, Clock, Device, EnergyReading, EngineFacts, Failure, Progress } from '../ports.ts';
 import type { Preset } from '../preset/catalogue.ts';
+import { engineOf } from '../preset/engine.ts';
 import type { BatchReport } from '../worker/answers.ts';
 import type { EngineSpec } from '../worker/engine.ts';
 import {
@@ -70,7 +71,9 @@ async function makeOrRefuse(
   try {
     await load(place, engineFor(batch, place.device, preset), batch, options, overhead);
     loaded = true;
-    const facts = place.supervisor.engine?.facts ?? { id: 'none', preset: preset.name, settings: {}, versions: {} };
+    const loadedFacts = place.supervisor.engine?.facts ?? { id: 'none', settings: {}, versions: {} };
+    // It may have been loaded under the name of a preset that sets the same.
+    const facts = { ...loadedFacts, preset: preset.name };
     const report = await generate(place.supervisor, batch, options);
     if (report.memory !== null) options.onMemory(report.memory);
     return { result: { answers: report.answers, shared: sharedOf(report, place.device, facts), overhead }, loaded };
@@ -83,11 +86,12 @@ async function makeOrRefuse(
 }
 
 function engineFor(batch: Batch, { id: device }: Device, preset: Preset): EngineSpec {
-  const { modelPath, request } = firstOf(batch);
+  const { modelPath, request, family } = firstOf(batch);
+  // Presets that set the same are the same engine, whatever their names.
   const id = createHash('sha256')
-    .update(JSON.stringify([request.modelHash, preset, device]))
+    .update(JSON.stringify([request.modelHash, engineOf(preset), device]))
     .digest('hex');
-  return { id: id.slice(0, 8), modelHash: request.modelHash, modelPath, preset };
+  return { id: id.slice(0, 8), modelHash: request.modelHash, modelPath, family, preset };
 }
 
 async function load(

@@ -5,7 +5,7 @@ import { ManualClock } from '../support/manual-clock.ts';
 
 const DAY = 24 * 60 * 60_000;
 const PLACE = { device: 'GPU-1', model: 'm', shape: '64x64' };
-const FIGURES = { engine: 'plain@000000', batch: 4, stepSeconds: 0.5, otherSeconds: 1, peakBytes: 5_000 };
+const FIGURES = { engine: '000000000000', batch: 4, stepSeconds: 0.5, otherSeconds: 1, peakBytes: 5_000 };
 
 describe('what a batch took', () => {
   it('is known by its newest figures, and by how many batches they were seen in', () => {
