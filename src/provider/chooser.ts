@@ -99,6 +99,13 @@ export class Chooser {
     return this.#measurements.of(placeOf(job, device)).find((one) => one.engine === engine && one.batch === batch);
   }
 
+  /** Whether an engine would take about all of the host's memory that there is for it, or more, as the fit test says. */
+  isTight(job: Job, device: Device, preset: Preset): boolean {
+    const footprint = this.#footprintOf(job, device, preset, 1);
+    const { host } = this.#rooms.of(device);
+    return footprint !== null && host !== null && footprint.hostBytes >= TIGHT * host;
+  }
+
   /** @param what the load, or a batch of this many pictures */
   ranOut(job: Job, device: Device, preset: Preset, what: 'load' | number): void {
     this.#limits.ranOut(placeOf(job, device), engineOf(preset), what);
@@ -196,6 +203,8 @@ export class Chooser {
   }
 }
 
+/** Of the host's memory: the fit test is no closer. */
+const TIGHT = 0.8;
 /** Cards have a little more or less than it says on the box. */
 const NEARLY = 0.9;
 /** Of the families that have one kind only. */

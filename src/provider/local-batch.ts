@@ -28,6 +28,8 @@ export interface Place {
 
 interface MakeOptions extends Wishes {
   readonly clock: Clock;
+  /** Whether the batch's engine needs about all of the host's memory that there is, or more. */
+  isTight(): boolean;
   /** Told after a load and after a batch. */
   onMemory(memory: WorkerMemory): void;
   onProgress(progress: Progress): void;
@@ -98,10 +100,10 @@ async function load(
   { supervisor, loadDeaths }: Place,
   spec: EngineSpec,
   batch: Batch,
-  { clock, signal, givenUp, onProgress, onMemory }: MakeOptions,
+  { clock, signal, givenUp, isTight, onProgress, onMemory }: MakeOptions,
   overhead: BatchResult['overhead'][number][],
 ): Promise<void> {
-  await loadDeaths.over(spec, async () => {
+  await loadDeaths.over(spec, isTight, async () => {
     const begun = clock.monotonic();
     if (supervisor.engine?.spec.id !== spec.id) onProgress({ batch: batch.id, phase: 'load', step: 0, steps: 1 });
     try {
