@@ -43,6 +43,8 @@ export interface FakeScript {
   readonly peakBytes?: Bytes;
   /** By the name of a preset, why its load is refused. */
   readonly refuses?: Readonly<Record<string, string>>;
+  /** By the name of a preset, why it makes no pictures with LoRAs, which shows when it is loaded. */
+  readonly refusesLoras?: Readonly<Record<string, string>>;
   /** What the meter says of every batch; by default there is no meter. */
   readonly energy?: EnergyReading;
   /** Which devices are in quarantine now; by default none is. */
@@ -143,6 +145,11 @@ export class FakeProvider implements Provider {
     if (isAbandoned(batch, givenUp)) {
       const answers = abandonedAnswers(batch, givenUp);
       return { result: refusal(answers, { preset: preset.name, overhead }), ranOut: null };
+    }
+    const whyNot = firstOf(batch).loraPaths.length > 0 ? this.#script.refusesLoras?.[preset.name] : undefined;
+    if (whyNot !== undefined) {
+      const answers = failuresOf(batch, new AppError(whyNot, { code: 'preset_impossible' }));
+      return { result: refusal(answers, { preset: preset.name, overhead }), ranOut: null, loaded: true };
     }
     const wanted = batch.jobs.filter((job) => !isGivenUp(call, job));
     const begun = this.#clock.monotonic();

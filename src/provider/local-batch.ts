@@ -53,7 +53,7 @@ export async function makeBatch(place: Place, batch: Batch, preset: Preset, opti
   // What such a process has left of its memory is in pieces, and a broken CUDA context stays broken.
   if (ranOut || failedBy(result, 'device_lost')) await place.supervisor.stop();
   const tooLarge = result.answers.every((answer) => answer.kind === 'failure' && answer.code === TOO_LARGE);
-  return { result, ranOut: ranOut ? (loaded ? wanted.length : 'load') : null, tooLarge };
+  return { result, ranOut: ranOut ? (loaded ? wanted.length : 'load') : null, loaded, tooLarge };
 }
 
 const TOO_LARGE = 'order_too_large';

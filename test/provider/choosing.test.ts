@@ -111,6 +111,13 @@ describe('auto on a device', () => {
     expect(codesOf(named)).toEqual(['preset_impossible']);
   });
 
+  it('does without what a worker refused of other pictures only for those', async () => {
+    const { provider } = opened({ refusesLoras: { fast: 'it takes no LoRAs' } });
+    const lora = { loras: [{ name: 'ink', hash: 'sha256:1', weight: 1 }], loraPaths: ['/loras/ink'] };
+    const presetOf = async (change: Change) => (await provider.make(batchOf(['a'], change), {})).shared.engine.preset;
+    expect([await presetOf(lora), await presetOf({})]).toEqual(['plain', 'fast']);
+  });
+
   it('answers with the reason where a worker refuses all that there is', async () => {
     const { provider } = opened({ refuses: { plain: 'no plain', fast: 'no fast', small: 'no small' } });
     expect(codesOf(await provider.make(batchOf(['a', 'b']), {}))).toEqual(['preset_impossible', 'preset_impossible']);
@@ -176,6 +183,23 @@ describe('auto on a device', () => {
     await provider.make(batchOf(['a']), {});
     provider.limit(jobOf(), 'cuda:0', false);
     expect(asked).toBeGreaterThan(once);
+  });
+});
+
+describe('a preset that was asked for by its name', () => {
+  it('and that a worker refuses to load is not loaded again for the next thousand batches', async () => {
+    const { provider } = opened({ refusesLoras: { fast: 'it takes no LoRAs' } });
+    const lora = { loras: [{ name: 'ink', hash: 'sha256:1', weight: 1 }], loraPaths: ['/loras/ink'], preset: 'fast' };
+    const make = async (change: Change) => {
+      const { answers, overhead } = await provider.make(batchOf(['a'], change), {});
+      const [answer] = answers;
+      return [answer?.kind === 'failure' ? `${answer.code}: ${answer.message}` : answer?.kind, overhead.length];
+    };
+    const refused = 'preset_impossible: it takes no LoRAs';
+    expect(await make(lora)).toEqual([refused, 1]);
+    await make({ preset: 'plain' });
+    expect(await make(lora)).toEqual([refused, 0]);
+    expect(await make({ preset: 'fast' })).toEqual(['made', 1]);
   });
 });
 
