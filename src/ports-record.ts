@@ -174,7 +174,7 @@ export interface LearnedLimit {
 }
 
 /**
- * What batches of one kind took on a device: the newest figures of how it is now, for as long as they are believed.
+ * What batches of one kind took on a device: figures of how it is now, for as long as they are believed.
  * Kept by device, model, engine, shape and batch.
  */
 export interface Measurement {
@@ -188,13 +188,16 @@ export interface Measurement {
   readonly shape: string;
   /** Pictures in a batch. */
   readonly batch: number;
-  /** Of one denoise step of the whole batch, the median; without compiling. */
+  /**
+   * Denoise time of the whole batch by steps asked for, the least of the last few batches: some schedulers call the
+   * denoiser more often than that, and step caches less. Without compiling.
+   */
   readonly stepSeconds: Seconds;
   /** Of a whole batch besides its denoise steps: encode, decode, save. */
   readonly otherSeconds: Seconds;
-  /** The most that the process held on the device; on a CPU, of its own memory. */
+  /** The most that the process held on the device in the last few batches; on a CPU, of its own memory. */
   readonly peakBytes: Bytes;
-  /** Batches that the figures were seen in. */
+  /** Warm batches that the times were seen in; 0 where only the memory is known, and the times are of a cold batch. */
   readonly count: number;
   readonly at: EpochMillis;
 }

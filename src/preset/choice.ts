@@ -41,7 +41,11 @@ function isOpen(asked: Asked, preset: Preset, at: number): boolean {
 function reasonAgainst(asked: Asked, preset: Preset, at: number): Pick<Considered, 'verdict' | 'why'> | null {
   const why = asked.auto || at > 0 ? asked.ruledOut(preset) : null;
   if (why !== null) return { verdict: 'impossible', why };
-  if (!asked.auto || preset.auto !== 'measured' || asked.measured.some(({ engine }) => engine === engineOf(preset)))
+  if (
+    !asked.auto ||
+    preset.auto !== 'measured' ||
+    asked.measured.some(({ engine, count }) => count > 0 && engine === engineOf(preset))
+  )
     return null;
   return { verdict: 'not measured', why: 'auto takes it only where it was measured' };
 }
@@ -75,7 +79,7 @@ function footprintIn(asked: Asked, preset: Preset, engine: string, batch: number
   if (measured === undefined) return computed;
   const { peakBytes: bytes, count } = measured;
   if (measured.batch > batch && computed !== null && computed.deviceBytes <= bytes) return computed;
-  const detail = `the newest of ${count} measured, in batches of ${measured.batch}`;
+  const detail = `the most in the last of ${Math.max(1, count)} measured, in batches of ${measured.batch}`;
   const parts = [{ what: 'peak', bytes, ground: 'learned' as const, detail }, ...(computed?.parts ?? [])];
   return { deviceBytes: bytes, hostBytes: computed?.hostBytes ?? 0, ground: 'learned', parts };
 }

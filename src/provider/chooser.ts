@@ -114,9 +114,9 @@ export class Chooser {
     this.#forgetAll();
   }
 
-  took(job: Job, device: Device, preset: Preset, figures: Omit<Figures, 'engine'>, isFirst: boolean): void {
+  took(job: Job, device: Device, preset: Preset, figures: Omit<Figures, 'engine'>, isCold: boolean): void {
     const place = placeOf(job, device);
-    this.#measurements.note(place, { ...figures, engine: engineOf(preset) }, isFirst);
+    this.#measurements.note(place, { ...figures, engine: engineOf(preset) }, isCold);
     this.#choices.delete(placeKey(place));
   }
 

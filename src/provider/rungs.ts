@@ -6,7 +6,7 @@ import type { Exhausted } from '../preset/question.ts';
 import { sizeOf } from '../preset/shape.ts';
 import { type Chooser, kindOf } from './chooser.ts';
 import { failuresOf, firstOf, refusal } from './refusal.ts';
-import { isSpilled } from './spill.ts';
+import { spillOf } from './spill.ts';
 
 export interface RungsOptions {
   readonly chooser: Chooser;
@@ -144,18 +144,19 @@ export class Rungs {
     if (steps === null || peakMemory === null || answers.some(({ kind }) => kind !== 'made')) return;
     const [job, size] = [firstOf(batch), answers.length];
     const before = this.#chooser.measured(job, device, preset, size);
-    if (this.#options.spills === true && device.kind === 'cuda' && isSpilled(steps, before)) {
+    const asked = job.request.steps;
+    const spilled = this.#options.spills === true && device.kind === 'cuda' ? spillOf(steps, asked, before) : null;
+    if (spilled !== null) {
       this.#chooser.ranOut(job, device, preset, size);
       const what = `batches of ${size} with ${preset.name} are counted as out of memory`;
-      const times = `a step took ${(steps.median / (before?.stepSeconds ?? steps.median)).toFixed(1)} times as long as before`;
+      const times = `a step took ${spilled.toFixed(1)} times as long as before`;
       this.#options.log(`${device.id}: warning: ${what}: ${times}, so the driver has moved them to the host's memory`);
       return;
     }
-    // With one step or two, the time to compile would be taken for theirs.
-    if ((work?.graphs ?? 0) > 0 && steps.count < 3) return;
+    const isCold = overhead.length > 0 || (work?.graphs ?? 0) > 0;
     const otherSeconds = phases.encode + phases.decode + phases.save;
-    const figures = { batch: size, stepSeconds: steps.median, otherSeconds, peakBytes: peakMemory };
-    this.#chooser.took(job, device, preset, figures, overhead.length > 0);
+    const figures = { batch: size, stepSeconds: phases.denoise / asked, otherSeconds, peakBytes: peakMemory };
+    this.#chooser.took(job, device, preset, figures, isCold);
   }
 
   #noteLight(job: Job, device: Device, { answers }: BatchResult): void {

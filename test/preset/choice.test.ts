@@ -108,6 +108,26 @@ describe('auto', () => {
     expect(pickOf(askedOf(all, { measured: [plain, measuredOf(compiled, 4, 1, 12)] }))).toBe('compiled 4');
   });
 
+  it('has what was slow in one batch tried once more, since that one may have been disturbed', () => {
+    const ask = (count: number) =>
+      pickOf(askedOf(ALL, { measured: [measuredOf(PLAIN, 4, 2, 12), { ...measuredOf(FAST, 4, 9, 12), count }] }));
+    expect([ask(0), ask(1), ask(2)]).toEqual(['fast 4', 'fast 4', 'plain 4']);
+  });
+
+  it('knows of a cold batch what it took of the memory, and not how fast it is', () => {
+    const measured = [{ ...measuredOf(PLAIN, 4, 9, 20), count: 0 }];
+    const [first] = chosenOf(askedOf([PLAIN], { measured })).considered;
+    expect(first).toMatchObject({ seconds: null, footprint: { deviceBytes: 20e9, ground: 'learned' } });
+  });
+
+  it('makes with either of two presets that set the same, and tells of what was tried once', () => {
+    const twin = presetOf('twin', { batch_limit: 8 });
+    expect(pickOf(askedOf([PLAIN, twin], { measured: [measuredOf(PLAIN, 8, 1, 12)] }))).toBe('twin 8');
+    expect(pickOf(askedOf([PLAIN, twin], { fits: new Map([[engineOf(PLAIN), known(0, [2, 1])]]) }))).toBe(
+      '1024x1024 does not fit on cuda:0: tried plain/twin in batches of 2, 1',
+    );
+  });
+
   it('keeps the loaded engine, where it is at most a quarter slower', () => {
     const ask = (seconds: number, current: string | null = engineOf(PLAIN)) =>
       pickOf(askedOf(ALL, { current, measured: [measuredOf(PLAIN, 4, seconds, 12), measuredOf(FAST, 4, 1, 12)] }));

@@ -46,12 +46,15 @@ describe('auto on a device', () => {
         stepSeconds: expect.any(Number),
         otherSeconds: 0,
         peakBytes: 3 * GB,
-        count: 1,
+        count: 0,
         at: expect.any(Number),
       },
     ]);
-    const { considered } = provider.explain(jobOf(), 'cuda:0');
-    expect(considered.find(({ batch }) => batch === 2)).toMatchObject({ preset: 'fast', secondsGround: 'learned' });
+    const looked = () => provider.explain(jobOf(), 'cuda:0').considered.find(({ batch }) => batch === 2);
+    expect(looked()).toMatchObject({ preset: 'fast', secondsGround: null, footprint: { ground: 'learned' } });
+    await provider.make(batchOf(['a', 'b']), {});
+    expect(measured.at(-1)).toMatchObject({ count: 1, stepSeconds: 0.005 });
+    expect(looked()).toMatchObject({ preset: 'fast', secondsGround: 'learned' });
   });
 
   it('goes by what an earlier process has measured', async () => {
@@ -279,5 +282,5 @@ function jobOf(change: Change = {}, anatomy: Anatomy | null = null): Batch['jobs
 function measurementOf(preset: Preset, batch: number, seconds: number): Measurement {
   const place = { device: 'GPU-1', model: MODEL, shape: SHAPE, engine: engineOf(preset) };
   const figures = { stepSeconds: (seconds * batch) / 4, otherSeconds: 0, peakBytes: GB };
-  return { ...place, ...figures, batch, count: 1, at: new ManualClock().now() };
+  return { ...place, ...figures, batch, count: 2, at: new ManualClock().now() };
 }
