@@ -81,7 +81,9 @@ function footprintIn(asked: Asked, preset: Preset, engine: string, batch: number
   if (measured.batch > batch && computed !== null && computed.deviceBytes <= bytes) return computed;
   const detail = `the most in the last of ${Math.max(1, count)} measured, in batches of ${measured.batch}`;
   const parts = [{ what: 'peak', bytes, ground: 'learned' as const, detail }, ...(computed?.parts ?? [])];
-  return { deviceBytes: bytes, hostBytes: computed?.hostBytes ?? 0, ground: 'learned', parts };
+  // On a processor it is the same memory; of a card's host a measurement says nothing.
+  const hostBytes = asked.kind === 'cpu' ? bytes : (computed?.hostBytes ?? 0);
+  return { deviceBytes: bytes, hostBytes, ground: 'learned', parts };
 }
 
 /**
@@ -90,10 +92,9 @@ function footprintIn(asked: Asked, preset: Preset, engine: string, batch: number
  */
 function isRoomFor(footprint: Footprint | null, { device, host, reserve }: Choice['room']): boolean {
   if (footprint === null) return true;
-  if (footprint.ground === 'learned') return device === null || footprint.deviceBytes <= device;
-  return (
-    (device === null || footprint.deviceBytes + reserve <= device) && (host === null || footprint.hostBytes <= host)
-  );
+  const { deviceBytes, hostBytes, ground } = footprint;
+  const needed = ground === 'learned' ? deviceBytes : deviceBytes + reserve;
+  return (device === null || needed <= device) && (host === null || hostBytes <= host);
 }
 
 /** With the reason, as its preset's name goes on. */

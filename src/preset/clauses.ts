@@ -45,7 +45,7 @@ function memoryOf({ deviceBytes, hostBytes, ground }: Footprint, { device, host,
   const spare = ground === 'learned' || reserve === 0 ? '' : ` and ${gigabytes(reserve)} in reserve`;
   const need = `${gigabytes(deviceBytes)} (${SAID[ground]})${spare}`;
   const own = device === null ? need : `${need} of ${gigabytes(device)}`;
-  const isHostShort = ground !== 'learned' && host !== null && hostBytes > host;
+  const isHostShort = host !== null && hostBytes > host;
   return isHostShort ? `${own}, and ${gigabytes(hostBytes)} of the host's ${gigabytes(host)}` : own;
 }
 

@@ -132,6 +132,21 @@ export class Chooser {
     return of('engine') ?? of('shape') ?? null;
   }
 
+  /**
+   * Keeps what a load of this preset will take of the host from other devices, until the returned function is called or
+   * the load is done. An engine that is there already takes no more.
+   */
+  expect(job: Job, device: Device, preset: Preset): () => void {
+    const footprint = this.#footprintOf(job, device, preset, 1);
+    if (footprint === null || this.#current(job, device) === engineOf(preset)) return () => {};
+    const forget = this.#rooms.expect(device, footprint.hostBytes);
+    this.#forgetAll();
+    return () => {
+      forget();
+      this.#forgetAll();
+    };
+  }
+
   heard(device: Device, memory: WorkerMemory): void {
     this.#rooms.heard(device, memory);
     this.#seeRoom(device);
@@ -186,6 +201,7 @@ export class Chooser {
       current,
       size: sizeOf(request),
       device: device.id,
+      kind: device.kind,
     });
   }
 

@@ -74,7 +74,8 @@ export class Rungs {
         if (!(error instanceof AppError)) throw error;
         return refusal(failuresOf(batch, error), { preset: first.preset, overhead: loads });
       }
-      const tried = await attempt(preset);
+      const forget = this.#chooser.expect(first, device, preset);
+      const tried = await attempt(preset).finally(forget);
       loads.push(...tried.result.overhead);
       const result = { ...tried.result, overhead: [...loads] };
       if (!this.#isRefused(first, device, preset, { ...tried, result }))

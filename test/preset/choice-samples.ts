@@ -37,6 +37,7 @@ export function askedOf(candidates: readonly Preset[], change: Partial<Asked> = 
     current: null,
     size: '1024x1024',
     device: 'cuda:0',
+    kind: 'cuda',
     ...change,
   };
 }

@@ -87,6 +87,25 @@ describe('auto', () => {
     expect([ask(15.9), ask(16.1)]).toEqual(['plain 4', 'plain 2']);
   });
 
+  it('does not take what the host has no room for, although its peak on the card was measured', () => {
+    const footprint = (preset: Preset, batch: number) => ({
+      ...test(preset, batch),
+      hostBytes: preset === FAST ? 40e9 : 0,
+    });
+    const measured = [measuredOf(FAST, 4, 1, 20), measuredOf(PLAIN, 4, 2, 18)];
+    const asked = askedOf([PLAIN, FAST], { footprintOf: footprint, measured });
+    expect(pickOf(asked)).toBe('plain 4');
+    expect(chosenOf(asked).considered.find(({ preset }) => preset === 'fast')?.why).toContain(
+      "40.0 GB of the host's 32.0 GB",
+    );
+    const alone = [measuredOf(PLAIN, 4, 1, 14)];
+    const inHost = { device: 15 * GB, host: 15 * GB, reserve: GB };
+    const onCpu = (preset: Preset, batch: number) => ({ ...test(preset, batch), hostBytes: 16e9 });
+    expect(pickOf(askedOf([PLAIN], { footprintOf: onCpu, measured: alone, room: inHost, kind: 'cpu' }))).toBe(
+      'plain 4',
+    );
+  });
+
   it('takes what a larger batch took for the most that a smaller one can', () => {
     const measured = [{ ...measuredOf(PLAIN, 4, 1, 12), batch: 3 }];
     const { considered } = chosenOf(askedOf([PLAIN], { ...within(12.5), measured, most: 2 }));

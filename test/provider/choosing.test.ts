@@ -7,6 +7,7 @@ import type { Anatomy } from '../../src/preset/anatomy.ts';
 import { type Preset, safely } from '../../src/preset/catalogue.ts';
 import { engineOf } from '../../src/preset/engine.ts';
 import { PERMISSIVE, type Rules } from '../../src/preset/rules.ts';
+import { Chooser } from '../../src/provider/chooser.ts';
 import { FakeProvider, type FakeProviderOptions, type FakeScript } from '../../src/provider/fake.ts';
 import { type Change, codesOf, MODEL, newBatch } from '../contracts/batches.ts';
 import { SD15 } from '../preset/anatomies.ts';
@@ -186,6 +187,32 @@ describe('auto on a device', () => {
     await provider.make(batchOf(['a']), {});
     provider.limit(jobOf(), 'cuda:0', false);
     expect(asked).toBeGreaterThan(once);
+  });
+});
+
+describe('the memory of the host', () => {
+  const host = () => ({ free: 10 * GB, total: 16 * GB });
+  const rules: Rules = { ...PERMISSIVE, footprintOf: ({ settings }) => footprintOf(1, settings.channels_last ? 9 : 3) };
+  const chooser = () => {
+    const clock = new ManualClock();
+    return new Chooser({ clock, presets: PRESETS, rules, rooms: { host }, loaded: () => null });
+  };
+
+  it('is tight for what needs about all of it', () => {
+    const job = jobOf({}, SD15);
+    expect([FAST, PLAIN].map((preset) => chooser().isTight(job, CARD, preset))).toEqual([true, false]);
+    expect(chooser().isTight(jobOf(), CARD, FAST)).toBe(false);
+  });
+
+  it('is not given to two devices that load at the same time', () => {
+    const both = chooser();
+    const other = { ...CARD, id: 'cuda:1', uuid: 'GPU-2' };
+    const pickOf = () => both.choice(jobOf({}, SD15), other, false);
+    expect(pickOf()).toMatchObject({ preset: { name: 'fast' } });
+    const forget = both.expect(jobOf({}, SD15), CARD, FAST);
+    expect(pickOf()).toMatchObject({ room: { host: GB }, reason: expect.stringContaining('takes least') });
+    forget();
+    expect(pickOf()).toMatchObject({ preset: { name: 'fast' } });
   });
 });
 
