@@ -8,6 +8,7 @@ import type { ChoiceParts } from './provider/chooser.ts';
 import type { CardMemory, Cards } from './provider/rooms.ts';
 import type { RungsOptions } from './provider/rungs.ts';
 import { isWsl2 } from './telemetry/wsl.ts';
+import type { Bytes } from './units.ts';
 
 interface World {
   readonly config: Pick<Config, 'batchLimit' | 'memoryReserveMb' | 'presets'>;
@@ -24,6 +25,7 @@ export async function choicePartsFor(world: World): Promise<ChoiceParts & Pick<R
   // What could not be kept is learned again.
   const orLog = (kept: Promise<void>) => void kept.catch((error: unknown) => world.log(`store: ${sentenceOf(error)}`));
   const hasCards = devices.some(({ kind }) => kind === 'cuda');
+  const spills = hasCards && (await isWsl2());
   return {
     presets: presetsWith(config.presets),
     rules: { footprintOf, impossible, reserveOf },
@@ -32,11 +34,17 @@ export async function choicePartsFor(world: World): Promise<ChoiceParts & Pick<R
     rooms: {
       reserve: memoryReserveMb === null ? null : memoryReserveMb * 1_000_000,
       ...(hasCards ? { cards: await cardsOf(telemetry) } : {}),
+      ...(spills ? { withheld: LEFT_UNDER_WSL2 } : {}),
     },
-    spills: hasCards && (await isWsl2()),
+    spills,
     ...(limit === null ? {} : { limit }),
   };
 }
+
+/** What a worker takes of a card before the first tensor: it is free, but for no tensor, until a worker is up. */
+const CONTEXT: Bytes = 500_000_000;
+/** What the worker's cap leaves to others; `RESERVE_BYTES` in its `wsl.py`. */
+const LEFT_UNDER_WSL2: Bytes = 512 * 1024 ** 2;
 
 async function cardsOf(telemetry: World['telemetry']): Promise<Cards> {
   // A card that cannot be read now is judged by what its worker tells.
@@ -46,5 +54,5 @@ async function cardsOf(telemetry: World['telemetry']): Promise<Cards> {
 
 function memoryOf({ uuid, memory, memoryUsed }: Gpu): readonly (readonly [string, CardMemory])[] {
   if (uuid === null || memory === null || memoryUsed === null) return [];
-  return [[uuid, { free: Math.max(0, memory - memoryUsed), total: memory }]];
+  return [[uuid, { free: Math.max(0, memory - memoryUsed - CONTEXT), total: memory }]];
 }

@@ -163,9 +163,9 @@ export interface LearnedLimit {
   readonly device: string;
   /** Content hash of the model. */
   readonly model: string;
-  /** Preset and what else of the engine decides its memory. */
+  /** Digest of the settings that it is loaded with. */
   readonly engine: string;
-  /** What of a request decides the memory of its picture, `1024x1024`. */
+  /** What of a request decides the memory of its picture, `1024x1024+cfg+lora`. */
   readonly shape: string;
   /** The largest batch that may still be tried; 0: not even one picture fits. */
   readonly limit: number;
@@ -174,7 +174,7 @@ export interface LearnedLimit {
 }
 
 /**
- * What batches of one kind took on a device: the newest figures of how it is now, for as long as they are believed.
+ * What batches of one kind took on a device: figures of how it is now, for as long as they are believed.
  * Kept by device, model, engine, shape and batch.
  */
 export interface Measurement {
@@ -182,19 +182,22 @@ export interface Measurement {
   readonly device: string;
   /** Content hash of the model. */
   readonly model: string;
-  /** Preset and the digest of its settings. */
+  /** Digest of the settings that it is loaded with. */
   readonly engine: string;
-  /** What of a request decides the memory of its picture, `1024x1024+cfg`. */
+  /** What of a request decides the memory of its picture, `1024x1024+cfg+lora`. */
   readonly shape: string;
   /** Pictures in a batch. */
   readonly batch: number;
-  /** Of one denoise step of the whole batch, the median; without compiling. */
+  /**
+   * Denoise time of the whole batch by steps asked for, the least of the last few batches: some schedulers call the
+   * denoiser more often than that, and step caches less. Without compiling.
+   */
   readonly stepSeconds: Seconds;
   /** Of a whole batch besides its denoise steps: encode, decode, save. */
   readonly otherSeconds: Seconds;
-  /** The most that the process held on the device; on a CPU, of its own memory. */
+  /** The most that the process held on the device in the last few batches; on a CPU, of its own memory. */
   readonly peakBytes: Bytes;
-  /** Batches that the figures were seen in. */
+  /** Warm batches that the times were seen in; 0 where only the memory is known, and the times are of a cold batch. */
   readonly count: number;
   readonly at: EpochMillis;
 }

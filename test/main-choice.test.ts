@@ -11,12 +11,12 @@ const GPU: Gpu = {
   index: 0,
   uuid: 'GPU-1',
   driver: null,
-  memory: 24_000,
-  memoryUsed: 1_000,
+  memory: 24e9,
+  memoryUsed: 1e9,
   power: null,
   powerLimit: null,
 };
-const KIND = { device: 'GPU-1', model: 'm', engine: 'plain@000000', shape: '64x64' };
+const KIND = { device: 'GPU-1', model: 'm', engine: '000000000000', shape: '64x64' };
 const LIMIT: LearnedLimit = { ...KIND, limit: 2, at: 1 };
 const MEASUREMENT: Measurement = { ...KIND, batch: 1, stepSeconds: 1, otherSeconds: 1, peakBytes: 1, count: 1, at: 1 };
 const CONFIG = { batchLimit: null, memoryReserveMb: null, presets: [] };
@@ -33,9 +33,9 @@ it('a choice knows what the store has, and the store learns what the choice does
   expect((await store.measurements()).map(({ batch }) => batch)).toEqual([1, 2]);
 });
 
-it('a choice knows the memory of the cards, where cards are used and can be read', async () => {
+it('a choice knows the memory of the cards, without what a worker takes for itself, where cards are used and can be read', async () => {
   const parts = await choicePartsFor(worldOf({ devices: [CARD] }));
-  expect(parts.rooms?.cards?.known).toEqual(new Map([['GPU-1', { free: 23_000, total: 24_000 }]]));
+  expect(parts.rooms?.cards?.known).toEqual(new Map([['GPU-1', { free: 22.5e9, total: 24e9 }]]));
   const broken = { gpus: async () => Promise.reject(new Error('nvidia-smi does not answer')) };
   const dark = await choicePartsFor(worldOf({ devices: [CARD], telemetry: broken }));
   expect([dark.rooms?.cards?.known, await dark.rooms?.cards?.look()]).toEqual([new Map(), new Map()]);

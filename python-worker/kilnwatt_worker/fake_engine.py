@@ -35,6 +35,8 @@ class Script:
     load_seconds: float = 0.0
     load_failure: str = ""
     """Code that every load fails with."""
+    load_signal: str = ""
+    """Ends the process while it loads, as SIGKILL does where the host's memory runs out."""
     step_seconds: float = 0.0
     """Of one denoise step of a batch, whatever its size."""
     fail_on: str = ""
@@ -106,6 +108,8 @@ class FakeEngine:
             code = self._script.load_failure
             raise WorkerError(code, f"the fake engine was told to fail the load with {code}")
         time.sleep(self._script.load_seconds)
+        if self._script.load_signal:
+            die(signal.Signals[self._script.load_signal])
         log("info", f"the fake engine stands in for {load.model.path}")
         self._preset = load.preset
         settings = {"device": load.device, "dtype": "none", "attention": "none", "scheduler": "none"}
@@ -222,6 +226,7 @@ def gradient(seed: int, width: int, height: int) -> Image.Image:
 
 
 def die(how: signal.Signals) -> NoReturn:
-    signal.signal(how, signal.SIG_DFL)
+    if how != signal.SIGKILL:
+        signal.signal(how, signal.SIG_DFL)
     os.kill(os.getpid(), how)
     raise SystemExit(f"{how.name} did not end the process")

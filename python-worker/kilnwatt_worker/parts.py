@@ -152,8 +152,8 @@ class Memory:
     device_total_bytes: Count | None
     rss_bytes: Count
     peak_rss_bytes: Count
-    host_available_bytes: Count
-    """What the host could give to programs now without swapping."""
+    anonymous_bytes: Count
+    """Of what is resident: what the host gets back only when this process ends. Mapped files are caches to it."""
 
 
 @dataclass(frozen=True, slots=True)

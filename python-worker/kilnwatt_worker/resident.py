@@ -8,7 +8,7 @@ from kilnwatt_worker.parts import Energy, Memory
 NO_ENERGY = Energy(millijoules=None, meter="none", method="unknown")
 
 _STATUS = Path("/proc/self/status")
-_HOST = Path("/proc/meminfo")
+_PAGES = Path("/proc/self/statm")
 _CLEAR = Path("/proc/self/clear_refs")
 
 
@@ -24,9 +24,10 @@ def peak_rss_bytes() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def host_available_bytes() -> int:
-    """The kernel's own estimate, which counts caches that it would drop."""
-    return _bytes_of("MemAvailable", _HOST)
+def anonymous_bytes() -> int:
+    """Without the pages of mapped files, as weights are, which the kernel drops when others need the memory."""
+    resident, shared = (int(pages) for pages in _PAGES.read_text().split()[1:3])
+    return (resident - shared) * resource.getpagesize()
 
 
 def private_bytes() -> int:
@@ -53,17 +54,13 @@ def host_memory() -> Memory:
         device_total_bytes=None,
         rss_bytes=rss_bytes(),
         peak_rss_bytes=peak_rss_bytes(),
-        host_available_bytes=host_available_bytes(),
+        anonymous_bytes=anonymous_bytes(),
     )
 
 
 def _status_bytes(name: str) -> int:
-    return _bytes_of(name, _STATUS)
-
-
-def _bytes_of(name: str, file: Path) -> int:
-    for line in file.read_text().splitlines():
+    for line in _STATUS.read_text().splitlines():
         key, _, value = line.partition(":")
         if key == name:
             return int(value.split()[0]) * 1024
-    raise OSError(f"{file} has no line {name}")
+    raise OSError(f"{_STATUS} has no line {name}")

@@ -1,6 +1,7 @@
 import { InputError } from '../errors.ts';
 import type { LearnedLimit } from '../ports.ts';
 import { beliefIn } from '../preset/belief.ts';
+import { type Preset, presetsWith } from '../preset/catalogue.ts';
 import { presetOfEngine } from '../preset/engine.ts';
 import type { App } from './app.ts';
 import { EXIT } from './exit.ts';
@@ -18,7 +19,10 @@ export interface LimitsOptions {
 export async function limitsLs(app: App, options: LimitsOptions): Promise<number> {
   const shown = await limitsOf(app, options);
   if (options.json === true) for (const limit of shown) app.io.out(JSON.stringify(eventOf(limit)));
-  else for (const line of columns(shown.map((limit) => rowOf(limit, app.clock.now())))) app.io.out(line);
+  else {
+    const presets = presetsWith(app.loaded.config.presets);
+    for (const line of columns(shown.map((limit) => rowOf(limit, presets, app.clock.now())))) app.io.out(line);
+  }
   return EXIT.done;
 }
 
@@ -63,14 +67,14 @@ function keyOf({ device, model, shape, engine }: LearnedLimit): string {
   return [device, model, shape, engine].join(' ');
 }
 
-function rowOf(limit: LearnedLimit, now: number): readonly string[] {
+function rowOf(limit: LearnedLimit, presets: readonly Preset[], now: number): readonly string[] {
   const { device, model, engine, shape, limit: most, at } = limit;
   const until = at + beliefIn(most);
   return [
     device,
     model.replace(/^sha256:/, '').slice(0, 12),
     shape === '*' ? 'the model itself' : shape,
-    presetOfEngine(engine),
+    presetOfEngine(engine, presets),
     most === 0 ? 'does not fit' : `batches of ${most} at most`,
     until > now ? `until ${momentOf(until, now)}` : 'tried again',
   ];

@@ -41,7 +41,11 @@ function isOpen(asked: Asked, preset: Preset, at: number): boolean {
 function reasonAgainst(asked: Asked, preset: Preset, at: number): Pick<Considered, 'verdict' | 'why'> | null {
   const why = asked.auto || at > 0 ? asked.ruledOut(preset) : null;
   if (why !== null) return { verdict: 'impossible', why };
-  if (!asked.auto || preset.auto !== 'measured' || asked.measured.some(({ engine }) => engine === engineOf(preset)))
+  if (
+    !asked.auto ||
+    preset.auto !== 'measured' ||
+    asked.measured.some(({ engine, count }) => count > 0 && engine === engineOf(preset))
+  )
     return null;
   return { verdict: 'not measured', why: 'auto takes it only where it was measured' };
 }
@@ -75,9 +79,11 @@ function footprintIn(asked: Asked, preset: Preset, engine: string, batch: number
   if (measured === undefined) return computed;
   const { peakBytes: bytes, count } = measured;
   if (measured.batch > batch && computed !== null && computed.deviceBytes <= bytes) return computed;
-  const detail = `the newest of ${count} measured, in batches of ${measured.batch}`;
+  const detail = `the most in the last of ${Math.max(1, count)} measured, in batches of ${measured.batch}`;
   const parts = [{ what: 'peak', bytes, ground: 'learned' as const, detail }, ...(computed?.parts ?? [])];
-  return { deviceBytes: bytes, hostBytes: computed?.hostBytes ?? 0, ground: 'learned', parts };
+  // On a processor it is the same memory; of a card's host a measurement says nothing.
+  const hostBytes = asked.kind === 'cpu' ? bytes : (computed?.hostBytes ?? 0);
+  return { deviceBytes: bytes, hostBytes, ground: 'learned', parts };
 }
 
 /**
@@ -86,10 +92,9 @@ function footprintIn(asked: Asked, preset: Preset, engine: string, batch: number
  */
 function isRoomFor(footprint: Footprint | null, { device, host, reserve }: Choice['room']): boolean {
   if (footprint === null) return true;
-  if (footprint.ground === 'learned') return device === null || footprint.deviceBytes <= device;
-  return (
-    (device === null || footprint.deviceBytes + reserve <= device) && (host === null || footprint.hostBytes <= host)
-  );
+  const { deviceBytes, hostBytes, ground } = footprint;
+  const needed = ground === 'learned' ? deviceBytes : deviceBytes + reserve;
+  return (device === null || needed <= device) && (host === null || hostBytes <= host);
 }
 
 /** With the reason, as its preset's name goes on. */
@@ -100,7 +105,7 @@ function freely(asked: Asked, options: readonly Option[]): Picked {
   const best = fastest(fitting);
   if (best === null) return smallest(asked, options);
   const loaded = fastest(fitting.filter(({ engine }) => engine === asked.current));
-  if (loaded === null || loaded.preset === best.preset || loaded.speed.rank > WORTH_STAYING * best.speed.rank)
+  if (loaded === null || loaded.engine === best.engine || loaded.speed.rank > WORTH_STAYING * best.speed.rank)
     return [best, `is the fastest that fits: ${figuresOf(best, asked.room)}`];
   return [
     loaded,

@@ -16,9 +16,9 @@ export function figuresOf({ batch, speed, footprint }: Option, room: Choice['roo
 
 /** All that was tried, and what need not be: it takes more. */
 export function exhaustedBy({ candidates, auto, fits, ruledOut, size, device }: Asked): Exhausted {
-  const tries = candidates.flatMap((preset) => {
-    const fit = fits.get(engineOf(preset));
-    return fit?.limit === 0 ? [triesOf(preset.name, fit.tried)] : [];
+  const tries = namesByEngine(candidates).flatMap(([engine, names]) => {
+    const fit = fits.get(engine);
+    return fit?.limit === 0 ? [triesOf(names.join('/'), fit.tried)] : [];
   });
   const others = candidates.filter((preset) => fits.get(engineOf(preset))?.limit !== 0);
   const against = others.map((preset) => ({ name: preset.name, why: ruledOut(preset) }));
@@ -31,11 +31,21 @@ export function exhaustedBy({ candidates, auto, fits, ruledOut, size, device }: 
   return { exhausted: `${size} does not fit on ${device}: tried ${tries.join(' and ')}${rest}`, code: 'out_of_memory' };
 }
 
+/** Presets that set the same are one engine, and were tried as one. */
+function namesByEngine(candidates: Asked['candidates']): readonly (readonly [string, readonly string[]])[] {
+  const names = new Map<string, string[]>();
+  for (const preset of candidates) {
+    const engine = engineOf(preset);
+    names.set(engine, [...(names.get(engine) ?? []), preset.name]);
+  }
+  return [...names];
+}
+
 function memoryOf({ deviceBytes, hostBytes, ground }: Footprint, { device, host, reserve }: Choice['room']): string {
   const spare = ground === 'learned' || reserve === 0 ? '' : ` and ${gigabytes(reserve)} in reserve`;
   const need = `${gigabytes(deviceBytes)} (${SAID[ground]})${spare}`;
   const own = device === null ? need : `${need} of ${gigabytes(device)}`;
-  const isHostShort = ground !== 'learned' && host !== null && hostBytes > host;
+  const isHostShort = host !== null && hostBytes > host;
   return isHostShort ? `${own}, and ${gigabytes(hostBytes)} of the host's ${gigabytes(host)}` : own;
 }
 

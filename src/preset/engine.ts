@@ -1,19 +1,19 @@
 import { createHash } from 'node:crypto';
-import type { Preset } from './catalogue.ts';
+import { type Preset, safely } from './catalogue.ts';
 import { NEUTRAL, type PresetSettings } from './settings.ts';
 
-/** Hex digits: two forms of one preset are to be told apart, not all presets of the world. */
-const DIGITS = 6;
+/** Hex digits: enough that no two of all presets that a machine ever sees are the same by chance. */
+const DIGITS = 12;
 
 /**
- * What an engine is called in all that is learned of it, `plain@3f9a1c`: a preset that was edited, or that another
- * version has otherwise, inherits nothing. Fields at rest do not count, so that a new technique changes no old name.
+ * What an engine is called in all that is learned of it, `3f9a1c0b7d52`: by its settings alone, so that presets that load
+ * the same learn from each other, and one that was edited inherits nothing. Fields at rest do not count, so that a new
+ * technique changes no old name.
  */
-export function engineOf(preset: Pick<Preset, 'name' | 'settings'>): string {
+export function engineOf(preset: Pick<Preset, 'settings'>): string {
   const known = ENGINES.get(preset);
   if (known !== undefined) return known;
-  const { name, settings } = preset;
-  const engine = `${name}@${createHash('sha256').update(canonical(settings)).digest('hex').slice(0, DIGITS)}`;
+  const engine = createHash('sha256').update(canonical(preset.settings)).digest('hex').slice(0, DIGITS);
   ENGINES.set(preset, engine);
   return engine;
 }
@@ -21,10 +21,10 @@ export function engineOf(preset: Pick<Preset, 'name' | 'settings'>): string {
 /** Each choice asks many times for the same. */
 const ENGINES = new WeakMap<object, string>();
 
-/** The name of its preset, for people. */
-export function presetOfEngine(engine: string): string {
-  const at = engine.lastIndexOf('@');
-  return at === -1 ? engine : engine.slice(0, at);
+/** For people: the first of these presets that loads this engine, the safe forms last; the engine where none does any more. */
+export function presetOfEngine(engine: string, presets: readonly Preset[]): string {
+  const all = [...presets, ...presets.map(safely)];
+  return all.find((preset) => engineOf(preset) === engine)?.name ?? engine;
 }
 
 function canonical(settings: PresetSettings): string {

@@ -26,6 +26,7 @@ export interface Asked {
   /** For the sentence, `1024x1024 does not fit on cuda:0`. */
   readonly size: string;
   readonly device: string;
+  readonly kind: 'cpu' | 'cuda';
 }
 
 /** Nothing is left to try: why, in a sentence. */

@@ -10,6 +10,7 @@ export interface Measured {
   readonly stepSeconds: Seconds;
   readonly otherSeconds: Seconds;
   readonly peakBytes: number;
+  /** Warm batches that it was seen in; 0: the times are not to be believed. */
   readonly count: number;
 }
 
@@ -35,37 +36,64 @@ export interface SpeedQuestion {
  */
 const GAIN_OF_DOUBLING = 1.001;
 
+/** Batches after which a time that was longer than expected is believed: one alone may have been disturbed. */
+export const SURE = 2;
+
 /**
  * Tells how fast pictures are made: by what was measured of this engine and size; else of this engine in the nearest
  * size; else of the preset whose prior is nearest, scaled; else by the priors alone, without a figure in seconds.
+ * What one batch says against a preset is not enough to leave it: until there was another, its rank is the expected one.
  */
 export function speedIn({ steps, measured, candidates }: SpeedQuestion): (preset: Preset, batch: number) => Speed {
-  const priors = new Map(candidates.map((preset) => [engineOf(preset), preset.speed]));
+  const priors = priorsOf(candidates);
   const known = measured.flatMap((one) => {
     const prior = priors.get(one.engine);
     const seconds = (one.stepSeconds * steps + one.otherSeconds) / one.batch;
-    return prior === undefined ? [] : [{ ...one, seconds, prior }];
+    return prior === undefined || one.count === 0 ? [] : [{ ...one, seconds, prior }];
   });
   return (preset, batch) => {
     const engine = engineOf(preset);
-    const own = nearest(
+    const own = known.find((one) => one.engine === engine && one.batch === batch);
+    const others = known.filter((one) => one !== own);
+    const expected = scaled(others, engine, priors.get(engine) ?? preset.speed, batch);
+    if (own !== undefined) {
+      const isSure = own.count >= SURE || expected === null;
+      return { seconds: own.seconds, ground: 'learned', rank: isSure ? own.seconds : Math.min(own.seconds, expected) };
+    }
+    if (expected === null) return { seconds: null, ground: null, rank: 1 / (preset.speed * gainOf(batch)) };
+    return { seconds: expected, ground: 'assumed', rank: expected };
+  };
+}
+
+/** By engine; of presets that set the same the first counts. */
+function priorsOf(candidates: readonly Preset[]): ReadonlyMap<string, number> {
+  const priors = new Map<string, number>();
+  for (const preset of candidates) {
+    const engine = engineOf(preset);
+    if (!priors.has(engine)) priors.set(engine, preset.speed);
+  }
+  return priors;
+}
+
+/** Seconds of one picture, from what was measured of others; null where nothing was. */
+function scaled(
+  known: readonly (Measured & { readonly seconds: Seconds; readonly prior: number })[],
+  engine: string,
+  prior: number,
+  batch: number,
+): Seconds | null {
+  const like =
+    nearest(
       known,
       (one) => one.engine === engine,
       (one) => one.batch / batch,
+    ) ??
+    nearest(
+      known,
+      () => true,
+      (one) => one.prior / prior,
     );
-    if (own?.batch === batch) return { seconds: own.seconds, ground: 'learned', rank: own.seconds };
-    const like =
-      own ??
-      nearest(
-        known,
-        () => true,
-        (one) => one.prior / preset.speed,
-      );
-    const worth = preset.speed * gainOf(batch);
-    if (like === null) return { seconds: null, ground: null, rank: 1 / worth };
-    const seconds = (like.seconds * like.prior * gainOf(like.batch)) / worth;
-    return { seconds, ground: 'assumed', rank: seconds };
-  };
+  return like === null ? null : (like.seconds * like.prior * gainOf(like.batch)) / (prior * gainOf(batch));
 }
 
 function gainOf(batch: number): number {

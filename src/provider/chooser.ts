@@ -1,4 +1,4 @@
-import type { Clock, Device, Job, Measurement } from '../ports.ts';
+import type { Clock, Device, Failure, Job, Measurement } from '../ports.ts';
 import { candidatesFor } from '../preset/candidates.ts';
 import { AUTO, PRESETS, type Preset } from '../preset/catalogue.ts';
 import { choose } from '../preset/choice.ts';
@@ -32,6 +32,8 @@ export interface ChoiceParts {
   readonly rooms?: Omit<RoomsOptions, 'reserveOf'>;
 }
 
+type Refusal = Pick<Failure, 'code' | 'message'>;
+
 interface ChooserOptions extends ChoiceParts {
   readonly clock: Pick<Clock, 'now'>;
   loaded(device: string): Loaded | null;
@@ -50,8 +52,8 @@ export class Chooser {
   readonly #limits: LearnedLimits;
   readonly #measurements: Measurements;
   readonly #rooms: Rooms;
-  /** By device, model and engine: why a worker would not load what `auto` had chosen. */
-  readonly #refused = new Map<string, string>();
+  /** By device, model, engine and shape, or every shape: why a worker would not do it. */
+  readonly #refused = new Map<string, Refusal>();
   /** By place: each lane of the batcher asks at every turn, and a batch teaches of its own place alone. */
   readonly #choices = new Map<string, Map<string, Choice | Exhausted>>();
   /** By device, in steps. */
@@ -99,21 +101,50 @@ export class Chooser {
     return this.#measurements.of(placeOf(job, device)).find((one) => one.engine === engine && one.batch === batch);
   }
 
+  /** Whether an engine would take about all of the host's memory that there is for it, or more, as the fit test says. */
+  isTight(job: Job, device: Device, preset: Preset): boolean {
+    const footprint = this.#footprintOf(job, device, preset, 1);
+    const { host } = this.#rooms.of(device);
+    return footprint !== null && host !== null && footprint.hostBytes >= TIGHT * host;
+  }
+
   /** @param what the load, or a batch of this many pictures */
   ranOut(job: Job, device: Device, preset: Preset, what: 'load' | number): void {
     this.#limits.ranOut(placeOf(job, device), engineOf(preset), what);
     this.#forgetAll();
   }
 
-  took(job: Job, device: Device, preset: Preset, figures: Omit<Figures, 'engine'>, isFirst: boolean): void {
+  took(job: Job, device: Device, preset: Preset, figures: Omit<Figures, 'engine'>, isCold: boolean): void {
     const place = placeOf(job, device);
-    this.#measurements.note(place, { ...figures, engine: engineOf(preset) }, isFirst);
+    this.#measurements.note(place, { ...figures, engine: engineOf(preset) }, isCold);
     this.#choices.delete(placeKey(place));
   }
 
-  refused(job: Job, device: Device, preset: Preset, why: string): void {
-    this.#refused.set(refusalKey(job, device, preset), why);
+  /** @param what was refused: the engine, or with it pictures of this shape */
+  refused(job: Job, device: Device, preset: Preset, why: Refusal, what: 'engine' | 'shape'): void {
+    this.#refused.set(refusalKey(job, device, preset, what), { code: why.code, message: why.message });
     this.#forgetAll();
+  }
+
+  /** Why this was refused before; null where it was not. */
+  refusal(job: Job, device: Device, preset: Preset): Refusal | null {
+    const of = (what: 'engine' | 'shape') => this.#refused.get(refusalKey(job, device, preset, what));
+    return of('engine') ?? of('shape') ?? null;
+  }
+
+  /**
+   * Keeps what a load of this preset will take of the host from other devices, until the returned function is called or
+   * the load is done. An engine that is there already takes no more.
+   */
+  expect(job: Job, device: Device, preset: Preset): () => void {
+    const footprint = this.#footprintOf(job, device, preset, 1);
+    if (footprint === null || this.#current(job, device) === engineOf(preset)) return () => {};
+    const forget = this.#rooms.expect(device, footprint.hostBytes);
+    this.#forgetAll();
+    return () => {
+      forget();
+      this.#forgetAll();
+    };
   }
 
   heard(device: Device, memory: WorkerMemory): void {
@@ -170,6 +201,7 @@ export class Chooser {
       current,
       size: sizeOf(request),
       device: device.id,
+      kind: device.kind,
     });
   }
 
@@ -180,8 +212,8 @@ export class Chooser {
   }
 
   #ruledOut(job: Job, device: Device, preset: Preset): string | null {
-    const refused = this.#refused.get(refusalKey(job, device, preset));
-    if (refused !== undefined) return refused;
+    const refused = this.refusal(job, device, preset);
+    if (refused !== null) return refused.message;
     const { family, anatomy, loraPaths } = job;
     const denoiser = anatomy?.denoiser.kind ?? DENOISERS[family];
     const facts = { device: device.kind, family, denoiser, capability: null, loras: loraPaths.length > 0 };
@@ -196,6 +228,8 @@ export class Chooser {
   }
 }
 
+/** Of the host's memory: the fit test is no closer. */
+const TIGHT = 0.8;
 /** Cards have a little more or less than it says on the box. */
 const NEARLY = 0.9;
 /** Of the families that have one kind only. */
@@ -210,6 +244,6 @@ function placeOf({ request }: Job, device: Device): Place {
   return { device: memoryOf(device), model: request.modelHash, shape: shapeOf(request) };
 }
 
-function refusalKey({ request }: Job, { id }: Device, preset: Preset): string {
-  return `${id} ${request.modelHash} ${engineOf(preset)}`;
+function refusalKey({ request }: Job, { id }: Device, preset: Preset, what: 'engine' | 'shape'): string {
+  return `${id} ${request.modelHash} ${engineOf(preset)} ${what === 'engine' ? '*' : shapeOf(request)}`;
 }

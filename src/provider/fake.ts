@@ -13,6 +13,7 @@ import type {
   Provider,
 } from '../ports.ts';
 import type { Preset } from '../preset/catalogue.ts';
+import { engineOf } from '../preset/engine.ts';
 import type { Choice } from '../preset/explanation.ts';
 import { pause } from '../process/clock.ts';
 import type { Bytes, Millis } from '../units.ts';
@@ -42,6 +43,8 @@ export interface FakeScript {
   readonly peakBytes?: Bytes;
   /** By the name of a preset, why its load is refused. */
   readonly refuses?: Readonly<Record<string, string>>;
+  /** By the name of a preset, why it makes no pictures with LoRAs, which shows when it is loaded. */
+  readonly refusesLoras?: Readonly<Record<string, string>>;
   /** What the meter says of every batch; by default there is no meter. */
   readonly energy?: EnergyReading;
   /** Which devices are in quarantine now; by default none is. */
@@ -143,6 +146,11 @@ export class FakeProvider implements Provider {
       const answers = abandonedAnswers(batch, givenUp);
       return { result: refusal(answers, { preset: preset.name, overhead }), ranOut: null };
     }
+    const whyNot = firstOf(batch).loraPaths.length > 0 ? this.#script.refusesLoras?.[preset.name] : undefined;
+    if (whyNot !== undefined) {
+      const answers = failuresOf(batch, new AppError(whyNot, { code: 'preset_impossible' }));
+      return { result: refusal(answers, { preset: preset.name, overhead }), ranOut: null, loaded: true };
+    }
     const wanted = batch.jobs.filter((job) => !isGivenUp(call, job));
     const begun = this.#clock.monotonic();
     const end = this.#endOf(batch, preset, wanted);
@@ -158,7 +166,7 @@ export class FakeProvider implements Provider {
     const { batch, preset, onProgress } = call;
     const { modelHash } = firstOf(batch).request;
     const loaded = this.#loaded.get(batch.device);
-    if (loaded?.modelHash === modelHash && loaded.preset.name === preset.name) return [];
+    if (loaded?.modelHash === modelHash && engineOf(loaded.preset) === engineOf(preset)) return [];
     const { loadMillis = 0 } = this.#script;
     onProgress({ batch: batch.id, phase: 'load', step: 0, steps: 1 });
     const begun = this.#clock.monotonic();

@@ -1,9 +1,16 @@
 import { AppError, WorkerDied } from '../errors.ts';
+import { engineOf } from '../preset/engine.ts';
 import { WorkerKilled } from '../worker/death.ts';
 import type { EngineSpec } from '../worker/engine.ts';
 
 /** Deaths over the load of one engine, in a row, after which it is not tried any more. */
 const DEATHS = 3;
+/**
+ * Loads of one engine, in a row, that were ended by SIGKILL, from which on that counts as out of memory. It is what the
+ * kernel does when the host's memory runs out, and what a user may do once. An engine that some worker has loaded before
+ * needs more of a proof that it does not fit any more.
+ */
+const KILLS = { unknown: 2, sound: 4 } as const;
 
 /**
  * Engines of one device whose load ends the worker. Without it, a model that no worker survives would hold the device
@@ -13,9 +20,10 @@ export class LoadDeaths {
   readonly #device: string;
   readonly #sound: Set<string>;
   readonly #deaths = new Map<string, { readonly count: number; readonly last: string }>();
+  readonly #kills = new Map<string, number>();
   #loading = false;
 
-  /** @param sound models with their presets that some device has loaded; what dies over one of them is a sick device */
+  /** @param sound engines that some device has loaded; what dies over one of them is a sick device */
   constructor(device: string, sound: Set<string>) {
     this.#device = device;
     this.#sound = sound;
@@ -27,20 +35,24 @@ export class LoadDeaths {
   }
 
   /**
-   * @throws AppError `model_kills_worker` instead of one try more; `worker_died_loading` for a death, which no job is to
-   * blame for: none of them had been looked at
+   * @param isTight whether the engine needs about all of the host's memory that there is, or more
+   * @throws AppError `model_kills_worker` instead of one try more; `out_of_memory` where the kernel has ended the load
+   *   for want of memory; `worker_died_loading` for another death, which no job is to blame for: none of them had been
+   *   looked at
    */
-  async over<Value>(spec: EngineSpec, load: () => Promise<Value>): Promise<Value> {
+  async over<Value>(spec: EngineSpec, isTight: () => boolean, load: () => Promise<Value>): Promise<Value> {
     this.#refuseDeadly(spec);
     this.#loading = false;
+    const name = nameOf(spec);
     try {
       const value = await load();
-      this.#sound.add(nameOf(spec));
+      this.#sound.add(name);
+      this.#kills.delete(name);
       return value;
     } catch (error) {
       if (!(error instanceof WorkerDied)) throw error;
-      // Whoever sent SIGKILL may do so over any model; if nothing else is to be had, the breaker lets the device rest.
-      if (this.#loading && !(error instanceof WorkerKilled)) this.#count(nameOf(spec), error.message);
+      if (this.#loading && error instanceof WorkerKilled) this.#countKill(name, isTight(), error);
+      else if (this.#loading) this.#count(name, error.message);
       throw new AppError(error.message, { code: 'worker_died_loading', retryable: true, cause: error });
     }
   }
@@ -57,8 +69,25 @@ export class LoadDeaths {
   #count(engine: string, last: string): void {
     this.#deaths.set(engine, { count: (this.#deaths.get(engine)?.count ?? 0) + 1, last });
   }
+
+  /** @throws AppError `out_of_memory` once that is what it must have been */
+  #countKill(engine: string, isTight: boolean, { message, cause }: WorkerKilled): void {
+    const kills = (this.#kills.get(engine) ?? 0) + 1;
+    this.#kills.set(engine, kills);
+    const most = this.#sound.has(engine) ? KILLS.sound : KILLS.unknown;
+    if (!isTight && kills < most) return;
+    this.#kills.delete(engine);
+    const why = isTight
+      ? 'it needs about all of the host’s memory'
+      : `that came ${kills} times in a row over this load`;
+    throw new AppError(`${message}; ${why}, so it is counted as out of memory`, {
+      code: 'out_of_memory',
+      retryable: true,
+      cause,
+    });
+  }
 }
 
 function nameOf({ modelHash, preset }: EngineSpec): string {
-  return `${modelHash} ${preset.name}`;
+  return `${modelHash} ${engineOf(preset)}`;
 }

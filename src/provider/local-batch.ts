@@ -3,6 +3,7 @@ import { AppError, UnavailableError } from '../errors.ts';
 import type { Request } from '../job/request.ts';
 import type { Batch, BatchResult, Clock, Device, EnergyReading, EngineFacts, Failure, Progress } from '../ports.ts';
 import type { Preset } from '../preset/catalogue.ts';
+import { engineOf } from '../preset/engine.ts';
 import type { BatchReport } from '../worker/answers.ts';
 import type { EngineSpec } from '../worker/engine.ts';
 import {
@@ -27,6 +28,8 @@ export interface Place {
 
 interface MakeOptions extends Wishes {
   readonly clock: Clock;
+  /** Whether the batch's engine needs about all of the host's memory that there is, or more. */
+  isTight(): boolean;
   /** Told after a load and after a batch. */
   onMemory(memory: WorkerMemory): void;
   onProgress(progress: Progress): void;
@@ -50,7 +53,7 @@ export async function makeBatch(place: Place, batch: Batch, preset: Preset, opti
   // What such a process has left of its memory is in pieces, and a broken CUDA context stays broken.
   if (ranOut || failedBy(result, 'device_lost')) await place.supervisor.stop();
   const tooLarge = result.answers.every((answer) => answer.kind === 'failure' && answer.code === TOO_LARGE);
-  return { result, ranOut: ranOut ? (loaded ? wanted.length : 'load') : null, tooLarge };
+  return { result, ranOut: ranOut ? (loaded ? wanted.length : 'load') : null, loaded, tooLarge };
 }
 
 const TOO_LARGE = 'order_too_large';
@@ -70,7 +73,9 @@ async function makeOrRefuse(
   try {
     await load(place, engineFor(batch, place.device, preset), batch, options, overhead);
     loaded = true;
-    const facts = place.supervisor.engine?.facts ?? { id: 'none', preset: preset.name, settings: {}, versions: {} };
+    const loadedFacts = place.supervisor.engine?.facts ?? { id: 'none', settings: {}, versions: {} };
+    // It may have been loaded under the name of a preset that sets the same.
+    const facts = { ...loadedFacts, preset: preset.name };
     const report = await generate(place.supervisor, batch, options);
     if (report.memory !== null) options.onMemory(report.memory);
     return { result: { answers: report.answers, shared: sharedOf(report, place.device, facts), overhead }, loaded };
@@ -83,21 +88,22 @@ async function makeOrRefuse(
 }
 
 function engineFor(batch: Batch, { id: device }: Device, preset: Preset): EngineSpec {
-  const { modelPath, request } = firstOf(batch);
+  const { modelPath, request, family } = firstOf(batch);
+  // Presets that set the same are the same engine, whatever their names.
   const id = createHash('sha256')
-    .update(JSON.stringify([request.modelHash, preset, device]))
+    .update(JSON.stringify([request.modelHash, engineOf(preset), device]))
     .digest('hex');
-  return { id: id.slice(0, 8), modelHash: request.modelHash, modelPath, preset };
+  return { id: id.slice(0, 8), modelHash: request.modelHash, modelPath, family, preset };
 }
 
 async function load(
   { supervisor, loadDeaths }: Place,
   spec: EngineSpec,
   batch: Batch,
-  { clock, signal, givenUp, onProgress, onMemory }: MakeOptions,
+  { clock, signal, givenUp, isTight, onProgress, onMemory }: MakeOptions,
   overhead: BatchResult['overhead'][number][],
 ): Promise<void> {
-  await loadDeaths.over(spec, async () => {
+  await loadDeaths.over(spec, isTight, async () => {
     const begun = clock.monotonic();
     if (supervisor.engine?.spec.id !== spec.id) onProgress({ batch: batch.id, phase: 'load', step: 0, steps: 1 });
     try {

@@ -8,6 +8,7 @@ import { type ChoiceParts, Chooser } from './chooser.ts';
 import { LoadDeaths } from './load-deaths.ts';
 import { makeBatch, type Place } from './local-batch.ts';
 import { checkPython } from './python-check.ts';
+import { firstOf } from './refusal.ts';
 import { Rungs, type RungsOptions } from './rungs.ts';
 
 /** When a device is left alone, and when its worker is replaced or ended without need: as the supervisor has it. */
@@ -81,6 +82,7 @@ export class LocalProvider implements Provider {
           clock: this.#options.clock,
           signal: either,
           givenUp: givenUp ?? new Map(),
+          isTight: () => this.#chooser.isTight(firstOf(batch), place.device, preset),
           onMemory: (memory) => this.#chooser.heard(place.device, memory),
           onProgress: (progress) => onProgress?.(progress),
         }),

@@ -6,7 +6,7 @@ import type { Exhausted } from '../preset/question.ts';
 import { sizeOf } from '../preset/shape.ts';
 import { type Chooser, kindOf } from './chooser.ts';
 import { failuresOf, firstOf, refusal } from './refusal.ts';
-import { isSpilled } from './spill.ts';
+import { spillOf } from './spill.ts';
 
 export interface RungsOptions {
   readonly chooser: Chooser;
@@ -20,6 +20,8 @@ export interface Attempt {
   readonly result: BatchResult;
   /** What ran out of memory, of the device's or of the host's: the load, a batch of this many, or nothing. */
   readonly ranOut: 'load' | number | null;
+  /** The engine was in place: what was refused then is refused of such pictures only. */
+  readonly loaded?: boolean;
   /** The batch as a whole was too large for its worker to be told of; each of its jobs alone is not. */
   readonly tooLarge?: boolean;
 }
@@ -72,10 +74,11 @@ export class Rungs {
         if (!(error instanceof AppError)) throw error;
         return refusal(failuresOf(batch, error), { preset: first.preset, overhead: loads });
       }
-      const tried = await attempt(preset);
+      const forget = this.#chooser.expect(first, device, preset);
+      const tried = await attempt(preset).finally(forget);
       loads.push(...tried.result.overhead);
       const result = { ...tried.result, overhead: [...loads] };
-      if (!this.#isRefused(first, device, preset, result))
+      if (!this.#isRefused(first, device, preset, { ...tried, result }))
         return this.#judged(batch, device, preset, { ...tried, result });
       if ('exhausted' in this.#choiceFor(first, device, batch.safe)) return result;
     }
@@ -99,6 +102,9 @@ export class Rungs {
   #presetFor(batch: Batch, device: Device): Preset {
     const first = firstOf(batch);
     const choice = choiceIn(this.#choiceFor(first, device, batch.safe));
+    // `auto` has been told already; whoever asks by name is answered without another full load.
+    const refusal = this.#chooser.refusal(first, device, choice.preset);
+    if (refusal !== null) throw new AppError(refusal.message, { code: refusal.code });
     // It was formed before its limit was learned, perhaps on another worker with the same memory. Whoever forms the
     // next one asks for the limit, and gets one that is not over it: a refusal cannot repeat without end.
     const limit = this.#chooser.learnedLimit(first, device, choice.preset);
@@ -117,12 +123,16 @@ export class Rungs {
     return safely === null || 'exhausted' in safely ? this.#chooser.choice(job, device, false) : safely;
   }
 
-  /** A worker alone knows its packages and its card; whoever asked for a preset by its name is told, `auto` goes on. */
-  #isRefused(job: Job, device: Device, preset: Preset, { answers }: BatchResult): boolean {
+  /**
+   * A worker alone knows its packages and its card; whoever asked for a preset by its name is told, `auto` goes on. What
+   * was refused is not tried again until this process ends.
+   */
+  #isRefused(job: Job, device: Device, preset: Preset, { result: { answers }, loaded = false }: Attempt): boolean {
     const refusals = answers.flatMap((one) => (one.kind === 'failure' && CANNOT_HOLD.test(one.code) ? [one] : []));
     const [why] = refusals;
-    if (job.preset !== AUTO || why === undefined || refusals.length < answers.length) return false;
-    this.#chooser.refused(job, device, preset, why.message);
+    if (why === undefined || refusals.length < answers.length) return false;
+    this.#chooser.refused(job, device, preset, why, loaded ? 'shape' : 'engine');
+    if (job.preset !== AUTO) return false;
     this.#options.log(
       `${device.id}: warning: auto does without ${preset.name} for ${job.request.model}: ${why.message}`,
     );
@@ -135,18 +145,19 @@ export class Rungs {
     if (steps === null || peakMemory === null || answers.some(({ kind }) => kind !== 'made')) return;
     const [job, size] = [firstOf(batch), answers.length];
     const before = this.#chooser.measured(job, device, preset, size);
-    if (this.#options.spills === true && device.kind === 'cuda' && isSpilled(steps, before)) {
+    const asked = job.request.steps;
+    const spilled = this.#options.spills === true && device.kind === 'cuda' ? spillOf(steps, asked, before) : null;
+    if (spilled !== null) {
       this.#chooser.ranOut(job, device, preset, size);
       const what = `batches of ${size} with ${preset.name} are counted as out of memory`;
-      const times = `a step took ${(steps.median / (before?.stepSeconds ?? steps.median)).toFixed(1)} times as long as before`;
+      const times = `a step took ${spilled.toFixed(1)} times as long as before`;
       this.#options.log(`${device.id}: warning: ${what}: ${times}, so the driver has moved them to the host's memory`);
       return;
     }
-    // With one step or two, the time to compile would be taken for theirs.
-    if ((work?.graphs ?? 0) > 0 && steps.count < 3) return;
+    const isCold = overhead.length > 0 || (work?.graphs ?? 0) > 0;
     const otherSeconds = phases.encode + phases.decode + phases.save;
-    const figures = { batch: size, stepSeconds: steps.median, otherSeconds, peakBytes: peakMemory };
-    this.#chooser.took(job, device, preset, figures, overhead.length > 0);
+    const figures = { batch: size, stepSeconds: phases.denoise / asked, otherSeconds, peakBytes: peakMemory };
+    this.#chooser.took(job, device, preset, figures, isCold);
   }
 
   #noteLight(job: Job, device: Device, { answers }: BatchResult): void {

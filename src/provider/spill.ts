@@ -1,4 +1,5 @@
 import type { BatchResult } from '../ports.ts';
+import type { Seconds } from '../units.ts';
 
 /** Times what was measured before. */
 const SLOW = 3;
@@ -6,13 +7,16 @@ const SLOW = 3;
 const STEPS = 3;
 
 /**
- * Whether a batch was so much slower than one of its kind had been that its tensors must have been in the host's memory:
- * the driver of WSL2 puts them there instead of failing.
+ * How many times as long as before a step that was asked for took, where that is so long that the tensors must have been
+ * in the host's memory: the driver of WSL2 puts them there instead of failing. Null where it was not.
  */
-export function isSpilled(
-  steps: BatchResult['shared']['steps'],
-  before: { readonly stepSeconds: number } | undefined,
-): boolean {
-  if (steps === null || before === undefined || before.stepSeconds === 0) return false;
-  return steps.count >= STEPS && steps.median >= SLOW * before.stepSeconds;
+export function spillOf(
+  { count, median }: NonNullable<BatchResult['shared']['steps']>,
+  asked: number,
+  before: { readonly stepSeconds: Seconds; readonly count: number } | undefined,
+): number | null {
+  if (before === undefined || before.count === 0 || before.stepSeconds === 0 || count < STEPS) return null;
+  // By the median, since the first one of a cold batch may take as long as all others.
+  const times = (median * count) / asked / before.stepSeconds;
+  return times >= SLOW ? times : null;
 }

@@ -4,11 +4,12 @@ import type { Preset } from '../preset/catalogue.ts';
 import type { Seconds } from '../units.ts';
 import type { Inbound, InboundOf, Load, WorkerMemory } from './messages.ts';
 
-/** What is to be loaded. Equal ids mean the same model, preset and device. */
+/** What is to be loaded. Equal ids mean the same model, settings and device. */
 export interface EngineSpec {
   readonly id: string;
   readonly modelHash: string;
   readonly modelPath: string;
+  readonly family: Load['model']['family'];
   readonly preset: Preset;
 }
 
@@ -24,12 +25,12 @@ export interface LoadReport {
   readonly memory: WorkerMemory;
 }
 
-export function loadOrder({ id, modelPath, preset }: EngineSpec, device: string): Load {
+export function loadOrder({ id, modelPath, family, preset }: EngineSpec, device: string): Load {
   return {
     type: 'load',
     engine: id,
     device,
-    model: { path: modelPath, family: 'other' },
+    model: { path: modelPath, family },
     preset: { name: preset.name, ...preset.settings },
   };
 }

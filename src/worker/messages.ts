@@ -31,7 +31,8 @@ const memory = z.strictObject({
   device_total_bytes: whole.nullable(),
   rss_bytes: whole,
   peak_rss_bytes: whole,
-  host_available_bytes: whole,
+  /** Of what is resident: what the host gets back only when the worker ends. Files that are mapped are caches to it. */
+  anonymous_bytes: whole,
 });
 export type WorkerMemory = Readonly<z.infer<typeof memory>>;
 const steps = z.strictObject({ count: whole, first: amount, median: amount, slowest: amount });

@@ -260,7 +260,7 @@ export function controlPromises(open: () => StoreBench): void {
     const measured: Measurement = {
       device: 'GPU-1',
       model: 'm',
-      engine: 'plain@0a1b2c',
+      engine: '0a1b2c3d4e5f',
       shape: '1024x1024+cfg',
       batch: 4,
       stepSeconds: 0.25,
@@ -283,7 +283,7 @@ export function controlPromises(open: () => StoreBench): void {
     });
 
     it('are forgotten for one device or for all, and limits are not with them', async () => {
-      await store.learn({ device: 'GPU-1', model: 'm', engine: 'plain@0a1b2c', shape: '*', limit: 0, at: 1 });
+      await store.learn({ device: 'GPU-1', model: 'm', engine: '0a1b2c3d4e5f', shape: '*', limit: 0, at: 1 });
       for (const device of ['GPU-1', 'GPU-2', 'cpu']) await store.measure({ ...measured, device });
       expect(await store.forgetMeasurements('nothing')).toBe(0);
       expect(await store.forgetMeasurements('GPU-1')).toBe(1);

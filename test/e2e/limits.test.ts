@@ -9,10 +9,10 @@ it('what did not fit last night is shown, and forgotten when its user says so', 
   const run = await kiln.run(['run', kiln.write('a.txt', 'a fox\na hen'), '--steps', '2']);
   expect(run.code, run.stderr).toBe(0);
   const ls = await kiln.run(['limits', 'ls']);
-  expect(ls.stdout).toMatch(/^cpu {2}[0-9a-f]{12} {2}\d+x\d+\S* {2}plain {2}batches of 1 at most {2}until \S.*\n$/);
+  expect(ls.stdout).toMatch(/^cpu {2}[0-9a-f]{12} {2}\d+x\d+\S* {2}cpu {2}batches of 1 at most {2}until \S.*\n$/);
   expect(JSON.parse((await kiln.run(['limits', 'ls', '--device', 'cpu', '--json'])).stdout)).toMatchObject({
     device: 'cpu',
-    engine: expect.stringMatching(/^plain@[0-9a-f]{6}$/),
+    engine: expect.stringMatching(/^[0-9a-f]{12}$/),
     limit: 1,
     believed_until: expect.stringMatching(/^\d{4}-/),
   });

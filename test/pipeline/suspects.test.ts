@@ -7,6 +7,7 @@ import { UnavailableError } from '../../src/errors.ts';
 import type { Batch, BatchResult, Device, JobRow, Provider } from '../../src/ports.ts';
 import { FakeProvider, type FakeScript } from '../../src/provider/fake.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
+import { PRESETS_TRIED } from '../contracts/provider-bench.ts';
 import { settled, Workshop, type WorkshopOptions } from './workshop.ts';
 
 let folder: string;
@@ -52,7 +53,7 @@ function watched(script: FakeScript = {}, devices?: readonly Device[]): Watched 
   let provider: Watched | undefined;
   open(script, {
     provider: (clock) => {
-      provider = new Watched({ clock, script, ...(devices === undefined ? {} : { devices }) });
+      provider = new Watched({ clock, script, presets: PRESETS_TRIED, ...(devices === undefined ? {} : { devices }) });
       return provider;
     },
   });

@@ -4,7 +4,7 @@ import { choose } from '../../src/preset/choice.ts';
 import { engineOf } from '../../src/preset/engine.ts';
 import type { Choice, Footprint } from '../../src/preset/explanation.ts';
 import type { Asked } from '../../src/preset/question.ts';
-import type { Measured } from '../../src/preset/speed.ts';
+import { type Measured, SURE } from '../../src/preset/speed.ts';
 
 export const GB = 1e9;
 
@@ -16,10 +16,10 @@ export function footprintOf(gigabytes: number, hostGigabytes = 0): Footprint {
   return { deviceBytes: gigabytes * GB, hostBytes: hostGigabytes * GB, ground: 'computed', parts: [] };
 }
 
-/** Of this many seconds a picture, in 10 steps and with nothing besides. */
+/** Of this many seconds a picture, in 10 steps and with nothing besides; in so many batches that it is believed. */
 export function measuredOf(preset: Preset, batch: number, seconds: number, gigabytes: number): Measured {
   const stepSeconds = (seconds * batch) / 10;
-  return { engine: engineOf(preset), batch, stepSeconds, otherSeconds: 0, peakBytes: gigabytes * GB, count: 1 };
+  return { engine: engineOf(preset), batch, stepSeconds, otherSeconds: 0, peakBytes: gigabytes * GB, count: SURE };
 }
 
 /** A question of `auto`, of 10 steps, on a device of 24 GB that nothing is known to fit on or not. */
@@ -37,6 +37,7 @@ export function askedOf(candidates: readonly Preset[], change: Partial<Asked> = 
     current: null,
     size: '1024x1024',
     device: 'cuda:0',
+    kind: 'cuda',
     ...change,
   };
 }

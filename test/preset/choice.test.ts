@@ -87,6 +87,25 @@ describe('auto', () => {
     expect([ask(15.9), ask(16.1)]).toEqual(['plain 4', 'plain 2']);
   });
 
+  it('does not take what the host has no room for, although its peak on the card was measured', () => {
+    const footprint = (preset: Preset, batch: number) => ({
+      ...test(preset, batch),
+      hostBytes: preset === FAST ? 40e9 : 0,
+    });
+    const measured = [measuredOf(FAST, 4, 1, 20), measuredOf(PLAIN, 4, 2, 18)];
+    const asked = askedOf([PLAIN, FAST], { footprintOf: footprint, measured });
+    expect(pickOf(asked)).toBe('plain 4');
+    expect(chosenOf(asked).considered.find(({ preset }) => preset === 'fast')?.why).toContain(
+      "40.0 GB of the host's 32.0 GB",
+    );
+    const alone = [measuredOf(PLAIN, 4, 1, 14)];
+    const inHost = { device: 15 * GB, host: 15 * GB, reserve: GB };
+    const onCpu = (preset: Preset, batch: number) => ({ ...test(preset, batch), hostBytes: 16e9 });
+    expect(pickOf(askedOf([PLAIN], { footprintOf: onCpu, measured: alone, room: inHost, kind: 'cpu' }))).toBe(
+      'plain 4',
+    );
+  });
+
   it('takes what a larger batch took for the most that a smaller one can', () => {
     const measured = [{ ...measuredOf(PLAIN, 4, 1, 12), batch: 3 }];
     const { considered } = chosenOf(askedOf([PLAIN], { ...within(12.5), measured, most: 2 }));
@@ -106,6 +125,26 @@ describe('auto', () => {
       considered: expect.arrayContaining([expect.objectContaining({ preset: 'compiled', verdict: 'not measured' })]),
     });
     expect(pickOf(askedOf(all, { measured: [plain, measuredOf(compiled, 4, 1, 12)] }))).toBe('compiled 4');
+  });
+
+  it('has what was slow in one batch tried once more, since that one may have been disturbed', () => {
+    const ask = (count: number) =>
+      pickOf(askedOf(ALL, { measured: [measuredOf(PLAIN, 4, 2, 12), { ...measuredOf(FAST, 4, 9, 12), count }] }));
+    expect([ask(0), ask(1), ask(2)]).toEqual(['fast 4', 'fast 4', 'plain 4']);
+  });
+
+  it('knows of a cold batch what it took of the memory, and not how fast it is', () => {
+    const measured = [{ ...measuredOf(PLAIN, 4, 9, 20), count: 0 }];
+    const [first] = chosenOf(askedOf([PLAIN], { measured })).considered;
+    expect(first).toMatchObject({ seconds: null, footprint: { deviceBytes: 20e9, ground: 'learned' } });
+  });
+
+  it('makes with either of two presets that set the same, and tells of what was tried once', () => {
+    const twin = presetOf('twin', { batch_limit: 8 });
+    expect(pickOf(askedOf([PLAIN, twin], { measured: [measuredOf(PLAIN, 8, 1, 12)] }))).toBe('twin 8');
+    expect(pickOf(askedOf([PLAIN, twin], { fits: new Map([[engineOf(PLAIN), known(0, [2, 1])]]) }))).toBe(
+      '1024x1024 does not fit on cuda:0: tried plain/twin in batches of 2, 1',
+    );
   });
 
   it('keeps the loaded engine, where it is at most a quarter slower', () => {

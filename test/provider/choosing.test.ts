@@ -7,6 +7,7 @@ import type { Anatomy } from '../../src/preset/anatomy.ts';
 import { type Preset, safely } from '../../src/preset/catalogue.ts';
 import { engineOf } from '../../src/preset/engine.ts';
 import { PERMISSIVE, type Rules } from '../../src/preset/rules.ts';
+import { Chooser } from '../../src/provider/chooser.ts';
 import { FakeProvider, type FakeProviderOptions, type FakeScript } from '../../src/provider/fake.ts';
 import { type Change, codesOf, MODEL, newBatch } from '../contracts/batches.ts';
 import { SD15 } from '../preset/anatomies.ts';
@@ -46,12 +47,15 @@ describe('auto on a device', () => {
         stepSeconds: expect.any(Number),
         otherSeconds: 0,
         peakBytes: 3 * GB,
-        count: 1,
+        count: 0,
         at: expect.any(Number),
       },
     ]);
-    const { considered } = provider.explain(jobOf(), 'cuda:0');
-    expect(considered.find(({ batch }) => batch === 2)).toMatchObject({ preset: 'fast', secondsGround: 'learned' });
+    const looked = () => provider.explain(jobOf(), 'cuda:0').considered.find(({ batch }) => batch === 2);
+    expect(looked()).toMatchObject({ preset: 'fast', secondsGround: null, footprint: { ground: 'learned' } });
+    await provider.make(batchOf(['a', 'b']), {});
+    expect(measured.at(-1)).toMatchObject({ count: 1, stepSeconds: 0.005 });
+    expect(looked()).toMatchObject({ preset: 'fast', secondsGround: 'learned' });
   });
 
   it('goes by what an earlier process has measured', async () => {
@@ -109,6 +113,13 @@ describe('auto on a device', () => {
     expect(verdicts).toContain('fast impossible');
     const named = await provider.make(batchOf(['a'], { preset: 'fast' }), {});
     expect(codesOf(named)).toEqual(['preset_impossible']);
+  });
+
+  it('does without what a worker refused of other pictures only for those', async () => {
+    const { provider } = opened({ refusesLoras: { fast: 'it takes no LoRAs' } });
+    const lora = { loras: [{ name: 'ink', hash: 'sha256:1', weight: 1 }], loraPaths: ['/loras/ink'] };
+    const presetOf = async (change: Change) => (await provider.make(batchOf(['a'], change), {})).shared.engine.preset;
+    expect([await presetOf(lora), await presetOf({})]).toEqual(['plain', 'fast']);
   });
 
   it('answers with the reason where a worker refuses all that there is', async () => {
@@ -176,6 +187,49 @@ describe('auto on a device', () => {
     await provider.make(batchOf(['a']), {});
     provider.limit(jobOf(), 'cuda:0', false);
     expect(asked).toBeGreaterThan(once);
+  });
+});
+
+describe('the memory of the host', () => {
+  const host = () => ({ free: 10 * GB, total: 16 * GB });
+  const rules: Rules = { ...PERMISSIVE, footprintOf: ({ settings }) => footprintOf(1, settings.channels_last ? 9 : 3) };
+  const chooser = () => {
+    const clock = new ManualClock();
+    return new Chooser({ clock, presets: PRESETS, rules, rooms: { host }, loaded: () => null });
+  };
+
+  it('is tight for what needs about all of it', () => {
+    const job = jobOf({}, SD15);
+    expect([FAST, PLAIN].map((preset) => chooser().isTight(job, CARD, preset))).toEqual([true, false]);
+    expect(chooser().isTight(jobOf(), CARD, FAST)).toBe(false);
+  });
+
+  it('is not given to two devices that load at the same time', () => {
+    const both = chooser();
+    const other = { ...CARD, id: 'cuda:1', uuid: 'GPU-2' };
+    const pickOf = () => both.choice(jobOf({}, SD15), other, false);
+    expect(pickOf()).toMatchObject({ preset: { name: 'fast' } });
+    const forget = both.expect(jobOf({}, SD15), CARD, FAST);
+    expect(pickOf()).toMatchObject({ room: { host: GB }, reason: expect.stringContaining('takes least') });
+    forget();
+    expect(pickOf()).toMatchObject({ preset: { name: 'fast' } });
+  });
+});
+
+describe('a preset that was asked for by its name', () => {
+  it('and that a worker refuses to load is not loaded again for the next thousand batches', async () => {
+    const { provider } = opened({ refusesLoras: { fast: 'it takes no LoRAs' } });
+    const lora = { loras: [{ name: 'ink', hash: 'sha256:1', weight: 1 }], loraPaths: ['/loras/ink'], preset: 'fast' };
+    const make = async (change: Change) => {
+      const { answers, overhead } = await provider.make(batchOf(['a'], change), {});
+      const [answer] = answers;
+      return [answer?.kind === 'failure' ? `${answer.code}: ${answer.message}` : answer?.kind, overhead.length];
+    };
+    const refused = 'preset_impossible: it takes no LoRAs';
+    expect(await make(lora)).toEqual([refused, 1]);
+    await make({ preset: 'plain' });
+    expect(await make(lora)).toEqual([refused, 0]);
+    expect(await make({ preset: 'fast' })).toEqual(['made', 1]);
   });
 });
 
@@ -255,5 +309,5 @@ function jobOf(change: Change = {}, anatomy: Anatomy | null = null): Batch['jobs
 function measurementOf(preset: Preset, batch: number, seconds: number): Measurement {
   const place = { device: 'GPU-1', model: MODEL, shape: SHAPE, engine: engineOf(preset) };
   const figures = { stepSeconds: (seconds * batch) / 4, otherSeconds: 0, peakBytes: GB };
-  return { ...place, ...figures, batch, count: 1, at: new ManualClock().now() };
+  return { ...place, ...figures, batch, count: 2, at: new ManualClock().now() };
 }

@@ -43,11 +43,51 @@ describe('a model whose load ends the worker', () => {
     }
   });
 
-  it('is not blamed for a worker that was killed from outside, however often, as the kernel does for want of memory', async () => {
-    let kills = 4;
-    const { make } = place({ mortal: () => kills > 0, signal: 'SIGKILL' });
-    for (; kills > 0; kills -= 1) expect(await make('/models/large')).toMatchObject({ code: 'worker_died_loading' });
-    expect(await make('/models/large')).toMatchObject({ kind: 'made' });
+  it('is not blamed for a worker that its user killed once, nor for one kill now and then', async () => {
+    let isDoomed = true;
+    const { make, rest } = place({ mortal: () => isDoomed, signal: 'SIGKILL' });
+    for (let times = 1; times <= 3; times += 1) {
+      isDoomed = true;
+      expect(await make('/models/large')).toMatchObject({ code: 'worker_died_loading', retryable: true });
+      isDoomed = false;
+      expect(await make('/models/large')).toMatchObject({ kind: 'made' });
+      await rest();
+    }
+  });
+
+  it('has run out of memory at the second kill in a row, or it was tried for ever while no job failed', async () => {
+    const { make, attempt } = place({ mortal: () => true, signal: 'SIGKILL' });
+    expect(await make('/models/large')).toMatchObject({ code: 'worker_died_loading' });
+    expect(await attempt('/models/large')).toMatchObject({
+      ranOut: 'load',
+      result: {
+        answers: [
+          { code: 'out_of_memory', retryable: true, message: expect.stringMatching(/SIGKILL.*2 times in a row/) },
+        ],
+      },
+    });
+  });
+
+  it('has run out of memory at the first kill, where it needs about all that the host has', async () => {
+    const { attempt } = place({ mortal: () => true, signal: 'SIGKILL', isTight: true });
+    expect(await attempt('/models/large')).toMatchObject({
+      ranOut: 'load',
+      result: { answers: [{ retryable: true }] },
+    });
+  });
+
+  it('has run out of memory at the fourth kill in a row, where it was loaded before', async () => {
+    let isDoomed = false;
+    const { make, rest } = place({ mortal: () => isDoomed, signal: 'SIGKILL' });
+    await make('/models/good');
+    await rest();
+    isDoomed = true;
+    const codes: unknown[] = [];
+    for (let times = 1; times <= 4; times += 1) codes.push(await make('/models/good'));
+    expect(codes).toMatchObject([
+      ...Array(3).fill({ code: 'worker_died_loading' }),
+      { code: 'out_of_memory', retryable: true },
+    ]);
   });
 
   it('is not blamed for a worker that does not come up', async () => {
@@ -64,7 +104,13 @@ describe('a model whose load ends the worker', () => {
 });
 
 /** A device whose workers live in this process, and die over the load of some models. */
-function place(options: { mortal(model: string): boolean; lame?(): boolean; sound?: Set<string>; signal?: 'SIGKILL' }) {
+function place(options: {
+  mortal(model: string): boolean;
+  lame?(): boolean;
+  sound?: Set<string>;
+  signal?: 'SIGKILL';
+  isTight?: boolean;
+}) {
   const loadDeaths = new LoadDeaths('cpu', options.sound ?? new Set());
   const onOrder = (order: Heard, worker: FakeWorker) => {
     const { path = '' } = (order.model ?? {}) as { readonly path?: string };
@@ -85,12 +131,13 @@ function place(options: { mortal(model: string): boolean; lame?(): boolean; soun
     onStart,
   );
   const device = { id: 'cpu', kind: 'cpu', uuid: null, name: 'CPU' } as const;
-  const make = async (modelPath: string) => {
+  const attempt = async (modelPath: string) => {
     const batch = newBatch('/out', 'b', ['a'], { modelHash: modelPath, modelPath });
     const signal = new AbortController().signal;
-    const call = { clock, signal, givenUp: new Map(), onMemory: () => {}, onProgress: () => {} };
-    const { result } = await makeBatch({ device, supervisor, loadDeaths }, batch, presetNamed('plain'), call);
-    return result.answers[0];
+    const isTight = () => options.isTight ?? false;
+    const call = { clock, signal, givenUp: new Map(), isTight, onMemory: () => {}, onProgress: () => {} };
+    return await makeBatch({ device, supervisor, loadDeaths }, batch, presetNamed('plain'), call);
   };
-  return { make, workers, rest: () => supervisor.stop() };
+  const make = async (modelPath: string) => (await attempt(modelPath)).result.answers[0];
+  return { make, attempt, workers, rest: () => supervisor.stop() };
 }

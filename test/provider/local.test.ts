@@ -6,12 +6,15 @@ import { UnavailableError } from '../../src/errors.ts';
 import type { LearnedLimit, Measurement } from '../../src/ports.ts';
 import { presetNamed } from '../../src/preset/catalogue.ts';
 import { engineOf } from '../../src/preset/engine.ts';
+import { PERMISSIVE, type Rules } from '../../src/preset/rules.ts';
 import { systemClock } from '../../src/process/clock.ts';
 import { LocalProvider, type LocalProviderOptions } from '../../src/provider/local.ts';
 import { codesOf, MODEL, newBatch } from '../contracts/batches.ts';
 import { providerContract } from '../contracts/provider.ts';
 import { type MakeProvider, PRESETS_TRIED } from '../contracts/provider-bench.ts';
 import { providerLearningContract } from '../contracts/provider-learning.ts';
+import { SD15 } from '../preset/anatomies.ts';
+import { footprintOf } from '../preset/choice-samples.ts';
 import { PYTHON, WORKER_DIR } from '../support/python.ts';
 
 const makeLocal: MakeProvider = ({ failOn, dieOn, blackOn, stepMillis, loadMillis, memoryPixels }) =>
@@ -117,19 +120,22 @@ describe('the local provider', () => {
     for (const prompts of [['a', 'b'], ['a'], ['a']]) await provider.make(await batchOf(prompts), {});
     const { limit: _, ...kind } = { ...LIMIT, shape: '64x48+cfg' };
     expect(measured).toEqual(
-      [2, 1].map((batch) => ({
+      [
+        { batch: 2, count: 0 },
+        { batch: 1, count: 1 },
+        { batch: 1, count: 2 },
+      ].map((one) => ({
         ...kind,
-        batch,
-        stepSeconds: 0.01,
+        ...one,
+        stepSeconds: expect.any(Number),
         otherSeconds: expect.any(Number),
         peakBytes: expect.any(Number),
-        count: 1,
         at: expect.any(Number),
       })),
     );
     expect(Math.min(...measured.map(({ peakBytes }) => peakBytes))).toBeGreaterThan(1_000_000);
     const { room, considered } = provider.explain(firstOf(await batchOf(['a'])), 'cpu');
-    expect(considered.filter(({ secondsGround }) => secondsGround === 'learned')).toHaveLength(2);
+    expect(considered.filter(({ secondsGround }) => secondsGround === 'learned')).toMatchObject([{ batch: 1 }]);
     expect(room.device).toBeGreaterThan(1_000_000);
   });
 
@@ -191,6 +197,20 @@ describe('the local provider', () => {
     ]);
     expect(result.overhead).toMatchObject([{ cause: 'load', energy: { millijoules: null, method: 'unknown' } }]);
     expect(result.overhead[0]?.seconds).toBeGreaterThanOrEqual(0.3);
+  });
+
+  it('fails jobs of a model that the host has no room for, where the kernel ends each of its loads', async () => {
+    const learned: LearnedLimit[] = [];
+    const memory = { known: [], learn: (limit: LearnedLimit) => void learned.push(limit) };
+    const rules: Rules = { ...PERMISSIVE, footprintOf: () => footprintOf(1e6, 1e6) };
+    const provider = opened({ load_signal: 'SIGKILL' }, { memory, rules });
+    const batch = await batchOf(['a']);
+    const large = { ...batch, jobs: batch.jobs.map((job) => ({ ...job, anatomy: SD15 })) };
+    const message = expect.stringMatching(/^64x48 does not fit on cpu: tried plain, which ran out of memory/);
+    const lost = { code: 'out_of_memory', retryable: false, message };
+    expect((await provider.make(large, {})).answers).toMatchObject([lost]);
+    expect(learned).toMatchObject([{ engine: engineOf(presetNamed('plain')), shape: '*', limit: 0 }]);
+    expect(await provider.make(large, {})).toMatchObject({ answers: [lost], overhead: [] });
   });
 
   it('fails of an order that is too large only the job that would be so alone', async () => {

@@ -1,3 +1,4 @@
+import { totalmem } from 'node:os';
 import { expect, it } from 'vitest';
 import type { Device } from '../../src/ports.ts';
 import { type CardMemory, Rooms, type RoomsOptions } from '../../src/provider/rooms.ts';
@@ -17,9 +18,9 @@ const TOLD: WorkerMemory = {
   peak_device_bytes: null,
   device_free_bytes: null,
   device_total_bytes: null,
-  rss_bytes: 50,
-  peak_rss_bytes: 70,
-  host_available_bytes: 1,
+  rss_bytes: 90,
+  peak_rss_bytes: 95,
+  anonymous_bytes: 50,
 };
 const ON_CARD = { ...TOLD, device_free_bytes: 10, device_total_bytes: 100, reserved_bytes: 80 };
 
@@ -57,12 +58,38 @@ it('workers on a processor share one memory, in which each may have what is free
   let free = 600;
   const rooms = roomsWith({ host: () => ({ free, total: 1_000 }) });
   expect(rooms.of(CPU)).toMatchObject({ device: 600, host: 600 });
-  rooms.heard(CPU, { ...TOLD, rss_bytes: 200 });
+  rooms.heard(CPU, { ...TOLD, anonymous_bytes: 200 });
   free = 400;
   expect([rooms.of(CPU).device, rooms.of(SECOND).device]).toEqual([600, 400]);
   rooms.gone(CPU);
   free = 600;
   expect([rooms.of(CPU).device, rooms.of(SECOND).device]).toEqual([600, 600]);
+});
+
+it('what a worker has mapped is not counted twice: the host counts it as free already', () => {
+  // Weights of 300 are mapped from their file: they are resident, and caches that the host would drop.
+  const rooms = roomsWith({ host: () => ({ free: 900, total: 1_000 }) });
+  rooms.heard(CPU, { ...TOLD, rss_bytes: 350, anonymous_bytes: 50 });
+  expect(rooms.of(CPU)).toMatchObject({ device: 950, host: 950 });
+  rooms.heard(CPU, { ...TOLD, rss_bytes: 450, anonymous_bytes: 150 });
+  expect(rooms.of(CPU)).toMatchObject({ device: 1_000, host: 1_000 });
+});
+
+it('what one device is about to load is not there for the others, until it has loaded it', () => {
+  const rooms = roomsWith({ cards: cardsOf([['GPU-1', { free: 90, total: 100 }]]) });
+  const forget = rooms.expect(CARD, 400);
+  expect([rooms.of(CARD).host, rooms.of(CPU).host]).toEqual([600, 200]);
+  forget();
+  expect(rooms.of(CPU).host).toBe(600);
+  rooms.expect(CARD, 400);
+  rooms.heard(CARD, ON_CARD);
+  expect(rooms.of(CPU).host).toBe(600);
+});
+
+it('what is withheld of a card is not there for a worker, and is in the reserve already', () => {
+  const rooms = roomsWith({ cards: cardsOf([['GPU-1', { free: 90, total: 100 }]]), withheld: 4 });
+  expect(rooms.of(CARD)).toMatchObject({ device: 86, reserve: 6 });
+  expect(rooms.of(CPU)).toMatchObject({ device: 600, reserve: 100 });
 });
 
 it('the reserve is by size and kind of device, or as its user says', () => {
@@ -77,6 +104,7 @@ it('the memory of this host is more than nothing, and not more than there is', (
   const { device, host } = new Rooms({ reserveOf: () => 0 }).of(CPU);
   expect(device).toBe(host);
   expect(host).toBeGreaterThan(1_000_000);
+  expect(host).toBeLessThanOrEqual(process.constrainedMemory() || totalmem());
 });
 
 function roomsWith(options: Partial<RoomsOptions>): Rooms {

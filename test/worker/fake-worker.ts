@@ -10,7 +10,7 @@ const MEMORY = {
   device_total_bytes: null,
   rss_bytes: 1_000,
   peak_rss_bytes: 2_000,
-  host_available_bytes: 1_000_000,
+  anonymous_bytes: 500,
 };
 const ENERGY = { millijoules: null, meter: 'none', method: 'unknown' };
 

@@ -23,7 +23,7 @@ const MEMORY = {
   device_total_bytes: null,
   rss_bytes: 1,
   peak_rss_bytes: 1,
-  host_available_bytes: 1,
+  anonymous_bytes: 1,
 };
 const ENERGY = { millijoules: null, meter: 'none', method: 'unknown' };
 const folder = mkdtempSync(join(tmpdir(), 'kilnwatt-lines-'));

@@ -40,7 +40,7 @@ it('a setting by the name of a prototype is dropped', () => {
   const line = (settings: string) =>
     `{"v":1,"type":"loaded","launch":"l","seq":1,"engine":"e","settings":${settings},"downgrades":[],"weights":{},"versions":{},"seconds":1,` +
     `"memory":{"peak_allocated_bytes":null,"peak_reserved_bytes":null,"reserved_bytes":null,"peak_device_bytes":null,"device_free_bytes":null,` +
-    `"device_total_bytes":null,"rss_bytes":1,"peak_rss_bytes":1,"host_available_bytes":1},` +
+    `"device_total_bytes":null,"rss_bytes":1,"peak_rss_bytes":1,"anonymous_bytes":1},` +
     `"energy":{"millijoules":null,"meter":"none","method":"unknown"}}`;
   for (const settings of ['{"__proto__":"x"}', '{"__proto__":{"polluted":true}}', '{"constructor":"x","toString":1}']) {
     const parsed = parseMessage(line(settings));

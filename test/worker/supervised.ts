@@ -11,6 +11,7 @@ export const ENGINE: EngineSpec = {
   id: 'e1',
   modelHash: 'sha256:1',
   modelPath: '/models/one',
+  family: 'sd',
   preset: presetNamed('plain'),
 };
 
