@@ -10,7 +10,7 @@ import torch._inductor.config
 from diffusers import FirstBlockCacheConfig, FluxTransformer2DModel
 from diffusers.models.attention_processor import AttnProcessor
 
-from kilnwatt_worker.diffusers_engine import compiled, tensorrt
+from kilnwatt_worker.diffusers_engine import compiled, lora, tensorrt
 from kilnwatt_worker.diffusers_engine.compile_watch import watched
 from kilnwatt_worker.diffusers_engine.denoise import denoise
 from kilnwatt_worker.diffusers_engine.encode import encode
@@ -19,8 +19,10 @@ from kilnwatt_worker.diffusers_engine.load import load_pipeline
 from kilnwatt_worker.diffusers_engine.pipeline import Family, LoadedPipeline, Pipeline
 from kilnwatt_worker.diffusers_engine.technique import Target
 from kilnwatt_worker.errors import WorkerError
-from kilnwatt_worker.parts import Preset
+from kilnwatt_worker.parts import LoraRef, Preset
 from tests.closeness import psnr
+from tests.lora_batches import ref
+from tests.lora_files import lora_file
 from tests.samples import FLUX_PARAMS, PARAMS, Recorder, generate_of, item, load_of
 from tiny_models.pipelines import RECIPES, make
 from training.eval_shapes import BOX
@@ -52,13 +54,14 @@ def traced_only(loaded: LoadedPipeline) -> Pipeline:
     return denoiser
 
 
-def batch(loaded: LoadedPipeline, count: int) -> Recorder:
+def batch(loaded: LoadedPipeline, count: int, loras: tuple[LoraRef, ...] = ()) -> Recorder:
     """The denoising of a batch, watched."""
-    items = [item(number) for number in range(count)]
-    recorder = Recorder(generate_of(items))
-    conditioning = encode(loaded, items, PARAMS)
-    with watched(loaded, PARAMS, recorder):
-        denoise(loaded, conditioning, PARAMS, [one.seed for one in items], recorder.progress)
+    items, params = [item(number) for number in range(count)], replace(PARAMS, loras=loras)
+    recorder = Recorder(generate_of(items, params))
+    lora.use(loaded, loras, recorder.log)
+    conditioning = encode(loaded, items, params)
+    with watched(loaded, params, recorder):
+        denoise(loaded, conditioning, params, [one.seed for one in items], recorder.progress)
     return recorder
 
 
@@ -146,6 +149,34 @@ def test_compiling_anew_in_a_known_shape_is_a_warning_with_dynamos_reason(model:
     assert {level for level, _ in recorder.logs} == {"warning"}
     assert "compiled anew for a shape that it knew" in recorder.logs[0][1]
     assert "AttnProcessor" in recorder.logs[0][1]
+
+
+@pytest.mark.parametrize(("rank", "compiling"), [(0, [True, True, True, True]), (8, [True, True, False, False])])
+def test_what_a_change_of_loras_makes_compile_anew_is_told_as_compiling(
+    model: Callable[[str], Path], tmp_path: Path, rank: int, compiling: list[bool]
+) -> None:
+    """It was told as denoising, whose limit is minutes shorter, so that a worker was killed and its jobs blamed."""
+    loaded = loaded_of(model("sd"), replace(PLAIN, lora_rank=rank))
+    traced_only(loaded)
+    made = ref(lora_file(tmp_path, "sd", 1, rank=4, targets={"unet": ["to_q"]}))
+    told = [batch(loaded, 1, loras) for loras in ((), (made,), (), (made,))]
+    assert [one.phases == ["compile", "denoise"] for one in told] == compiling
+    assert [log for one in told for log in one.logs] == []
+
+
+def test_after_a_lora_that_cannot_be_used_the_base_is_told_as_compiling_too(
+    model: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """The LoRA of the batch before is switched off, and its compiled code is of no more use."""
+    loaded = loaded_of(model("sd"))
+    traced_only(loaded)
+    made = ref(lora_file(tmp_path, "sd", 1, targets={"unet": ["to_q"]}))
+    batch(loaded, 1)
+    batch(loaded, 1, (made,))
+    with pytest.raises(WorkerError, match="cannot be read"):
+        batch(loaded, 1, (LoraRef("none", str(tmp_path / "none.safetensors"), 1.0),))
+    told = batch(loaded, 1)
+    assert (told.phases, told.logs) == (["compile", "denoise"], [])
 
 
 def test_a_denoiser_that_is_no_single_graph_stays_as_it_is_and_the_reason_is_named(

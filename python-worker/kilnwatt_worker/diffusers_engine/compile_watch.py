@@ -42,12 +42,10 @@ def watched(loaded: LoadedPipeline, params: Params, report: Report) -> Iterator[
 
 
 def _told(call: Call, loaded: LoadedPipeline, params: Params, report: Report) -> Call:
-    # With room for swapped LoRAs another one is no other graph.
-    loras = () if loaded.preset.lora_rank else tuple((lora.path, lora.weight) for lora in params.loras)
     known: set[object] = loaded.pipe.compiled_shapes
 
     def run(*given: object, **named: object) -> Pipeline:
-        shape, before = (loras, _shape(given), _shape(named)), graphs()
+        shape, before = (_shape(given), _shape(named)), graphs()
         if shape not in known:
             report.phase("compile")
             made = _compiling(call, params, given, named)

@@ -81,6 +81,17 @@ def forget() -> None:
         torch._dynamo.reset()
 
 
+def start_over(pipe: Pipeline) -> None:
+    """
+    For a change of the denoiser that compiled code does not survive: every shape is a new one afterwards. Without it
+    torch keeps a few versions, and then refuses to compile another one.
+    """
+    denoiser = denoiser_of(pipe)
+    if any(module._compiled_call_impl is not None for module in denoiser.modules()):
+        torch._dynamo.reset()
+        pipe.compiled_shapes = set()
+
+
 def refuse_loras(pipe: Pipeline) -> None:
     """Raises WorkerError where weights are built in."""
     if in_effect(pipe)["compile"] == "tensorrt":

@@ -9,7 +9,7 @@ and each batch fills it with the sum of its own: nothing is compiled anew, see `
 import warnings
 from collections.abc import Sequence
 
-from kilnwatt_worker.diffusers_engine import lora_swap
+from kilnwatt_worker.diffusers_engine import compiled, lora_swap
 from kilnwatt_worker.diffusers_engine.device_errors import device_error
 from kilnwatt_worker.diffusers_engine.lora_file import LoraFile, identity_of, layer_at, read
 from kilnwatt_worker.diffusers_engine.lora_shelf import Identity, Kept
@@ -112,6 +112,7 @@ def _switch(loaded: LoadedPipeline, loras: Sequence[LoraRef], wanted: tuple[tupl
         for lora, (identity, _) in zip(loras, wanted, strict=True)
         if identity not in shelf.kept
     }
+    compiled.start_over(pipe)
     _make_room(loaded, {identity for identity, _ in wanted}, len(new))
     for identity, file in new.items():
         shelf.kept[identity] = _load(loaded, file)
@@ -123,7 +124,6 @@ def _switch(loaded: LoadedPipeline, loras: Sequence[LoraRef], wanted: tuple[tupl
         _verify(pipe, [shelf.kept[identity] for identity, _ in wanted])
     else:
         pipe.disable_lora()
-    lora_swap.forget_compiled(denoiser_of(pipe))
 
 
 def _make_room(loaded: LoadedPipeline, stays: set[Identity], new: int) -> None:
@@ -173,4 +173,6 @@ def _none(loaded: LoadedPipeline) -> None:
         lora_swap.clear(loaded)
     elif shelf.kept:
         loaded.pipe.disable_lora()
+        if shelf.active:
+            compiled.start_over(loaded.pipe)
     shelf.active = ()

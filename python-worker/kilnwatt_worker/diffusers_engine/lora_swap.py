@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
+from kilnwatt_worker.diffusers_engine import compiled
 from kilnwatt_worker.diffusers_engine.lora_file import Layer, LoraFile, layer_at
 from kilnwatt_worker.diffusers_engine.lora_shelf import Place
 from kilnwatt_worker.diffusers_engine.pipeline import LoadedPipeline, Pipeline, denoiser_of
@@ -57,6 +58,7 @@ def use(loaded: LoadedPipeline, files: Sequence[tuple[LoraFile, float]], log: Lo
     if shelf.room:
         log("info", f"{files[-1][0].path} changes layers that no LoRA changed before; what was compiled is made anew")
         _empty(pipe, rank)
+    compiled.start_over(pipe)
     room, shelf.room = shelf.room | summed.keys(), frozenset()
     try:
         _make(pipe, summed, room, rank)
@@ -64,7 +66,6 @@ def use(loaded: LoadedPipeline, files: Sequence[tuple[LoraFile, float]], log: Lo
         _empty(pipe, rank)
         raise
     shelf.room = room
-    forget_compiled(denoiser_of(pipe))
 
 
 def clear(loaded: LoadedPipeline) -> None:
@@ -80,12 +81,6 @@ def keep_precision(carrier: Pipeline, adapter: str, tensors: Mapping[str, torch.
         if held.weight.dtype != exact.dtype:
             held.to(exact.dtype)
             held.weight.data.copy_(exact)
-
-
-def forget_compiled(denoiser: Pipeline) -> None:
-    """Code that was compiled for other LoRAs: torch keeps a few versions, and then refuses to compile another one."""
-    if any(getattr(module, "_compiled_call_impl", None) is not None for module in denoiser.modules()):
-        torch._dynamo.reset()
 
 
 def _fill(loaded: LoadedPipeline, summed: Mapping[Place, Layer], rank: int) -> None:
