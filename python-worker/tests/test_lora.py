@@ -1,10 +1,12 @@
 """LoRAs on real pipelines, against weights that the same LoRAs were merged into."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
+from diffusers.hooks import apply_group_offloading
 from safetensors.torch import load_file, save_file
 
 from kilnwatt_worker.diffusers_engine import lora
@@ -142,6 +144,42 @@ def test_weights_that_are_stored_in_eight_bits_take_loras_in_the_precision_that_
     reference.pipe.unet.load_state_dict(rounded)
     merge(reference.pipe, [(made("sd", 1), 1.0)])
     assert apart(latents(loaded, [ref(made("sd", 1))]), latents(reference)) < TOLERANCE
+
+
+class OneStream:
+    """The host's only one, in place of a card's."""
+
+    def synchronize(self) -> None:
+        """Nothing runs beside anything."""
+
+
+def let_the_host_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What diffusers asks of a card before it streams blocks; the host stands in for it."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "Stream", OneStream)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cpu"))
+    monkeypatch.setattr(torch.cpu, "stream", lambda _stream: nullcontext())
+    monkeypatch.setattr(torch.cpu, "current_stream", OneStream)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor.clone())
+
+
+@pytest.mark.parametrize("rank", [0, 8])
+def test_weights_in_eight_bits_that_are_streamed_take_loras_in_the_precision_that_is_computed_in(
+    model: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rank: int
+) -> None:
+    """Streaming keeps a copy of each weight on the host, and brought a LoRA back in the eight bits of its layer."""
+    ink = lora_file(tmp_path, "flux", 9, targets={"transformer": ["to_q", "proj_mlp"]})
+    resident, streamed = (loaded_of(model("flux"), quantize="fp8_storage", lora_rank=rank) for _ in range(2))
+    let_the_host_stream(monkeypatch)
+    apply_group_offloading(
+        streamed.pipe.transformer,
+        onload_device=torch.device("cpu"),
+        offload_type="block_level",
+        num_blocks_per_group=1,
+        use_stream=True,
+    )
+    for loras in ([], [ref(ink)], [ref(ink, 0.5)], []):
+        assert torch.equal(latents(streamed, loras), latents(resident, loras))
 
 
 def test_a_file_that_cannot_be_used_is_refused_with_its_own_sentence_and_nothing_is_in_effect(

@@ -151,7 +151,7 @@ def _load(loaded: LoadedPipeline, file: LoraFile) -> Kept:
             # The loader takes a LoRA's alpha from its file only; from here on weights are counted with it.
             carrier = layer_at(pipe, place)
             carrier.lora_alpha[adapter] = layer.scale * carrier.r[adapter]
-            lora_swap.keep_precision(carrier, adapter, tensors, place)
+        lora_swap.keep_precision(pipe, adapter, tensors, file.layers)
     except Exception:
         pipe.delete_adapters([adapter])
         raise

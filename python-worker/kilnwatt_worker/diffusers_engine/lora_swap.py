@@ -7,9 +7,10 @@ and scales are always the same, and compiled code sees other numbers only. Text 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
+from diffusers.hooks.group_offloading import _maybe_remove_and_reapply_group_offloading
 
 from kilnwatt_worker.diffusers_engine import compiled
 from kilnwatt_worker.diffusers_engine.lora_file import Layer, LoraFile, layer_at
@@ -74,13 +75,24 @@ def clear(loaded: LoadedPipeline) -> None:
         _fill(loaded, {}, rank_of(loaded.pipe))
 
 
-def keep_precision(carrier: Pipeline, adapter: str, tensors: Mapping[str, torch.Tensor], place: Place) -> None:
-    """A layer that is stored in eight bits rounds its LoRA to them too, though nothing can be computed so."""
-    for kind, matrices in (("lora_A", carrier.lora_A), ("lora_B", carrier.lora_B)):
-        exact, held = tensors[f"{'.'.join(place)}.{kind}.weight"], matrices[adapter]
-        if held.weight.dtype != exact.dtype:
-            held.to(exact.dtype)
-            held.weight.data.copy_(exact)
+def keep_precision(
+    pipe: Pipeline, adapter: str, tensors: Mapping[str, torch.Tensor], places: Collection[Place]
+) -> None:
+    """
+    Layers that are stored in eight bits round their LoRA to them too, though nothing can be computed so. Where blocks
+    are streamed, the copies that come back at each step are made anew.
+    """
+    changed = set()
+    for place in places:
+        carrier = layer_at(pipe, place)
+        for kind, matrices in (("lora_A", carrier.lora_A), ("lora_B", carrier.lora_B)):
+            exact, held = tensors[f"{'.'.join(place)}.{kind}.weight"], matrices[adapter]
+            if held.weight.dtype != exact.dtype:
+                held.to(exact.dtype)
+                held.weight.data.copy_(exact)
+                changed.add(place[0])
+    for part in sorted(changed):
+        _maybe_remove_and_reapply_group_offloading(getattr(pipe, part))
 
 
 def _fill(loaded: LoadedPipeline, summed: Mapping[Place, Layer], rank: int) -> None:
@@ -92,8 +104,7 @@ def _fill(loaded: LoadedPipeline, summed: Mapping[Place, Layer], rank: int) -> N
 def _make(pipe: Pipeline, summed: Mapping[Place, Layer], room: frozenset[Place], rank: int) -> None:
     tensors = _tensors(pipe, summed, room, rank)
     pipe.load_lora_weights(tensors, adapter_name=_ADAPTER)
-    for place in room:
-        keep_precision(layer_at(pipe, place), _ADAPTER, tensors, place)
+    keep_precision(pipe, _ADAPTER, tensors, room)
 
 
 def _empty(pipe: Pipeline, rank: int) -> None:
