@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,13 @@ from diffusers.hooks import apply_group_offloading
 from safetensors.torch import load_file, save_file
 
 from kilnwatt_worker.diffusers_engine import lora
+from kilnwatt_worker.diffusers_engine.engine import DiffusersEngine
 from kilnwatt_worker.diffusers_engine.pipeline import LoadedPipeline
+from kilnwatt_worker.errors import OutOfMemory
 from kilnwatt_worker.parts import Level, LoraRef
 from tests.lora_batches import TOLERANCE, apart, latents, loaded_of, merged, ref, refused
 from tests.lora_files import Lora, lora_file, merge
+from tests.samples import PARAMS, Recorder, generate_of, item, load_of
 
 FAMILIES = ["sd", "sdxl", "flux"]
 
@@ -33,6 +37,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, int], Lora]
         return files[family, number]
 
     return ensure
+
+
+def kept(loaded: LoadedPipeline) -> list[str]:
+    return [Path(path).stem for path, *_ in loaded.loras.kept]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -67,10 +75,10 @@ def test_loras_swapped_from_batch_to_batch_are_each_as_alone(
             assert torch.equal(latents(loaded, [ref(one)]), wanted)
 
 
-def test_a_file_is_loaded_once_and_the_one_that_was_used_longest_ago_leaves(
+def test_a_file_is_loaded_once_and_those_that_were_used_longest_ago_leave(
     model: Callable[[str], Path], made: Callable[[str, int], Lora], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lora, "MOST_KEPT", 2)
+    monkeypatch.setattr(lora, "MOST_IDLE", 1)
     loaded = loaded_of(model("sd"))
     one, two, three = (ref(made("sd", number)) for number in (1, 2, 3))
     before = latents(loaded, [one])
@@ -80,10 +88,41 @@ def test_a_file_is_loaded_once_and_the_one_that_was_used_longest_ago_leaves(
         "unet": ["kiln000001", "kiln000003"],
         "text_encoder": ["kiln000001", "kiln000003"],
     }
-    assert [Path(path).stem for path, *_ in loaded.loras.kept] == ["sd-1", "sd-3"]
+    assert kept(loaded) == ["sd-1", "sd-3"]
     latents(loaded, [one, two, three])
     assert len(loaded.loras.kept) == 3
     assert torch.equal(latents(loaded, [one]), before)
+    assert kept(loaded) == ["sd-3", "sd-1"]
+
+
+def test_loras_that_no_batch_uses_hold_few_bytes_and_none_once_memory_ran_out(
+    model: Callable[[str], Path], made: Callable[[str, int], Lora], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight large ones held 3 GB of a card, which no fit test knew of."""
+    engine = DiffusersEngine()
+    engine.load(load_of(model("sd")), lambda _level, _message: None)
+    loaded = engine._loaded
+    assert loaded is not None
+    one, two, three = (ref(made("sd", number)) for number in (1, 2, 3))
+    lora.use(loaded, [one], lambda _level, _message: None)
+    [first] = loaded.loras.kept.values()
+    assert first.size == sum(
+        tensor.nbytes for name, tensor in loaded.pipe.unet.named_parameters() if "lora_" in name
+    ) + sum(tensor.nbytes for name, tensor in loaded.pipe.text_encoder.named_parameters() if "lora_" in name)
+    monkeypatch.setattr(lora, "MOST_IDLE_BYTES", 2 * first.size)
+    for loras in ([two], [three]):
+        lora.use(loaded, loras, lambda _level, _message: None)
+    assert kept(loaded) == ["sd-2", "sd-3"], "both together are larger than the room for idle ones"
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError
+
+    loaded.pipe.unet.register_forward_pre_hook(full)
+    wanted = generate_of([item(0)], replace(PARAMS, loras=(three,)))
+    with pytest.raises(OutOfMemory):
+        engine.generate(wanted, Recorder(wanted))
+    assert kept(loaded) == ["sd-3"]
+    assert loaded.pipe.get_list_adapters()["unet"] == ["kiln000003"]
 
 
 def test_a_file_that_was_replaced_is_read_again(

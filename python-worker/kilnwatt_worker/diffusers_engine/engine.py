@@ -83,10 +83,15 @@ class DiffusersEngine:
         wanted = report.wanted()
         items = [item for item in generate.items if item.job in wanted]
         looking = Watched(report, self._memory(loaded.device))
-        with limited():
-            latents = _latents(loaded, generate, items, looking, self._flops)
-            for portion in portions(loaded, generate.params, len(items)):
-                _finish(loaded, generate.params, items[portion], latents[portion], looking)
+        try:
+            with limited():
+                latents = _latents(loaded, generate, items, looking, self._flops)
+                for portion in portions(loaded, generate.params, len(items)):
+                    _finish(loaded, generate.params, items[portion], latents[portion], looking)
+        except OutOfMemory:
+            with device_told("giving up LoRAs"):
+                lora.drop_idle(loaded)
+            raise
 
 
 def _latents(

@@ -9,6 +9,8 @@ and each batch fills it with the sum of its own: nothing is compiled anew, see `
 import warnings
 from collections.abc import Sequence
 
+import torch
+
 from kilnwatt_worker.diffusers_engine import compiled, lora_swap
 from kilnwatt_worker.diffusers_engine.device_errors import device_error
 from kilnwatt_worker.diffusers_engine.lora_file import LoraFile, identity_of, layer_at, read
@@ -19,8 +21,11 @@ from kilnwatt_worker.engine import LogTo
 from kilnwatt_worker.errors import BadRequest, WorkerError
 from kilnwatt_worker.parts import LoraRef, Settings
 
-MOST_KEPT = 8
-"""LoRAs in a model; those of one batch all stay, however many they are."""
+MOST_IDLE = 8
+MOST_IDLE_BYTES = 512 * 1024**2
+"""Of LoRAs that stay in a model for later batches: no fit test knows of them."""
+IDLE_SHARE = 64
+"""And at most one part in so many of a card's memory."""
 
 
 def apply(target: Target) -> None:
@@ -68,6 +73,11 @@ def use(loaded: LoadedPipeline, loras: Sequence[LoraRef], log: LogTo) -> None:
         raise BadRequest(f"{names} cannot be used with this model ({reason}); leave it out") from error
 
 
+def drop_idle(loaded: LoadedPipeline) -> None:
+    """For when memory ran out: what the batch did not use leaves."""
+    _leave(loaded, {identity for identity, _ in loaded.loras.active}, 0, 0)
+
+
 def text_key(loaded: LoadedPipeline) -> tuple[tuple[Identity, float], ...]:
     """What of the LoRAs in effect changes the embeddings of a prompt; empty where none does."""
     shelf = loaded.loras
@@ -113,7 +123,7 @@ def _switch(loaded: LoadedPipeline, loras: Sequence[LoraRef], wanted: tuple[tupl
         if identity not in shelf.kept
     }
     compiled.start_over(pipe)
-    _make_room(loaded, {identity for identity, _ in wanted}, len(new))
+    _leave(loaded, {identity for identity, _ in wanted}, MOST_IDLE, _idle_bytes(loaded.device))
     for identity, file in new.items():
         shelf.kept[identity] = _load(loaded, file)
     for identity, _ in wanted:
@@ -126,11 +136,23 @@ def _switch(loaded: LoadedPipeline, loras: Sequence[LoraRef], wanted: tuple[tupl
         pipe.disable_lora()
 
 
-def _make_room(loaded: LoadedPipeline, stays: set[Identity], new: int) -> None:
-    shelf = loaded.loras
-    leaving = [identity for identity in shelf.kept if identity not in stays]
-    for identity in leaving[: max(0, len(shelf.kept) + new - MOST_KEPT)]:
-        loaded.pipe.delete_adapters([shelf.kept.pop(identity).adapter])
+def _leave(loaded: LoadedPipeline, stays: set[Identity], most: int, most_bytes: int) -> None:
+    """Of those that do not stay, the ones that were used longest ago, until few enough are left."""
+    kept = loaded.loras.kept
+    idle = [identity for identity in kept if identity not in stays]
+    leaving = []
+    while len(idle) > most or sum(kept[identity].size for identity in idle) > most_bytes:
+        leaving.append(kept[idle.pop(0)].adapter)
+    if leaving:
+        compiled.start_over(loaded.pipe)
+        loaded.pipe.delete_adapters(leaving)
+        loaded.loras.kept = {identity: one for identity, one in kept.items() if one.adapter not in leaving}
+
+
+def _idle_bytes(device: torch.device) -> int:
+    if device.type != "cuda":
+        return MOST_IDLE_BYTES
+    return min(MOST_IDLE_BYTES, torch.cuda.get_device_properties(device).total_memory // IDLE_SHARE)
 
 
 def _load(loaded: LoadedPipeline, file: LoraFile) -> Kept:
@@ -156,7 +178,8 @@ def _load(loaded: LoadedPipeline, file: LoraFile) -> Kept:
         pipe.delete_adapters([adapter])
         raise
     denoiser = {part for part in file.parts if getattr(pipe, part) is denoiser_of(pipe)}
-    return Kept(adapter, frozenset(file.layers), reads_text=file.parts != denoiser)
+    size = sum(tensor.nbytes for tensor in tensors.values())
+    return Kept(adapter, frozenset(file.layers), size, reads_text=file.parts != denoiser)
 
 
 def _verify(pipe: Pipeline, used: Sequence[Kept]) -> None:
