@@ -282,10 +282,14 @@ def test_a_file_that_cannot_be_used_is_refused_with_its_own_sentence_and_nothing
 def test_a_pipeline_without_a_loader_and_one_with_fused_attention_take_no_loras(
     model: Callable[[str], Path], made: Callable[[str, int], Lora]
 ) -> None:
-    loaded = loaded_of(model("sd"))
-    loaded.pipe.fuse_qkv_projections()
+    loaded = loaded_of(model("sd"), fused_qkv=True)
     code, sentence = refused(loaded, ref(made("sd", 1)))
-    assert (code, "fused_qkv=True" in sentence) == ("preset_impossible", True)
+    assert (code, "fused_qkv=true cannot hold with LoRAs" in sentence) == ("preset_impossible", True)
+    without = loaded_of(model("sd"), compile="tensorrt")
+    lora.use(without, [ref(made("sd", 1))], lambda _level, _message: None)
+    assert without.settings["compile"] == "none", "what was not to be had stands in no LoRA's way"
+    code, sentence = refused(replace(without, downgrades=()), ref(made("sd", 2)))
+    assert (code, "compile=tensorrt cannot hold with LoRAs" in sentence) == ("preset_impossible", True)
     pipe_class = type("Bare", (), {"unet": loaded.pipe.unet})
     loaded = LoadedPipeline(pipe_class(), "other", *(getattr(loaded, name) for name in list(loaded.__slots__)[2:-1]))
     assert refused(loaded, ref(made("sd", 1))) == ("bad_request", "a Bare takes no LoRAs; leave them out")

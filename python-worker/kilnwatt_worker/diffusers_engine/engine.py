@@ -111,8 +111,6 @@ def _latents(
     warn_of_long_prompts(loaded, items, params, report.log)
     warn_of_idle_negatives(items, params, report.log)
     rows = padded(items, batch_sizes(loaded.pipe))
-    if params.loras:
-        compiled.refuse_loras(loaded.pipe)
     with device_told("taking the LoRAs"):
         lora.use(loaded, params.loras, report.log)
     cached = remembered(loaded, items, params)

@@ -8,9 +8,11 @@ and each batch fills it with the sum of its own: nothing is compiled anew, see `
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
+from kilnwatt_worker.combinations import Facts, refuse
 from kilnwatt_worker.diffusers_engine import compiled, lora_swap
 from kilnwatt_worker.diffusers_engine.device_errors import device_error
 from kilnwatt_worker.diffusers_engine.lora_file import LoraFile, identity_of, layer_at, read
@@ -20,6 +22,7 @@ from kilnwatt_worker.diffusers_engine.technique import Target
 from kilnwatt_worker.engine import LogTo
 from kilnwatt_worker.errors import BadRequest, WorkerError
 from kilnwatt_worker.parts import LoraRef, Settings
+from kilnwatt_worker.sentences import first_line
 
 MOST_IDLE = 8
 MOST_IDLE_BYTES = 512 * 1024**2
@@ -36,9 +39,6 @@ def apply(target: Target) -> None:
     if not _takes_loras(target.pipe):
         target.downgrade("lora_rank", 0, f"a {type(target.pipe).__name__} takes no LoRAs")
         return
-    obstacle = _obstacle(target.pipe, target.preset.compile)
-    if obstacle is not None:
-        raise WorkerError("preset_impossible", f"lora_rank={rank} cannot be: {obstacle}; leave one of the two out")
     lora_swap.enable(target.pipe, rank)
 
 
@@ -69,7 +69,7 @@ def use(loaded: LoadedPipeline, loras: Sequence[LoraRef], log: LogTo) -> None:
         if isinstance(error, WorkerError | MemoryError) or device_error(error, "taking the LoRAs") is not None:
             raise
         names = ", ".join(lora.path for lora in loras)
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise BadRequest(f"{names} cannot be used with this model ({reason}); leave it out") from error
 
 
@@ -92,23 +92,14 @@ def _takes_loras(pipe: Pipeline) -> bool:
     return hasattr(pipe, "load_lora_weights") and bool(getattr(pipe, "_lora_loadable_modules", ()))
 
 
-def _obstacle(pipe: Pipeline, compiled: object) -> str | None:
-    """Why LoRAs would do nothing in a pipeline that can take them, by the setting's name."""
-    if any(getattr(module, "fused_projections", False) for module in denoiser_of(pipe).modules()):
-        return "with fused_qkv=True the layers that LoRAs change are not used"
-    if compiled == "tensorrt":
-        return "with compile=tensorrt the weights are part of the engine"
-    return None
-
-
 def _refuse_impossible(loaded: LoadedPipeline, loras: Sequence[LoraRef]) -> None:
     if not loras:
         return
     if not _takes_loras(loaded.pipe):
         raise BadRequest(f"a {type(loaded.pipe).__name__} takes no LoRAs; leave them out")
-    obstacle = _obstacle(loaded.pipe, loaded.settings.get("compile"))
-    if obstacle is not None:
-        raise WorkerError("preset_impossible", f"LoRAs cannot be used: {obstacle}; take a preset without it")
+    # As it holds: what was not to be had stands in the way of nothing.
+    held = {one.setting: loaded.settings[one.setting] for one in loaded.downgrades}
+    refuse(replace(loaded.preset, **held), Facts(loras=True))  # type: ignore[arg-type]
     paths = [lora.path for lora in loras]
     twice = next((path for path in paths if paths.count(path) > 1), None)
     if twice is not None:

@@ -93,7 +93,7 @@ def _kept(target: Target) -> int:
         target.downgrade("prompt_cache", 0, "a pipeline that is not known here encodes within its call")
         return 0
     denoiser = denoiser_of(target.pipe)
-    size = numbers(denoiser.config) * denoiser.dtype.itemsize
+    size: int = numbers(denoiser.config) * denoiser.dtype.itemsize
     fitting = MOST_BYTES // size
     if asked <= fitting:
         return asked

@@ -17,9 +17,6 @@ from kilnwatt_worker.errors import WorkerError
 from kilnwatt_worker.extras import require
 from kilnwatt_worker.parts import Settings
 
-FP8_CAPABILITY = (8, 9)
-"""Ada and Hopper; older cards do not multiply in float8."""
-
 NF4_BLOCK = 64
 
 
@@ -64,8 +61,6 @@ def _quantise(target: Target, setting: str, model: Pipeline, value: str) -> None
         require(setting, value, "bitsandbytes", "bitsandbytes")
     else:
         require(setting, value, "torchao", "torchao.quantization")
-    if value == "fp8_dynamic":
-        _refuse_without_fp8(setting, value, target.device)
     all_of_them = linear_layers(model)
     names = [name for name, layer in all_of_them.items() if _TAKES[value](name, layer)]
     if not names:
@@ -81,16 +76,6 @@ def _where(target: Target) -> torch.device:
     """The device is many times faster at it; but what it is never to hold at once is not brought there."""
     streamed = target.preset.offload in ("group", "sequential")
     return torch.device("cpu") if streamed else target.device
-
-
-def _refuse_without_fp8(setting: str, value: str, device: torch.device) -> None:
-    wanted = ".".join(map(str, FP8_CAPABILITY))
-    if device.type != "cuda":
-        raise _impossible(setting, value, f"it needs a card of compute capability {wanted}, and this is a {device}")
-    found = torch.cuda.get_device_capability(device)
-    if found < FP8_CAPABILITY:
-        has = f"{torch.cuda.get_device_name(device)} has {'.'.join(map(str, found))}"
-        raise _impossible(setting, value, f"it needs a card of compute capability {wanted}, and {has}")
 
 
 def _any(_name: str, _layer: torch.nn.Linear) -> bool:
