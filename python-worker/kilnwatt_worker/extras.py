@@ -6,6 +6,7 @@ from importlib.util import find_spec
 
 from kilnwatt_worker.errors import WorkerError
 from kilnwatt_worker.parts import Preset
+from kilnwatt_worker.sentences import first_line
 
 MODULES: Mapping[str, str] = {
     "torchao": "torchao",
@@ -64,7 +65,7 @@ def require(setting: str, value: object, extra: str, module: str) -> None:
     try:
         importlib.import_module(module)
     except Exception as error:  # what a package says that was built for another torch or card can be anything
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         why = f"which is installed but cannot be imported ({reason})"
         raise _missing(f"{setting}={value} needs the package {package}, {why}; {mend}") from error
 

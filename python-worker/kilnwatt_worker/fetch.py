@@ -35,6 +35,7 @@ from huggingface_hub.errors import (
 
 from kilnwatt_worker.errors import WorkerError
 from kilnwatt_worker.model_folder import INDEX, LEFT_OUT, PICKLES, VARIANT, judge
+from kilnwatt_worker.sentences import first_line
 
 EXIT_DISK = 1
 EXIT_UNSAFE = 2
@@ -116,7 +117,7 @@ def refuse_pickles(name: str, files: Sequence[str], index: Mapping[str, object])
 
 def told(name: str, revision: str, error: Exception) -> tuple[int, str]:
     """Exit code and sentence."""
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    reason = first_line(error)
     number = error.errno if isinstance(error, OSError) else None
     if number in DISK_FULL or any(os.strerror(full) in reason for full in DISK_FULL):
         return EXIT_DISK, f"no space is left for the model {name} in {HF_HUB_CACHE}; free some or set HF_HOME"

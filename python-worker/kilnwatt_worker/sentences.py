@@ -1,4 +1,4 @@
-"""How long a sentence of this process may be."""
+"""Sentences of this process: how long they may be, and what they take from others."""
 
 MAX_SENTENCE = 500
 _END = 120
@@ -13,3 +13,8 @@ def cut(sentence: str) -> str:
     if len(sentence) <= MAX_SENTENCE:
         return sentence
     return f"{sentence[: MAX_SENTENCE - _END - 3]} … {sentence[-_END:]}"
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of another library says, which may be many lines, or nothing but its kind."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -2,26 +2,30 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 import pytest
 import torch
 import torch._inductor.config
-from diffusers import FirstBlockCacheConfig, FluxTransformer2DModel
+from diffusers import FluxTransformer2DModel
 from diffusers.models.attention_processor import AttnProcessor
 
-from kilnwatt_worker.diffusers_engine import compiled, tensorrt
+from kilnwatt_worker.diffusers_engine import compile_trial, compiled, lora, tensorrt
 from kilnwatt_worker.diffusers_engine.compile_watch import watched
 from kilnwatt_worker.diffusers_engine.denoise import denoise
 from kilnwatt_worker.diffusers_engine.encode import encode
 from kilnwatt_worker.diffusers_engine.engine import DiffusersEngine
 from kilnwatt_worker.diffusers_engine.load import load_pipeline
-from kilnwatt_worker.diffusers_engine.pipeline import Family, LoadedPipeline, Pipeline
+from kilnwatt_worker.diffusers_engine.pipeline import Family, LoadedPipeline, Pipeline, denoiser_of
 from kilnwatt_worker.diffusers_engine.technique import Target
 from kilnwatt_worker.errors import WorkerError
-from kilnwatt_worker.parts import Preset
+from kilnwatt_worker.parts import LoraRef, Params, Preset, StepCache
 from tests.closeness import psnr
+from tests.lora_batches import ref
+from tests.lora_files import lora_file
 from tests.samples import FLUX_PARAMS, PARAMS, Recorder, generate_of, item, load_of
+from tests.test_same_picture import through_the_seam
 from tiny_models.pipelines import RECIPES, make
 from training.eval_shapes import BOX
 
@@ -52,13 +56,14 @@ def traced_only(loaded: LoadedPipeline) -> Pipeline:
     return denoiser
 
 
-def batch(loaded: LoadedPipeline, count: int) -> Recorder:
+def batch(loaded: LoadedPipeline, count: int, loras: tuple[LoraRef, ...] = ()) -> Recorder:
     """The denoising of a batch, watched."""
-    items = [item(number) for number in range(count)]
-    recorder = Recorder(generate_of(items))
-    conditioning = encode(loaded, items, PARAMS)
-    with watched(loaded, PARAMS, recorder):
-        denoise(loaded, conditioning, PARAMS, [one.seed for one in items], recorder.progress)
+    items, params = [item(number) for number in range(count)], replace(PARAMS, loras=loras)
+    recorder = Recorder(generate_of(items, params))
+    lora.use(loaded, loras, recorder.log)
+    conditioning = encode(loaded, items, params)
+    with watched(loaded, params, recorder):
+        denoise(loaded, conditioning, params, [one.seed for one in items], recorder.progress)
     return recorder
 
 
@@ -142,10 +147,40 @@ def test_compiling_anew_in_a_known_shape_is_a_warning_with_dynamos_reason(model:
     batch(loaded, 1)
     denoiser.set_attn_processor(AttnProcessor())
     recorder = batch(loaded, 1)
-    assert recorder.phases == []
+    phases = [phase for phase, _ in groupby(recorder.phases)]
+    assert phases[:2] == ["compile", "denoise"], "its minutes were told as denoising, which has a shorter limit"
+    assert phases == ["compile", "denoise"] * (len(phases) // 2)
     assert {level for level, _ in recorder.logs} == {"warning"}
     assert "compiled anew for a shape that it knew" in recorder.logs[0][1]
     assert "AttnProcessor" in recorder.logs[0][1]
+
+
+@pytest.mark.parametrize(("rank", "compiling"), [(0, [True, True, True]), (8, [True, True, False])])
+def test_what_a_change_of_loras_makes_compile_anew_is_told_as_compiling(
+    model: Callable[[str], Path], tmp_path: Path, rank: int, compiling: list[bool]
+) -> None:
+    """It was told as denoising, whose limit is minutes shorter, so that a worker was killed and its jobs blamed."""
+    loaded = loaded_of(model("sd"), replace(PLAIN, lora_rank=rank))
+    traced_only(loaded)
+    made = ref(lora_file(tmp_path, "sd", 1, rank=4, targets={"unet": ["to_q"]}))
+    told = [batch(loaded, 1, loras) for loras in ((), (made,), ())]
+    assert [one.phases == ["compile", "denoise"] for one in told] == compiling
+    assert [log for one in told for log in one.logs] == []
+
+
+def test_after_a_lora_that_cannot_be_used_the_base_is_told_as_compiling_too(
+    model: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """The LoRA of the batch before is switched off, and its compiled code is of no more use."""
+    loaded = loaded_of(model("sd"))
+    traced_only(loaded)
+    made = ref(lora_file(tmp_path, "sd", 1, targets={"unet": ["to_q"]}))
+    batch(loaded, 1)
+    batch(loaded, 1, (made,))
+    with pytest.raises(WorkerError, match="cannot be read"):
+        batch(loaded, 1, (LoraRef("none", str(tmp_path / "none.safetensors"), 1.0),))
+    told = batch(loaded, 1)
+    assert (told.phases, told.logs) == (["compile", "denoise"], [])
 
 
 def test_a_denoiser_that_is_no_single_graph_stays_as_it_is_and_the_reason_is_named(
@@ -163,15 +198,22 @@ def test_a_denoiser_that_is_no_single_graph_stays_as_it_is_and_the_reason_is_nam
     assert compiled.in_effect(loaded.pipe) == {"compile": "none", "compile_mode": "default"}
 
 
-def test_blocks_are_compiled_around_the_first_blocks_cache_which_decides_between_them(
-    model: Callable[[str], Path],
+@pytest.mark.parametrize(
+    ("family", "kind", "strength", "params"),
+    [("flux", "first_block", 0.5, FLUX_PARAMS), ("sd", "deepcache", 2.0, PARAMS)],
+)
+def test_compiled_blocks_under_a_step_cache_make_the_same_picture(
+    model: Callable[[str], Path], family: str, kind: StepCache, strength: float, params: Params
 ) -> None:
-    loaded = loaded_of(model("flux"))
-    loaded.pipe.transformer.enable_cache(FirstBlockCacheConfig(threshold=0.1))
-    target = target_of(loaded, replace(REGIONAL, step_cache="first_block"), family="flux")
-    compiled.apply(target)
-    assert target.downgrades == []
-    assert compiled.in_effect(loaded.pipe)["compile"] == "regional"
+    """The trial at load left its few latents in DeepCache, and the first step of the first batch broke on them."""
+    preset = replace(PLAIN, step_cache=kind, step_cache_strength=strength)
+    plain, cached = loaded_of(model(family), preset), loaded_of(model(family), replace(preset, compile="regional"))
+    assert (cached.settings["compile"], cached.settings["step_cache"], cached.downgrades) == ("regional", kind, ())
+    denoiser = denoiser_of(cached.pipe)
+    whole = compile_trial.one_graph(cached.preset)
+    denoiser.compile_repeated_blocks(fullgraph=whole, backend="eager", dynamic=False)
+    made = [through_the_seam(one, [item(1)], replace(params, steps=4))[0].floats for one in (plain, cached)]
+    assert torch.equal(*made)
 
 
 def test_a_host_without_a_compiler_is_a_named_downgrade(
@@ -206,26 +248,6 @@ def test_a_pipeline_that_is_not_known_is_not_compiled_and_says_so(model: Callabl
     compiled.apply(target)
     assert [one.setting for one in target.downgrades] == ["compile"]
     assert compiled.in_effect(target.pipe)["compile"] == "none"
-
-
-@pytest.mark.parametrize(
-    ("preset", "sentence"),
-    [
-        (replace(REGIONAL, compile_mode="reduce-overhead"), "compile=regional with compile_mode=reduce-overhead"),
-        (replace(REGIONAL, compile_mode="max-autotune"), "compile=regional with compile_mode=max-autotune"),
-        (replace(PLAIN, compile_mode="max-autotune"), "compile=none with compile_mode=max-autotune"),
-        (replace(PLAIN, compile="tensorrt", compile_mode="reduce-overhead"), "compile=tensorrt with compile_mode"),
-        (replace(PLAIN, compile="tensorrt", lora_rank=16), "compile=tensorrt with lora_rank"),
-        (replace(FULL, offload="model"), "compile=full with offload=model"),
-        (replace(REGIONAL, offload="group"), "compile=regional with offload=group"),
-        (replace(FULL, step_cache="deepcache"), "compile=full with step_cache=deepcache"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_what_cannot_be_is_refused_by_name(model: Callable[[str], Path], preset: Preset, sentence: str) -> None:
-    with pytest.raises(WorkerError, match=sentence) as refused:
-        compiled.apply(target_of(loaded_of(model("sd")), preset))
-    assert refused.value.code == "preset_impossible"
 
 
 def test_tensorrt_without_a_card_is_a_named_downgrade_and_with_one_its_package_is_asked_for(

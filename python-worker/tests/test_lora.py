@@ -1,17 +1,23 @@
 """LoRAs on real pipelines, against weights that the same LoRAs were merged into."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from diffusers.hooks import apply_group_offloading
 from safetensors.torch import load_file, save_file
 
 from kilnwatt_worker.diffusers_engine import lora
+from kilnwatt_worker.diffusers_engine.engine import DiffusersEngine
 from kilnwatt_worker.diffusers_engine.pipeline import LoadedPipeline
+from kilnwatt_worker.errors import OutOfMemory
 from kilnwatt_worker.parts import Level, LoraRef
 from tests.lora_batches import TOLERANCE, apart, latents, loaded_of, merged, ref, refused
 from tests.lora_files import Lora, lora_file, merge
+from tests.samples import PARAMS, Recorder, generate_of, item, load_of
 
 FAMILIES = ["sd", "sdxl", "flux"]
 
@@ -31,6 +37,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, int], Lora]
         return files[family, number]
 
     return ensure
+
+
+def kept(loaded: LoadedPipeline) -> list[str]:
+    return [Path(path).stem for path, *_ in loaded.loras.kept]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -65,10 +75,10 @@ def test_loras_swapped_from_batch_to_batch_are_each_as_alone(
             assert torch.equal(latents(loaded, [ref(one)]), wanted)
 
 
-def test_a_file_is_loaded_once_and_the_one_that_was_used_longest_ago_leaves(
+def test_a_file_is_loaded_once_and_those_that_were_used_longest_ago_leave(
     model: Callable[[str], Path], made: Callable[[str, int], Lora], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lora, "MOST_KEPT", 2)
+    monkeypatch.setattr(lora, "MOST_IDLE", 1)
     loaded = loaded_of(model("sd"))
     one, two, three = (ref(made("sd", number)) for number in (1, 2, 3))
     before = latents(loaded, [one])
@@ -78,10 +88,41 @@ def test_a_file_is_loaded_once_and_the_one_that_was_used_longest_ago_leaves(
         "unet": ["kiln000001", "kiln000003"],
         "text_encoder": ["kiln000001", "kiln000003"],
     }
-    assert [Path(path).stem for path, *_ in loaded.loras.kept] == ["sd-1", "sd-3"]
+    assert kept(loaded) == ["sd-1", "sd-3"]
     latents(loaded, [one, two, three])
     assert len(loaded.loras.kept) == 3
     assert torch.equal(latents(loaded, [one]), before)
+    assert kept(loaded) == ["sd-3", "sd-1"]
+
+
+def test_loras_that_no_batch_uses_hold_few_bytes_and_none_once_memory_ran_out(
+    model: Callable[[str], Path], made: Callable[[str, int], Lora], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight large ones held 3 GB of a card, which no fit test knew of."""
+    engine = DiffusersEngine()
+    engine.load(load_of(model("sd")), lambda _level, _message: None)
+    loaded = engine._loaded
+    assert loaded is not None
+    one, two, three = (ref(made("sd", number)) for number in (1, 2, 3))
+    lora.use(loaded, [one], lambda _level, _message: None)
+    [first] = loaded.loras.kept.values()
+    assert first.size == sum(
+        tensor.nbytes for name, tensor in loaded.pipe.unet.named_parameters() if "lora_" in name
+    ) + sum(tensor.nbytes for name, tensor in loaded.pipe.text_encoder.named_parameters() if "lora_" in name)
+    monkeypatch.setattr(lora, "MOST_IDLE_BYTES", 2 * first.size)
+    for loras in ([two], [three]):
+        lora.use(loaded, loras, lambda _level, _message: None)
+    assert kept(loaded) == ["sd-2", "sd-3"], "both together are larger than the room for idle ones"
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError
+
+    loaded.pipe.unet.register_forward_pre_hook(full)
+    wanted = generate_of([item(0)], replace(PARAMS, loras=(three,)))
+    with pytest.raises(OutOfMemory):
+        engine.generate(wanted, Recorder(wanted))
+    assert kept(loaded) == ["sd-3"]
+    assert loaded.pipe.get_list_adapters()["unet"] == ["kiln000003"]
 
 
 def test_a_file_that_was_replaced_is_read_again(
@@ -142,6 +183,42 @@ def test_weights_that_are_stored_in_eight_bits_take_loras_in_the_precision_that_
     reference.pipe.unet.load_state_dict(rounded)
     merge(reference.pipe, [(made("sd", 1), 1.0)])
     assert apart(latents(loaded, [ref(made("sd", 1))]), latents(reference)) < TOLERANCE
+
+
+class OneStream:
+    """The host's only one, in place of a card's."""
+
+    def synchronize(self) -> None:
+        """Nothing runs beside anything."""
+
+
+def let_the_host_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What diffusers asks of a card before it streams blocks; the host stands in for it."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "Stream", OneStream)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cpu"))
+    monkeypatch.setattr(torch.cpu, "stream", lambda _stream: nullcontext())
+    monkeypatch.setattr(torch.cpu, "current_stream", OneStream)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor.clone())
+
+
+@pytest.mark.parametrize("rank", [0, 8])
+def test_weights_in_eight_bits_that_are_streamed_take_loras_in_the_precision_that_is_computed_in(
+    model: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rank: int
+) -> None:
+    """Streaming keeps a copy of each weight on the host, and brought a LoRA back in the eight bits of its layer."""
+    ink = lora_file(tmp_path, "flux", 9, targets={"transformer": ["to_q", "proj_mlp"]})
+    resident, streamed = (loaded_of(model("flux"), quantize="fp8_storage", lora_rank=rank) for _ in range(2))
+    let_the_host_stream(monkeypatch)
+    apply_group_offloading(
+        streamed.pipe.transformer,
+        onload_device=torch.device("cpu"),
+        offload_type="block_level",
+        num_blocks_per_group=1,
+        use_stream=True,
+    )
+    for loras in ([], [ref(ink)], [ref(ink, 0.5)], []):
+        assert torch.equal(latents(streamed, loras), latents(resident, loras))
 
 
 def test_a_file_that_cannot_be_used_is_refused_with_its_own_sentence_and_nothing_is_in_effect(
@@ -205,10 +282,14 @@ def test_a_file_that_cannot_be_used_is_refused_with_its_own_sentence_and_nothing
 def test_a_pipeline_without_a_loader_and_one_with_fused_attention_take_no_loras(
     model: Callable[[str], Path], made: Callable[[str, int], Lora]
 ) -> None:
-    loaded = loaded_of(model("sd"))
-    loaded.pipe.fuse_qkv_projections()
+    loaded = loaded_of(model("sd"), fused_qkv=True)
     code, sentence = refused(loaded, ref(made("sd", 1)))
-    assert (code, "fused_qkv=True" in sentence) == ("preset_impossible", True)
+    assert (code, "fused_qkv=true cannot hold with LoRAs" in sentence) == ("preset_impossible", True)
+    without = loaded_of(model("sd"), compile="tensorrt")
+    lora.use(without, [ref(made("sd", 1))], lambda _level, _message: None)
+    assert without.settings["compile"] == "none", "what was not to be had stands in no LoRA's way"
+    code, sentence = refused(replace(without, downgrades=()), ref(made("sd", 2)))
+    assert (code, "compile=tensorrt cannot hold with LoRAs" in sentence) == ("preset_impossible", True)
     pipe_class = type("Bare", (), {"unet": loaded.pipe.unet})
     loaded = LoadedPipeline(pipe_class(), "other", *(getattr(loaded, name) for name in list(loaded.__slots__)[2:-1]))
     assert refused(loaded, ref(made("sd", 1))) == ("bad_request", "a Bare takes no LoRAs; leave them out")

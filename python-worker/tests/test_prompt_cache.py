@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from kilnwatt_worker.diffusers_engine import lora
-from kilnwatt_worker.diffusers_engine.encode import encode, remembered
+from kilnwatt_worker.diffusers_engine import lora, prompt_cache
+from kilnwatt_worker.diffusers_engine.encode import encode, remembered, texts_of
 from kilnwatt_worker.diffusers_engine.engine import DiffusersEngine
 from kilnwatt_worker.diffusers_engine.load import load_pipeline
 from kilnwatt_worker.diffusers_engine.pipeline import LoadedPipeline
-from kilnwatt_worker.diffusers_engine.prompt_cache import PromptCache, Text, apply, in_effect
+from kilnwatt_worker.diffusers_engine.prompt_cache import PromptCache, Text, apply, cache_of, in_effect
 from kilnwatt_worker.diffusers_engine.technique import Target
 from kilnwatt_worker.parts import Params, Preset
 from tests.closeness import psnr
@@ -107,6 +107,21 @@ def test_those_that_were_used_longest_ago_leave() -> None:
     assert row["embeds"].untyped_storage().nbytes() == 16, "a row holds the memory of its batch"
     cache.keep({Text(words, 0, ()): {"embeds": batch[0]} for words in "defg"})
     assert (len(cache), Text("g", 0, ()) in cache) == (2, True)
+
+
+@CASES
+def test_no_more_prompts_are_kept_than_have_room_in_the_host(
+    model: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, family: str, params: Params
+) -> None:
+    """Their number alone was a bound, and a hundred thousand of Flux would have been 400 GB."""
+    loaded = loaded_of(model(family))
+    encode(loaded, [item(0)], params)
+    [row, *_] = cache_of(loaded.pipe).recall(texts_of(loaded, item(0), params)).values()
+    monkeypatch.setattr(prompt_cache, "MOST_BYTES", 3 * sum(tensor.nbytes for tensor in row.values()))
+    smaller = loaded_of(model(family))
+    assert smaller.settings["prompt_cache"] == 3
+    assert [(one.setting, one.asked, one.in_effect) for one in smaller.downgrades] == [("prompt_cache", "16", "3")]
+    assert loaded_of(model(family), kept=3).downgrades == ()
 
 
 def test_a_batch_with_more_prompts_than_are_kept_is_encoded_as_a_whole(model: Callable[[str], Path]) -> None:

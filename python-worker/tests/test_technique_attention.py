@@ -126,14 +126,6 @@ def test_fused_projections_hold_their_weights_once(
     assert any(".to_qkv." in name for name in names)
 
 
-def test_fused_projections_and_a_processor_that_needs_separate_ones_are_refused(
-    bare: Callable[[str], LoadedPipeline], model: Callable[[str], Path]
-) -> None:
-    with pytest.raises(WorkerError, match="fused_qkv is asked too") as refused:
-        attention.apply(target_of(bare("sd"), model("sd"), fused_qkv=True, attention="sliced"))
-    assert code_of(refused.value) == "preset_impossible"
-
-
 def test_a_denoiser_that_cannot_fuse_is_a_named_downgrade(model: Callable[[str], Path]) -> None:
     loaded = loaded_with(model("sd"))
     for module in loaded.pipe.unet.modules():

@@ -6,7 +6,6 @@ of accelerate to where no memory is; what a card keeps in the host is told from 
 import gc
 import weakref
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -33,7 +32,6 @@ from tests.techniques import (
     params_of,
     pictures_of,
     pipeline_in,
-    target_of,
 )
 
 PROMPTS = ("a red circle", "a blue square")
@@ -186,23 +184,6 @@ def test_a_model_whose_folder_went_away_says_so_when_its_encoders_are_wanted(
 def test_what_only_a_card_can_offload_to_is_a_named_downgrade(model: Callable[[str], Path], offload: str) -> None:
     _, facts = engine_with(model("sd"), offload=offload)
     assert only_downgrade(facts) == ("offload", offload, "none")
-
-
-@pytest.mark.parametrize(
-    ("settings", "family", "reason"),
-    [
-        ({"offload": "group"}, "sd", "use offload=text_encoders on a CPU"),
-        ({"offload": "text_encoders"}, "other", "use their text encoders when they like"),
-        ({"offload": "text_encoders", "quantize_text": "nf4"}, "flux", "quantize_text would be lost"),
-    ],
-)
-def test_an_offload_that_cannot_be_is_refused_by_name(
-    model: Callable[[str], Path], settings: dict[str, object], family: str, reason: str
-) -> None:
-    target = replace(target_of(loaded_with(model("sd")), model("sd"), **settings), family=family)  # type: ignore[arg-type]
-    with pytest.raises(WorkerError, match=reason) as refused:
-        placement.apply(target)
-    assert code_of(refused.value) == "preset_impossible"
 
 
 def test_a_part_that_accelerate_left_out_is_not_offloaded(

@@ -19,20 +19,17 @@ from kilnwatt_worker.diffusers_engine.technique import Target
 from kilnwatt_worker.errors import WorkerError
 from kilnwatt_worker.extras import require
 from kilnwatt_worker.parts import Settings
+from kilnwatt_worker.sentences import first_line
 
 _PACKAGES = {"xformers": ("xformers", "xformers"), "flash": ("flash", "flash_attn"), "sage": ("sage", "sageattention")}
 """The extra of our set-up, and the module."""
 _CLASSES = {"SlicedAttnProcessor": "sliced", "XFormersAttnProcessor": "xformers"}
 _BY_BACKEND = {backend: name for name, backend in BACKENDS.items()}
-_SEPARATE = ("sliced", "xformers")
-"""Those of a UNet that compute queries, keys and values one by one."""
 
 
 def apply(target: Target) -> None:
     _AttentionBackendRegistry.set_active_backend(AttentionBackendName.NATIVE)
-    asked, denoiser = target.preset.attention, denoiser_of(target.pipe)
-    if target.preset.fused_qkv and asked in _SEPARATE and not _dispatched(denoiser):
-        raise _impossible(target, "it computes queries, keys and values one by one, and fused_qkv is asked too")
+    asked = target.preset.attention
     fused_qkv.apply(target)
     if asked == "sliced":
         _slice(target)
@@ -72,7 +69,7 @@ def _use_xformers(target: Target) -> None:
         try:
             target.pipe.unet.enable_xformers_memory_efficient_attention()
         except (AttributeError, ImportError, ValueError, NotImplementedError, RuntimeError) as error:
-            reason = _first_line(error)
+            reason = first_line(error)
     _verify(target, reason or "the denoiser has no such processor")
 
 
@@ -111,7 +108,7 @@ def _dispatch(target: Target) -> str | None:
     try:
         denoiser.set_attention_backend(BACKENDS[asked].value)
     except (RuntimeError, ValueError, ImportError) as error:
-        return _first_line(error)
+        return first_line(error)
     finally:
         _AttentionBackendRegistry.set_active_backend(AttentionBackendName.NATIVE)
     return None
@@ -127,7 +124,7 @@ def _lacks_attention() -> str | None:
     try:
         kernels = importlib.import_module("xformers.ops")
     except (ImportError, OSError, RuntimeError) as error:
-        return f"xformers cannot be imported: {_first_line(error)}"
+        return f"xformers cannot be imported: {first_line(error)}"
     lacking = not hasattr(kernels, "memory_efficient_attention")
     return "this xformers has no memory_efficient_attention" if lacking else None
 
@@ -168,7 +165,3 @@ def _kind_of(processor: Pipeline) -> str:
 
 def _class_of(processor: Pipeline) -> str:
     return type(getattr(processor, "inner", processor)).__name__
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -9,6 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from kilnwatt_worker.diffusers_engine.device_errors import trial_error
 from kilnwatt_worker.diffusers_engine.pipeline import Pipeline
+from kilnwatt_worker.sentences import first_line
 
 KERNELS = {
     "sdpa_flash": SDPBackend.FLASH_ATTENTION,
@@ -78,7 +79,7 @@ def refusal(attention: str, denoiser: Pipeline, device: torch.device) -> str | N
     except (RuntimeError, ValueError, ImportError, AssertionError, NotImplementedError) as error:
         if trial_error(error, "trying out a kernel") is not None:
             raise
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        said = first_line(error)
         return f"heads of {width} numbers in {denoiser.dtype} on a {device.type} cannot be computed so ({said})"
     return None
 

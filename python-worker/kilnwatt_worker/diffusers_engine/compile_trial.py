@@ -6,6 +6,7 @@ from contextlib import nullcontext
 
 import torch
 
+from kilnwatt_worker.diffusers_engine import step_cache
 from kilnwatt_worker.diffusers_engine.device_errors import trial_error
 from kilnwatt_worker.diffusers_engine.pipeline import Family, Pipeline, denoiser_of
 from kilnwatt_worker.diffusers_engine.technique import Target
@@ -71,8 +72,7 @@ def _try_graph(target: Target, example: Callable[[Pipeline], dict[str, object]])
         for module in (denoiser, *repeated_blocks(denoiser)):
             module._compiled_call_impl = None
         target.pipe.maybe_free_model_hooks()
-        if not one_graph(target.preset):
-            denoiser._reset_stateful_cache()
+        step_cache.forget(target.pipe)
 
 
 def _failure(attempt: Callable[[], None]) -> str | None:

@@ -2,7 +2,8 @@
 A compiled denoiser at work: which call compiles, and whether one did that should not.
 
 The call that brings a new shape is the batch's own first step and not one more, so that the picture is the same; until
-it is done the phase is `compile`, which takes minutes and has a limit of its own.
+it is done the phase is `compile`, which takes minutes and has a limit of its own. So it is while torch compiles at
+another step, which the first block's cache makes it do.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -34,31 +35,58 @@ def watched(loaded: LoadedPipeline, params: Params, report: Report) -> Iterator[
     call: Call = own or denoiser._call_impl
     if settings["compile_mode"] in CUDA_GRAPHS:
         call = _kept(call)
-    denoiser._compiled_call_impl = _told(call, loaded, params, report)
+    phase = _Phase(report)
+    denoiser._compiled_call_impl = _told(call, loaded, params, phase)
+    handler = torch._dynamo.callback.callback_handler
+    handler.register_start_callback(phase.started)
+    handler.register_end_callback(phase.ended)
     try:
         yield
     finally:
         denoiser._compiled_call_impl = own
+        handler.remove_start_callback(phase.started)
+        handler.remove_end_callback(phase.ended)
 
 
-def _told(call: Call, loaded: LoadedPipeline, params: Params, report: Report) -> Call:
-    # With room for swapped LoRAs another one is no other graph.
-    loras = () if loaded.preset.lora_rank else tuple((lora.path, lora.weight) for lora in params.loras)
+class _Phase:
+    """`compile` during the first call of a shape, and while torch compiles within another."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self._first_call = False
+
+    @contextmanager
+    def first_call(self) -> Iterator[None]:
+        self.report.phase("compile")
+        self._first_call = True
+        yield
+        self._first_call = False
+        self.report.phase("denoise")
+
+    def started(self, _of: object) -> None:
+        if not self._first_call:
+            self.report.phase("compile")
+
+    def ended(self, _of: object) -> None:
+        if not self._first_call:
+            self.report.phase("denoise")
+
+
+def _told(call: Call, loaded: LoadedPipeline, params: Params, phase: _Phase) -> Call:
     known: set[object] = loaded.pipe.compiled_shapes
 
     def run(*given: object, **named: object) -> Pipeline:
-        shape, before = (loras, _shape(given), _shape(named)), graphs()
+        shape, before = (_shape(given), _shape(named)), graphs()
         if shape not in known:
-            report.phase("compile")
-            made = _compiling(call, params, given, named)
-            if loaded.device.type == "cuda":
-                torch.cuda.synchronize(loaded.device)
+            with phase.first_call():
+                made = _compiling(call, params, given, named)
+                if loaded.device.type == "cuda":
+                    torch.cuda.synchronize(loaded.device)
             known.add(shape)
-            report.phase("denoise")
             return made
         made = call(*given, **named)
         if graphs() > before:
-            report.log("warning", f"the denoiser was compiled anew for a shape that it knew: {_last_reason()}")
+            phase.report.log("warning", f"the denoiser was compiled anew for a shape that it knew: {_last_reason()}")
         return made
 
     return run

@@ -17,20 +17,16 @@ import torch
 from kilnwatt_worker.diffusers_engine import compile_trial, tensorrt
 from kilnwatt_worker.diffusers_engine.pipeline import Pipeline, denoiser_of
 from kilnwatt_worker.diffusers_engine.technique import Target
-from kilnwatt_worker.errors import WorkerError
-from kilnwatt_worker.parts import Preset, Settings
+from kilnwatt_worker.parts import Settings
 
 CUDA_GRAPHS = ("reduce-overhead", "max-autotune")
 """Modes that record the card's work once and replay it."""
-WITHOUT_HOOKS = ("none", "text_encoders")
-"""Offloads that put nothing of theirs into the denoiser's call."""
 MOST_GRAPHS = 1024
 """Of one function: dynamo counts all blocks of a model as one, and gives up above 8 of its own accord."""
 
 
 def apply(target: Target) -> None:
     preset = target.preset
-    _refuse_impossible(preset)
     if preset.compile == "none":
         return
     _prepare()
@@ -81,36 +77,15 @@ def forget() -> None:
         torch._dynamo.reset()
 
 
-def refuse_loras(pipe: Pipeline) -> None:
-    """Raises WorkerError where weights are built in."""
-    if in_effect(pipe)["compile"] == "tensorrt":
-        raise WorkerError(
-            "preset_impossible", "LoRAs cannot be used with compile=tensorrt, whose engines hold the weights; use full"
-        )
-
-
-def _refuse_impossible(preset: Preset) -> None:
-    how, mode = preset.compile, preset.compile_mode
-    if how in ("none", "tensorrt") and mode != "default":
-        raise _impossible(f"compile={how} with compile_mode={mode}", "there modes mean nothing; leave the mode out")
-    if how == "regional" and mode in CUDA_GRAPHS:
-        raise _impossible(
-            f"compile=regional with compile_mode={mode}",
-            "CUDA graphs of single blocks overwrite each other's results; use max-autotune-no-cudagraphs or full",
-        )
-    if how == "tensorrt" and preset.lora_rank:
-        raise _impossible("compile=tensorrt with lora_rank", "its engines hold the weights; use full")
-    if how in ("full", "tensorrt") and preset.step_cache != "none":
-        raise _impossible(
-            f"compile={how} with step_cache={preset.step_cache}", "it decides amid the graph; use regional"
-        )
-    allowed = (*WITHOUT_HOOKS, "model") if how == "regional" else WITHOUT_HOOKS
-    if how != "none" and preset.offload not in allowed:
-        raise _impossible(f"compile={how} with offload={preset.offload}", "moving weights breaks the graph")
-
-
-def _impossible(what: str, why: str) -> WorkerError:
-    return WorkerError("preset_impossible", f"{what} cannot be: {why}")
+def start_over(pipe: Pipeline) -> None:
+    """
+    For a change of the denoiser that compiled code does not survive: every shape is a new one afterwards. Without it
+    torch keeps a few versions, and then refuses to compile another one.
+    """
+    denoiser = denoiser_of(pipe)
+    if any(module._compiled_call_impl is not None for module in denoiser.modules()):
+        torch._dynamo.reset()
+        pipe.compiled_shapes = set()
 
 
 def _prepare() -> None:

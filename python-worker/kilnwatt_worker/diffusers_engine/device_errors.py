@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import torch
 
 from kilnwatt_worker.errors import DeviceLost, OutOfMemory, WorkerError
+from kilnwatt_worker.sentences import first_line
 
 _HOST_MEMORY = re.compile("DefaultCPUAllocator|could not create a primitive(?! descriptor)")
 """Torch's allocator, and oneDNN, which says no more than that."""
@@ -56,7 +57,7 @@ def device_error(error: Exception, what: str) -> WorkerError | None:
     if isinstance(error, torch.OutOfMemoryError) or any(mark in text for mark in _GPU_MEMORY):
         return OutOfMemory(f"the GPU, while {what},")
     if isinstance(error, torch.AcceleratorError) or any(mark in text for mark in _LOST):
-        return DeviceLost(what, (text.strip() or type(error).__name__).splitlines()[0])
+        return DeviceLost(what, first_line(error))
     return None
 
 

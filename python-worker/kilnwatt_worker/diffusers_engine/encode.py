@@ -12,17 +12,13 @@ import torch
 
 from kilnwatt_worker.diffusers_engine import lora, placement
 from kilnwatt_worker.diffusers_engine.pipeline import Family, LoadedPipeline
-from kilnwatt_worker.diffusers_engine.prompt_cache import Row, Text, cache_of
+from kilnwatt_worker.diffusers_engine.prompt_cache import T5_TOKENS, T5_TOKENS_DISTILLED, Row, Text, cache_of
 from kilnwatt_worker.engine import LogTo
 from kilnwatt_worker.errors import BadRequest
 from kilnwatt_worker.parts import Item, Params
 
 Conditioning: TypeAlias = Mapping[str, object]
 """Arguments of the pipeline's call that come from prompts, one row an item."""
-
-T5_TOKENS = 512
-T5_TOKENS_DISTILLED = 256
-"""What Flux schnell, the model without guidance input, was made with."""
 
 
 @torch.no_grad()

@@ -93,10 +93,15 @@ class DiffusersEngine:
             with device_told("freeing what the batch before took"):
                 start_afresh(loaded.device, self._memory(loaded.device))
             self._footprint = footprint
-        with limited():
-            latents = _latents(loaded, generate, items, looking, self._flops)
-            for portion in portions(loaded, generate.params, len(items)):
-                _finish(loaded, generate.params, items[portion], latents[portion], looking)
+        try:
+            with limited():
+                latents = _latents(loaded, generate, items, looking, self._flops)
+                for portion in portions(loaded, generate.params, len(items)):
+                    _finish(loaded, generate.params, items[portion], latents[portion], looking)
+        except OutOfMemory:
+            with device_told("giving up LoRAs"):
+                lora.drop_idle(loaded)
+            raise
 
 
 def footprint_of(params: Params, rows: int) -> Footprint:
@@ -121,8 +126,6 @@ def _latents(
     warn_of_long_prompts(loaded, items, params, report.log)
     warn_of_idle_negatives(items, params, report.log)
     rows = padded(items, batch_sizes(loaded.pipe))
-    if params.loras:
-        compiled.refuse_loras(loaded.pipe)
     with device_told("taking the LoRAs"):
         lora.use(loaded, params.loras, report.log)
     cached = remembered(loaded, items, params)

@@ -3,6 +3,7 @@
 from kilnwatt_worker.diffusers_engine.pipeline import Pipeline, denoiser_of
 from kilnwatt_worker.diffusers_engine.technique import Target
 from kilnwatt_worker.parts import Settings
+from kilnwatt_worker.sentences import first_line
 
 _SELF = ("to_q", "to_k", "to_v")
 _CROSS = ("to_k", "to_v")
@@ -19,7 +20,7 @@ def apply(target: Target) -> None:
         if hasattr(denoiser, "fuse_qkv_projections"):
             denoiser.fuse_qkv_projections()
     except ValueError as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
     for module in _attentions(denoiser):
         _drop_separate(module)
     if not in_effect(target.pipe)["fused_qkv"]:

@@ -27,6 +27,7 @@ from kilnwatt_worker.extras import require_all
 from kilnwatt_worker.messages import Load
 from kilnwatt_worker.model_folder import LEFT_OUT, ModelFolder, judge
 from kilnwatt_worker.parts import Preset
+from kilnwatt_worker.sentences import first_line
 
 Read: TypeAlias = Callable[[ModelFolder, torch.dtype], Pipeline]
 """How a pipeline comes from its folder: a stand-in for reading its weights, where a machine has none to read."""
@@ -133,11 +134,11 @@ def _from_folder(folder: ModelFolder, dtype: torch.dtype) -> Pipeline:
             **checker,
         )
     except ImportError as error:
-        raise unsupported(folder, _first_line(error)) from error
+        raise unsupported(folder, first_line(error)) from error
     except (OSError, KeyError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError) as error:
         if device_error(error, "loading the model") is not None:
             raise
-        raise WorkerError("model_broken", f"{folder.path} cannot be loaded: {_first_line(error)}") from error
+        raise WorkerError("model_broken", f"{folder.path} cannot be loaded: {first_line(error)}") from error
     refuse_lacking(pipe, folder)
     return pipe
 
@@ -158,10 +159,6 @@ def _keep_old_name_of_clip(pipe: Pipeline) -> None:
     if isinstance(encoder, transformers.CLIPTextModel) and not hasattr(encoder, "text_model"):
         # Past nn.Module's own __setattr__, which would make the encoder a part of itself.
         object.__setattr__(encoder, "text_model", encoder)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _quiet() -> None:

@@ -8,8 +8,12 @@ and each batch fills it with the sum of its own: nothing is compiled anew, see `
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 
-from kilnwatt_worker.diffusers_engine import lora_swap
+import torch
+
+from kilnwatt_worker.combinations import Facts, refuse
+from kilnwatt_worker.diffusers_engine import compiled, lora_swap
 from kilnwatt_worker.diffusers_engine.device_errors import device_error
 from kilnwatt_worker.diffusers_engine.lora_file import LoraFile, identity_of, layer_at, read
 from kilnwatt_worker.diffusers_engine.lora_shelf import Identity, Kept
@@ -18,9 +22,13 @@ from kilnwatt_worker.diffusers_engine.technique import Target
 from kilnwatt_worker.engine import LogTo
 from kilnwatt_worker.errors import BadRequest, WorkerError
 from kilnwatt_worker.parts import LoraRef, Settings
+from kilnwatt_worker.sentences import first_line
 
-MOST_KEPT = 8
-"""LoRAs in a model; those of one batch all stay, however many they are."""
+MOST_IDLE = 8
+MOST_IDLE_BYTES = 512 * 1024**2
+"""Of LoRAs that stay in a model for later batches: no fit test knows of them."""
+IDLE_SHARE = 64
+"""And at most one part in so many of a card's memory."""
 
 
 def apply(target: Target) -> None:
@@ -31,9 +39,6 @@ def apply(target: Target) -> None:
     if not _takes_loras(target.pipe):
         target.downgrade("lora_rank", 0, f"a {type(target.pipe).__name__} takes no LoRAs")
         return
-    obstacle = _obstacle(target.pipe, target.preset.compile)
-    if obstacle is not None:
-        raise WorkerError("preset_impossible", f"lora_rank={rank} cannot be: {obstacle}; leave one of the two out")
     lora_swap.enable(target.pipe, rank)
 
 
@@ -64,8 +69,13 @@ def use(loaded: LoadedPipeline, loras: Sequence[LoraRef], log: LogTo) -> None:
         if isinstance(error, WorkerError | MemoryError) or device_error(error, "taking the LoRAs") is not None:
             raise
         names = ", ".join(lora.path for lora in loras)
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise BadRequest(f"{names} cannot be used with this model ({reason}); leave it out") from error
+
+
+def drop_idle(loaded: LoadedPipeline) -> None:
+    """For when memory ran out: what the batch did not use leaves."""
+    _leave(loaded, {identity for identity, _ in loaded.loras.active}, 0, 0)
 
 
 def text_key(loaded: LoadedPipeline) -> tuple[tuple[Identity, float], ...]:
@@ -82,23 +92,14 @@ def _takes_loras(pipe: Pipeline) -> bool:
     return hasattr(pipe, "load_lora_weights") and bool(getattr(pipe, "_lora_loadable_modules", ()))
 
 
-def _obstacle(pipe: Pipeline, compiled: object) -> str | None:
-    """Why LoRAs would do nothing in a pipeline that can take them, by the setting's name."""
-    if any(getattr(module, "fused_projections", False) for module in denoiser_of(pipe).modules()):
-        return "with fused_qkv=True the layers that LoRAs change are not used"
-    if compiled == "tensorrt":
-        return "with compile=tensorrt the weights are part of the engine"
-    return None
-
-
 def _refuse_impossible(loaded: LoadedPipeline, loras: Sequence[LoraRef]) -> None:
     if not loras:
         return
     if not _takes_loras(loaded.pipe):
         raise BadRequest(f"a {type(loaded.pipe).__name__} takes no LoRAs; leave them out")
-    obstacle = _obstacle(loaded.pipe, loaded.settings.get("compile"))
-    if obstacle is not None:
-        raise WorkerError("preset_impossible", f"LoRAs cannot be used: {obstacle}; take a preset without it")
+    # As it holds: what was not to be had stands in the way of nothing.
+    held = {one.setting: loaded.settings[one.setting] for one in loaded.downgrades}
+    refuse(replace(loaded.preset, **held), Facts(loras=True))  # type: ignore[arg-type]
     paths = [lora.path for lora in loras]
     twice = next((path for path in paths if paths.count(path) > 1), None)
     if twice is not None:
@@ -112,7 +113,8 @@ def _switch(loaded: LoadedPipeline, loras: Sequence[LoraRef], wanted: tuple[tupl
         for lora, (identity, _) in zip(loras, wanted, strict=True)
         if identity not in shelf.kept
     }
-    _make_room(loaded, {identity for identity, _ in wanted}, len(new))
+    compiled.start_over(pipe)
+    _leave(loaded, {identity for identity, _ in wanted}, MOST_IDLE, _idle_bytes(loaded.device))
     for identity, file in new.items():
         shelf.kept[identity] = _load(loaded, file)
     for identity, _ in wanted:
@@ -123,14 +125,25 @@ def _switch(loaded: LoadedPipeline, loras: Sequence[LoraRef], wanted: tuple[tupl
         _verify(pipe, [shelf.kept[identity] for identity, _ in wanted])
     else:
         pipe.disable_lora()
-    lora_swap.forget_compiled(denoiser_of(pipe))
 
 
-def _make_room(loaded: LoadedPipeline, stays: set[Identity], new: int) -> None:
-    shelf = loaded.loras
-    leaving = [identity for identity in shelf.kept if identity not in stays]
-    for identity in leaving[: max(0, len(shelf.kept) + new - MOST_KEPT)]:
-        loaded.pipe.delete_adapters([shelf.kept.pop(identity).adapter])
+def _leave(loaded: LoadedPipeline, stays: set[Identity], most: int, most_bytes: int) -> None:
+    """Of those that do not stay, the ones that were used longest ago, until few enough are left."""
+    kept = loaded.loras.kept
+    idle = [identity for identity in kept if identity not in stays]
+    leaving = []
+    while len(idle) > most or sum(kept[identity].size for identity in idle) > most_bytes:
+        leaving.append(kept[idle.pop(0)].adapter)
+    if leaving:
+        compiled.start_over(loaded.pipe)
+        loaded.pipe.delete_adapters(leaving)
+        loaded.loras.kept = {identity: one for identity, one in kept.items() if one.adapter not in leaving}
+
+
+def _idle_bytes(device: torch.device) -> int:
+    if device.type != "cuda":
+        return MOST_IDLE_BYTES
+    return min(MOST_IDLE_BYTES, torch.cuda.get_device_properties(device).total_memory // IDLE_SHARE)
 
 
 def _load(loaded: LoadedPipeline, file: LoraFile) -> Kept:
@@ -151,12 +164,13 @@ def _load(loaded: LoadedPipeline, file: LoraFile) -> Kept:
             # The loader takes a LoRA's alpha from its file only; from here on weights are counted with it.
             carrier = layer_at(pipe, place)
             carrier.lora_alpha[adapter] = layer.scale * carrier.r[adapter]
-            lora_swap.keep_precision(carrier, adapter, tensors, place)
+        lora_swap.keep_precision(pipe, adapter, tensors, file.layers)
     except Exception:
         pipe.delete_adapters([adapter])
         raise
     denoiser = {part for part in file.parts if getattr(pipe, part) is denoiser_of(pipe)}
-    return Kept(adapter, frozenset(file.layers), reads_text=file.parts != denoiser)
+    size = sum(tensor.nbytes for tensor in tensors.values())
+    return Kept(adapter, frozenset(file.layers), size, reads_text=file.parts != denoiser)
 
 
 def _verify(pipe: Pipeline, used: Sequence[Kept]) -> None:
@@ -173,4 +187,6 @@ def _none(loaded: LoadedPipeline) -> None:
         lora_swap.clear(loaded)
     elif shelf.kept:
         loaded.pipe.disable_lora()
+        if shelf.active:
+            compiled.start_over(loaded.pipe)
     shelf.active = ()

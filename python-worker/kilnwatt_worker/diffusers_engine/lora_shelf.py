@@ -17,6 +17,8 @@ class Kept:
     adapter: str
     """Its name there; none is part of another, because some of the libraries look for it inside of longer names."""
     places: frozenset[Place]
+    size: int
+    """In bytes."""
     reads_text: bool
     """Whether it changes a text encoder."""
 

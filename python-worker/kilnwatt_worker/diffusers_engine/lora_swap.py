@@ -7,10 +7,12 @@ and scales are always the same, and compiled code sees other numbers only. Text 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
+from diffusers.hooks.group_offloading import _maybe_remove_and_reapply_group_offloading
 
+from kilnwatt_worker.diffusers_engine import compiled
 from kilnwatt_worker.diffusers_engine.lora_file import Layer, LoraFile, layer_at
 from kilnwatt_worker.diffusers_engine.lora_shelf import Place
 from kilnwatt_worker.diffusers_engine.pipeline import LoadedPipeline, Pipeline, denoiser_of
@@ -57,6 +59,7 @@ def use(loaded: LoadedPipeline, files: Sequence[tuple[LoraFile, float]], log: Lo
     if shelf.room:
         log("info", f"{files[-1][0].path} changes layers that no LoRA changed before; what was compiled is made anew")
         _empty(pipe, rank)
+    compiled.start_over(pipe)
     room, shelf.room = shelf.room | summed.keys(), frozenset()
     try:
         _make(pipe, summed, room, rank)
@@ -64,7 +67,6 @@ def use(loaded: LoadedPipeline, files: Sequence[tuple[LoraFile, float]], log: Lo
         _empty(pipe, rank)
         raise
     shelf.room = room
-    forget_compiled(denoiser_of(pipe))
 
 
 def clear(loaded: LoadedPipeline) -> None:
@@ -73,19 +75,24 @@ def clear(loaded: LoadedPipeline) -> None:
         _fill(loaded, {}, rank_of(loaded.pipe))
 
 
-def keep_precision(carrier: Pipeline, adapter: str, tensors: Mapping[str, torch.Tensor], place: Place) -> None:
-    """A layer that is stored in eight bits rounds its LoRA to them too, though nothing can be computed so."""
-    for kind, matrices in (("lora_A", carrier.lora_A), ("lora_B", carrier.lora_B)):
-        exact, held = tensors[f"{'.'.join(place)}.{kind}.weight"], matrices[adapter]
-        if held.weight.dtype != exact.dtype:
-            held.to(exact.dtype)
-            held.weight.data.copy_(exact)
-
-
-def forget_compiled(denoiser: Pipeline) -> None:
-    """Code that was compiled for other LoRAs: torch keeps a few versions, and then refuses to compile another one."""
-    if any(getattr(module, "_compiled_call_impl", None) is not None for module in denoiser.modules()):
-        torch._dynamo.reset()
+def keep_precision(
+    pipe: Pipeline, adapter: str, tensors: Mapping[str, torch.Tensor], places: Collection[Place]
+) -> None:
+    """
+    Layers that are stored in eight bits round their LoRA to them too, though nothing can be computed so. Where blocks
+    are streamed, the copies that come back at each step are made anew.
+    """
+    changed = set()
+    for place in places:
+        carrier = layer_at(pipe, place)
+        for kind, matrices in (("lora_A", carrier.lora_A), ("lora_B", carrier.lora_B)):
+            exact, held = tensors[f"{'.'.join(place)}.{kind}.weight"], matrices[adapter]
+            if held.weight.dtype != exact.dtype:
+                held.to(exact.dtype)
+                held.weight.data.copy_(exact)
+                changed.add(place[0])
+    for part in sorted(changed):
+        _maybe_remove_and_reapply_group_offloading(getattr(pipe, part))
 
 
 def _fill(loaded: LoadedPipeline, summed: Mapping[Place, Layer], rank: int) -> None:
@@ -97,8 +104,7 @@ def _fill(loaded: LoadedPipeline, summed: Mapping[Place, Layer], rank: int) -> N
 def _make(pipe: Pipeline, summed: Mapping[Place, Layer], room: frozenset[Place], rank: int) -> None:
     tensors = _tensors(pipe, summed, room, rank)
     pipe.load_lora_weights(tensors, adapter_name=_ADAPTER)
-    for place in room:
-        keep_precision(layer_at(pipe, place), _ADAPTER, tensors, place)
+    keep_precision(pipe, _ADAPTER, tensors, room)
 
 
 def _empty(pipe: Pipeline, rank: int) -> None:

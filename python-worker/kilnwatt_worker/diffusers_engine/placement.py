@@ -35,8 +35,6 @@ def apply(target: Target) -> None:
     if asked in _OF_A_CARD and not on_card:
         target.downgrade("offload", "none", "there is nothing to offload to on a CPU")
         asked = "none"
-    if asked == "group" and not on_card:
-        raise _impossible(target, "blocks stream from the host to a graphics card; use offload=text_encoders on a CPU")
     if asked in ("text_encoders", "group"):
         _check_parkable(target)
     place(target, asked)
@@ -99,11 +97,6 @@ def _stream(part: Pipeline, device: torch.device, level: str, on_card: bool) -> 
 
 
 def _check_parkable(target: Target) -> None:
-    if target.family == "other":
-        raise _impossible(target, "pipelines of this kind use their text encoders when they like; use offload=model")
-    on_cpu = target.device.type == "cpu"
-    if on_cpu and target.preset.quantize_text != "none":
-        raise _impossible(target, "on a CPU text encoders are read again, and quantize_text would be lost")
     for name, part in _encoders(target.pipe).items():
         if not is_parkable(part):
             raise _impossible(target, f"the quantised weights of {name} cannot leave; use quantize_text=none")

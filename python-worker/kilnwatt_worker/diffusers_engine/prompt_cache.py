@@ -3,22 +3,32 @@ Embeddings of prompts that were encoded before, on the host, so that the text en
 
 A row that was encoded in a batch of another size may differ from a fresh one in its last bits, as any row does; the
 picture is the same to the eye (the tests hold it to 40 dB).
+
+A preset says how many are kept; all together they take at most `MOST_BYTES`, which the fit test counts.
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
 
 from kilnwatt_worker.diffusers_engine.lora_shelf import Identity
-from kilnwatt_worker.diffusers_engine.pipeline import Pipeline
+from kilnwatt_worker.diffusers_engine.pipeline import Family, Pipeline, denoiser_of
 from kilnwatt_worker.diffusers_engine.technique import Target
 from kilnwatt_worker.parts import Settings
 
 Row: TypeAlias = Mapping[str, torch.Tensor]
 """What encoders make of one text, by name."""
+
+
+MOST_BYTES = 1_100_000_000
+"""Of the host's memory: room for 256 prompts of Flux in half precision."""
+CLIP_TOKENS = 77
+T5_TOKENS = 512
+T5_TOKENS_DISTILLED = 256
+"""What Flux schnell, the model without guidance input, was made with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +74,7 @@ class PromptCache:
 
 
 def apply(target: Target) -> None:
-    kept = target.preset.prompt_cache
-    if kept and target.family == "other":
-        target.downgrade("prompt_cache", 0, "a pipeline that is not known here encodes within its call")
-        kept = 0
-    target.pipe.prompt_cache = PromptCache(kept)
+    target.pipe.prompt_cache = PromptCache(_kept(target) if target.preset.prompt_cache else 0)
 
 
 def in_effect(pipe: Pipeline) -> Settings:
@@ -79,3 +85,34 @@ def cache_of(pipe: Pipeline) -> PromptCache:
     """One that keeps nothing where none was made."""
     cache: PromptCache | None = getattr(pipe, "prompt_cache", None)
     return PromptCache(0) if cache is None else cache
+
+
+def _kept(target: Target) -> int:
+    asked, numbers = target.preset.prompt_cache, _NUMBERS.get(target.family)
+    if numbers is None:
+        target.downgrade("prompt_cache", 0, "a pipeline that is not known here encodes within its call")
+        return 0
+    denoiser = denoiser_of(target.pipe)
+    size: int = numbers(denoiser.config) * denoiser.dtype.itemsize
+    fitting = MOST_BYTES // size
+    if asked <= fitting:
+        return asked
+    target.downgrade("prompt_cache", fitting, f"a prompt takes {size} bytes, and all together at most {MOST_BYTES}")
+    return fitting
+
+
+def _of_sd(config: Pipeline) -> int:
+    return CLIP_TOKENS * int(config.cross_attention_dim)
+
+
+def _of_sdxl(config: Pipeline) -> int:
+    return _of_sd(config) + int(config.projection_class_embeddings_input_dim) - 6 * int(config.addition_time_embed_dim)
+
+
+def _of_flux(config: Pipeline) -> int:
+    tokens = T5_TOKENS if config.guidance_embeds else T5_TOKENS_DISTILLED
+    return tokens * int(config.joint_attention_dim) + int(config.pooled_projection_dim)
+
+
+_NUMBERS: Mapping[Family, Callable[[Pipeline], int]] = {"sd": _of_sd, "sdxl": _of_sdxl, "flux": _of_flux}
+"""How many make up the row of a text, by the denoiser's configuration."""

@@ -16,9 +16,6 @@ from kilnwatt_worker.diffusers_engine.technique import Target
 from kilnwatt_worker.errors import WorkerError
 from kilnwatt_worker.parts import Settings
 
-FP8_CAPABILITY = (8, 9)
-"""Ada and Hopper; older cards do not multiply in float8."""
-
 NF4_BLOCK = 64
 
 
@@ -59,8 +56,6 @@ def _quantise(target: Target, setting: str, model: Pipeline, value: str) -> None
     if value == "fp8_storage":
         model.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=model.dtype)
         return
-    if value == "fp8_dynamic":
-        _refuse_without_fp8(setting, value, target.device)
     all_of_them = linear_layers(model)
     names = [name for name, layer in all_of_them.items() if _TAKES[value](name, layer)]
     if not names:
@@ -70,16 +65,6 @@ def _quantise(target: Target, setting: str, model: Pipeline, value: str) -> None
         _to_nf4(model, names, target.device)
     else:
         _by_torchao(model, names, value, target.device)
-
-
-def _refuse_without_fp8(setting: str, value: str, device: torch.device) -> None:
-    wanted = ".".join(map(str, FP8_CAPABILITY))
-    if device.type != "cuda":
-        raise _impossible(setting, value, f"it needs a card of compute capability {wanted}, and this is a {device}")
-    found = torch.cuda.get_device_capability(device)
-    if found < FP8_CAPABILITY:
-        has = f"{torch.cuda.get_device_name(device)} has {'.'.join(map(str, found))}"
-        raise _impossible(setting, value, f"it needs a card of compute capability {wanted}, and {has}")
 
 
 def _any(_name: str, _layer: torch.nn.Linear) -> bool:

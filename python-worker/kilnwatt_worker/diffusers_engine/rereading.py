@@ -10,6 +10,7 @@ from kilnwatt_worker.diffusers_engine.components import component
 from kilnwatt_worker.diffusers_engine.pipeline import Pipeline
 from kilnwatt_worker.errors import WorkerError
 from kilnwatt_worker.model_folder import judge
+from kilnwatt_worker.sentences import first_line
 
 
 def autoencoder_again(folder: Path, vae: Pipeline, dtype: torch.dtype) -> Pipeline:
@@ -38,7 +39,7 @@ def _read(folder: Path, name: str, read: Callable[[], Pipeline]) -> Pipeline:
     try:
         return read()
     except (OSError, KeyError, ValueError, SafetensorError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise WorkerError(
             "model_broken", f"{folder / name} cannot be read again: {reason}; fetch the model again"
         ) from error

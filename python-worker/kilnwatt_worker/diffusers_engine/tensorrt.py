@@ -16,6 +16,7 @@ from kilnwatt_worker.diffusers_engine.device_errors import trial_error
 from kilnwatt_worker.diffusers_engine.pipeline import Pipeline
 from kilnwatt_worker.diffusers_engine.technique import Target
 from kilnwatt_worker.extras import require
+from kilnwatt_worker.sentences import first_line
 
 Options: TypeAlias = dict[str, str | int | bool | Callable[..., object]]
 
@@ -40,7 +41,7 @@ def refusal(target: Target) -> str | None:
     except Exception as error:  # a stub, another TensorRT, a driver that is too old: each has errors of its own
         if trial_error(error, "trying TensorRT") is not None:
             raise
-        return (str(error).strip() or type(error).__name__).splitlines()[0]
+        return first_line(error)
     return None
 
 

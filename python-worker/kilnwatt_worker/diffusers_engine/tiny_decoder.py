@@ -10,6 +10,7 @@ from kilnwatt_worker.diffusers_engine.pipeline import Family, Pipeline
 from kilnwatt_worker.diffusers_engine.technique import Target
 from kilnwatt_worker.errors import WorkerError
 from kilnwatt_worker.parts import Settings
+from kilnwatt_worker.sentences import first_line
 
 CONFIG = "config.json"
 INSIDE = "tiny_vae"
@@ -60,7 +61,7 @@ def _loaded(folder: Path, own: Pipeline) -> Pipeline:
     except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         if device_error(error, "loading the tiny VAE") is not None:
             raise
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise _impossible(f"{folder} cannot be loaded: {reason}; fetch it again, as safetensors") from error
     lacking = next((name for name, value in tiny.named_parameters() if value.is_meta), None)
     if lacking is not None:
