@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from diffusers import DiffusionPipeline
+from diffusers import AutoencoderKL, DiffusionPipeline
 
 from kilnwatt_worker.diffusers_engine.load import Read
 from kilnwatt_worker.diffusers_engine.pipeline import Pipeline
@@ -23,8 +23,7 @@ NO_TENSORS = (2).to_bytes(8, "little") + b"{}"
 
 def write_folder(architecture: Architecture, folder: Path) -> None:
     """All but the weights, as `save_pretrained` lays it out. Raises ValueError for a part of another size."""
-    with torch.device("meta"):
-        pipe = architecture.make()
+    pipe = _planned(architecture.make)
     refuse_wrong_sizes(pipe, architecture)
     folder.mkdir(parents=True, exist_ok=True)
     pipe.save_config(folder)
@@ -38,34 +37,50 @@ def write_folder(architecture: Architecture, folder: Path) -> None:
 def reader(architectures: dict[str, Architecture], device: torch.device) -> Read:
     """Makes what a folder is named after, on the device and in the dtype that the load asks for."""
 
-    def read(folder: ModelFolder, dtype: torch.dtype) -> Pipeline:
+    def whole(folder: ModelFolder, dtype: torch.dtype) -> Pipeline:
         return build(architectures[folder.path.name].make, device, dtype)
 
-    return read
+    def part(folder: ModelFolder, name: str, dtype: torch.dtype) -> Pipeline:
+        return _build_part(_planned(architectures[folder.path.name].make).components[name], device, dtype)
+
+    return Read(whole, part)
 
 
 def build(make: Callable[[], DiffusionPipeline], device: torch.device, dtype: torch.dtype) -> DiffusionPipeline:
     """The same random weights on each call on one device, whatever the dtype: drawn in the coarsest, then cast."""
-    before = torch.get_default_dtype()
+    pipe = _planned(make)
+    for name, part in pipe.components.items():
+        if isinstance(part, torch.nn.Module):
+            pipe.register_modules(**{name: _build_part(part, device, dtype)})
+    return pipe
+
+
+def _planned(make: Callable[[], DiffusionPipeline]) -> DiffusionPipeline:
+    with torch.device("meta"):
+        return make()
+
+
+def _build_part(planned: Pipeline, device: torch.device, dtype: torch.dtype) -> Pipeline:
+    """Each from the same seed, so that one that is made alone equals that of a whole pipeline."""
+    before, kind = torch.get_default_dtype(), type(planned)
     torch.manual_seed(SEED)
     torch.set_default_dtype(torch.bfloat16)
     try:
         with torch.device(device):
-            pipe = make()
+            part = kind.from_config(planned.config) if hasattr(kind, "from_config") else kind(planned.config)
     finally:
         torch.set_default_dtype(before)
-    for part in pipe.components.values():
-        if isinstance(part, torch.nn.Module):
-            _settle(part.to(dtype=dtype))
-    with torch.no_grad():
-        # Untrained, it would decode to grey, and a picture of one colour counts as a failure.
-        pipe.vae.decoder.conv_out.weight.mul_(3.0)
-    return pipe
+    if isinstance(part, AutoencoderKL):
+        with torch.no_grad():
+            # Untrained, it would decode to grey, and a picture of one colour counts as a failure.
+            part.decoder.conv_out.weight.mul_(3.0)
+    part.to(dtype=dtype).eval().requires_grad_(False)
+    _refuse_zeros(part)
+    return part
 
 
-def _settle(part: torch.nn.Module) -> None:
-    """As a part that was read. Weights that are all zero would run faster than real ones; there are none."""
-    part.eval().requires_grad_(False)
+def _refuse_zeros(part: torch.nn.Module) -> None:
+    """Weights that are all zero would run faster than real ones."""
     still = [name for name, weight in part.named_parameters() if weight.dim() > 1 and not bool(weight.any())]
     if still:
         raise ValueError(f"{type(part).__name__} begins with the weight {still[0]} at zero; give it random values")

@@ -62,7 +62,7 @@ def place(target: Target, offload: str) -> None:
             _stream_blocks(denoiser_of(pipe), device)
         for name, part in _modules(pipe).items():
             if name in _encoders(pipe):
-                park(part, device, partial(weights_again, target.folder, name, type(part), part.dtype))
+                park(part, device, partial(weights_again, target, name, type(part), part.dtype))
             elif not (streams and part is denoiser_of(pipe)):
                 part.to(device)
 

@@ -41,7 +41,7 @@ def _set_vae_dtype(target: Target) -> None:
         return
     if dtype == torch.float32:
         # Read again, since what was lost on the way to half precision does not come back.
-        target.pipe.vae = autoencoder_again(target.folder, vae, dtype)
+        target.pipe.vae = autoencoder_again(target, dtype)
     else:
         vae.to(dtype=dtype)
 
