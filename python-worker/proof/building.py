@@ -5,20 +5,40 @@ Flux alone is 34 GB: made on the card in seconds, it needs neither a disk nor a 
 weights are empty files, so that everything but the reading goes the way of any model.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, DiffusionPipeline
+from diffusers import AutoencoderKL, AutoencoderTiny, DiffusionPipeline
 
 from kilnwatt_worker.diffusers_engine.load import Read
 from kilnwatt_worker.diffusers_engine.pipeline import Pipeline
 from kilnwatt_worker.model_folder import ModelFolder
-from proof.architectures import Architecture, refuse_wrong_sizes
-from tiny_models.pipelines import SEED
+from proof.architectures import ARCHITECTURES, Architecture, refuse_wrong_sizes
+from tiny_models.parts import tiny_vae
+from tiny_models.pipelines import RECIPES, SEED
+from tiny_models.writing import ensure
 
+LATENT_CHANNELS = {"sd": 4, "sdxl": 4, "flux": 16}
 NO_TENSORS = (2).to_bytes(8, "little") + b"{}"
 """A safetensors file with nothing in it."""
+
+
+def models_of(
+    families: Sequence[str], small: bool, folder: Path, device: torch.device
+) -> tuple[dict[str, Path], Read | None]:
+    """Each with a tiny VAE, for previews, in its folder."""
+    if small:
+        folders = {name: ensure(RECIPES[name], folder).path for name in families}
+        for name, path in folders.items():
+            write_tiny_vae(path, partial(tiny_vae, LATENT_CHANNELS[name]))
+        return folders, None
+    folders = {name: folder / name for name in families}
+    for name, path in folders.items():
+        write_folder(ARCHITECTURES[name], path)
+        write_tiny_vae(path, partial(AutoencoderTiny, latent_channels=LATENT_CHANNELS[name]))
+    return folders, reader(dict(ARCHITECTURES), device)
 
 
 def write_folder(architecture: Architecture, folder: Path) -> None:
@@ -32,6 +52,13 @@ def write_folder(architecture: Architecture, folder: Path) -> None:
             _write_part(part, folder / name)
         elif part is not None:
             part.save_pretrained(folder / name)
+
+
+def write_tiny_vae(folder: Path, make: Callable[[], AutoencoderTiny]) -> None:
+    """With its weights, of random numbers: it is small, and read from there whatever the rest comes from."""
+    with torch.random.fork_rng():
+        torch.manual_seed(SEED)
+        make().save_pretrained(folder / "tiny_vae")
 
 
 def reader(architectures: dict[str, Architecture], device: torch.device) -> Read:
