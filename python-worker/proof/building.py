@@ -58,7 +58,13 @@ def write_tiny_vae(folder: Path, make: Callable[[], AutoencoderTiny]) -> None:
     """With its weights, of random numbers: it is small, and read from there whatever the rest comes from."""
     with torch.random.fork_rng():
         torch.manual_seed(SEED)
-        make().save_pretrained(folder / "tiny_vae")
+        tiny = make()
+    last = tiny.decoder.layers[-1]
+    with torch.no_grad():
+        # Untrained, it would decode to black.
+        last.weight.mul_(10.0)
+        last.bias.fill_(0.5)
+    tiny.save_pretrained(folder / "tiny_vae")
 
 
 def reader(architectures: dict[str, Architecture], device: torch.device) -> Read:

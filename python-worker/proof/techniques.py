@@ -125,8 +125,8 @@ class Bench:
 
     def row_of(self, variant: Variant) -> dict[str, object]:
         """
-        `holds`: whether an exact one is as near as it claims, which one that is refused or downgraded is not; of a lossy
-        one None.
+        `holds`: whether an exact one is as near as it claims, which one that is refused or downgraded is not; of a
+        lossy one None.
         """
         about: dict[str, object] = {"name": variant.name, "exact": variant.exact, "batch": variant.batch}
         try:

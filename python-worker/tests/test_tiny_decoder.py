@@ -57,6 +57,15 @@ def test_it_decodes_in_place_of_the_models_own_and_makes_pictures_of_their_size(
         assert picture.size == (64, 64)
 
 
+def test_it_is_taken_to_the_dtype_that_is_asked_of_the_vae(model: Callable[[str], Path], tmp_path: Path) -> None:
+    """In half precision a VAE in float32 was read again from the model's own, which is of another kind."""
+    folder = copied(model("sd"), tmp_path)
+    saved(folder / "tiny_vae")
+    preset = replace(TINY, dtype="float16", vae_dtype="float32")
+    settings = loaded_of(load_of(folder, preset)).settings
+    assert (settings["decoder"], settings["dtype"], settings["vae_dtype"]) == ("tiny", "float16", "float32")
+
+
 def test_its_latents_are_not_scaled_as_those_of_the_models_own_are(
     model: Callable[[str], Path], tmp_path: Path
 ) -> None:
