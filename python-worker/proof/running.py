@@ -1,6 +1,5 @@
 """One visit: a load with a preset, and batches with it, as the worker's loop would do them."""
 
-import gc
 import math
 import sys
 import time
@@ -73,11 +72,10 @@ class Runner:
 
     def unload(self, case: Case) -> None:
         began = time.monotonic()
-        self.engine.unload()
         if "torch._dynamo" in sys.modules:
             # Each preset compiles for itself; what others left would count against the limit of recompiles.
             sys.modules["torch._dynamo"].reset()
-        gc.collect()
+        self.engine.unload()
         case["unload_seconds"] = time.monotonic() - began
 
     def _load(self, visit: Visit, case: Case) -> None:
