@@ -8,7 +8,7 @@ from pathlib import Path
 
 from proof.limits import Interruption
 from proof.options import Options
-from proof.wheels import WANTED, fetch, installed
+from proof.wheels import OPTIONAL, WANTED, fetch, installed
 
 ROOT = Path(__file__).resolve().parents[2]
 FAMILIES = ("sdxl", "flux", "sd")
@@ -82,7 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--wheels", type=Path, metavar="DIR", help="packages that this machine lacks")
     parser.add_argument("--fetch-wheels", type=Path, metavar="DIR", help="download them, and do nothing else")
     parser.add_argument("--python", default="3.12", metavar="X.Y", help="of the other machine, for --fetch-wheels")
-    parser.add_argument("--packages", type=_names, default=WANTED, metavar="NAMES", help="for --fetch-wheels")
+    more = f"for --fetch-wheels; {','.join(OPTIONAL)} (43 MB, for NF4) is not among the default ones"
+    parser.add_argument("--packages", type=_names, default=WANTED, metavar="NAMES", help=more)
     return parser
 
 

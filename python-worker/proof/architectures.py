@@ -8,7 +8,6 @@ in its default dtype. A number of parameters that is not the published one means
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import torch
 from diffusers import (
     AutoencoderKL,
     DiffusionPipeline,
@@ -23,7 +22,7 @@ from diffusers import (
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, T5Config, T5EncoderModel
 
-from tiny_models.pipelines import SD_NOISE
+from tiny_models.pipelines import SD_NOISE, on_the_host
 from tiny_models.vocabulary import clip_tokenizer, t5_tokenizer
 
 
@@ -54,7 +53,7 @@ def _sd() -> DiffusionPipeline:
             cross_attention_dim=768,
             attention_head_dim=8,
         ),
-        scheduler=_on_the_host(lambda: PNDMScheduler(**SD_NOISE, skip_prk_steps=True)),
+        scheduler=on_the_host(lambda: PNDMScheduler(**SD_NOISE, skip_prk_steps=True)),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
@@ -82,7 +81,7 @@ def _sdxl() -> DiffusionPipeline:
             addition_time_embed_dim=256,
             projection_class_embeddings_input_dim=2816,
         ),
-        scheduler=_on_the_host(lambda: EulerDiscreteScheduler(**SD_NOISE, timestep_spacing="leading")),
+        scheduler=on_the_host(lambda: EulerDiscreteScheduler(**SD_NOISE, timestep_spacing="leading")),
         force_zeros_for_empty_prompt=True,
         add_watermarker=False,
     )
@@ -106,13 +105,8 @@ def _flux() -> DiffusionPipeline:
             guidance_embeds=True,
             axes_dims_rope=(16, 56, 56),
         ),
-        scheduler=_on_the_host(lambda: FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True)),
+        scheduler=on_the_host(lambda: FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True)),
     )
-
-
-def _on_the_host(make: Callable[[], object]) -> object:
-    with torch.device("cpu"):
-        return make()
 
 
 def _vae(sample_size: int, latent_channels: int, scaling_factor: float, **more: object) -> AutoencoderKL:

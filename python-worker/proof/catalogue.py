@@ -16,6 +16,8 @@ class Entry:
     """Empty: any."""
     device: str
     """`cpu`, `cuda` or `any`."""
+    memory_gb: float | None = None
+    """Class of card that it is made for; None: any."""
 
     def is_for(self, family: str, device: str) -> bool:
         return (not self.families or family in self.families) and self.device in ("any", device)
@@ -45,4 +47,4 @@ def _entry(raw: object, where: str) -> Entry:
         preset = build(Preset, settings, where)
     except Refused as error:
         raise ValueError(str(error)) from error
-    return Entry(preset, tuple(raw.get("families", ())), str(raw.get("device", "any")))
+    return Entry(preset, tuple(raw.get("families", ())), str(raw.get("device", "any")), raw.get("memory_gb"))

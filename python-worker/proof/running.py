@@ -1,6 +1,5 @@
 """One visit: a load with a preset, and batches with it, as the worker's loop would do them."""
 
-import gc
 import math
 import sys
 import time
@@ -14,10 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from kilnwatt_worker.diffusers_engine.engine import DiffusersEngine
-from kilnwatt_worker.engine import EngineFacts, Usage
+from kilnwatt_worker.engine import Usage
 from kilnwatt_worker.errors import DEVICE_LOST, WorkerError, internal
 from kilnwatt_worker.messages import Generate, Load
-from kilnwatt_worker.parts import Item, Level, ModelRef, Preset
+from kilnwatt_worker.parts import Item, Level, LoraRef, ModelRef
+from proof.loras import write_lora
 from proof.plan import Run, Visit
 from proof.report import KeptReport
 
@@ -26,6 +26,7 @@ Picture: TypeAlias = NDArray[np.uint8]
 Integral: TypeAlias = Callable[[float, float], int | None]
 """Millijoules between two moments of the monotonic clock."""
 
+ROLES = ("cold", "warm")
 PROMPTS = ("a red circle and two blue stars", "a green house by the sea", "an old tree in the snow", "a portrait")
 OUTCOMES = {
     "preset_impossible": "refused",
@@ -43,8 +44,8 @@ class Runner:
     folders: Mapping[str, Path]
     pictures: Path
     integral: Integral
-    plain: dict[tuple[str, int], Picture] = field(default_factory=dict)
-    """The first picture of the plain preset by family and steps, which others are compared with."""
+    plain: dict[tuple[str, int, str], Picture] = field(default_factory=dict)
+    """The first picture of the plain preset by family, steps and role, which others are compared with."""
 
     def visit(self, visit: Visit, case: Case) -> None:
         """
@@ -57,22 +58,24 @@ class Runner:
             runs: list[Case] = []
             case["runs"] = runs
             for run in visit.runs:
-                for role in ("cold", "warm"):
-                    runs.append({"role": role, "batch": run.batch, "steps": run.steps})
-                    self._run(visit, run, runs[-1])
-            case["outcome"] = _outcome(case)
+                for role in ROLES:
+                    runs.append({"role": role, "batch": run.batch, "steps": run.steps, "lora": run.lora})
+                    self._run(visit, run, role, runs[-1])
+            case["outcome"] = "downgraded" if case["downgrades"] else "in effect"
         except WorkerError as error:
             case.update(outcome=outcome_of(error), code=error.code, reason=error.message)
             if error.code == DEVICE_LOST:
                 raise
 
+    def has_plain(self, family: str, steps: int) -> bool:
+        return all((family, steps, role) in self.plain for role in ROLES)
+
     def unload(self, case: Case) -> None:
         began = time.monotonic()
-        self.engine.unload()
         if "torch._dynamo" in sys.modules:
             # Each preset compiles for itself; what others left would count against the limit of recompiles.
             sys.modules["torch._dynamo"].reset()
-        gc.collect()
+        self.engine.unload()
         case["unload_seconds"] = time.monotonic() - began
 
     def _load(self, visit: Visit, case: Case) -> None:
@@ -91,13 +94,12 @@ class Runner:
         except Exception as error:
             raise internal(error) from error
         case.update(settings=facts.settings, downgrades=facts.downgrades, weights=facts.weights)
-        case["not_read_back"] = not_read_back(visit.preset, facts)
         case["load"] = self._took(window.close(), began, 1)
 
-    def _run(self, visit: Visit, run: Run, told: Case) -> None:
+    def _run(self, visit: Visit, run: Run, role: str, told: Case) -> None:
         names = [str(self.pictures / f"{number}.png") for number in range(run.batch)]
-        items = [Item(f"job-{n}", PROMPTS[n % 4], "", 1000 + n, name) for n, name in enumerate(names)]
-        params = replace(visit.family.params, steps=run.steps)
+        items = [Item(f"job-{n}", prompt_of(role, n), "", 1000 + n, name) for n, name in enumerate(names)]
+        params = replace(visit.family.params, steps=run.steps, loras=self._loras(visit, run))
         report = KeptReport(frozenset(item.job for item in items))
         window, began = self.engine.window(self.device), time.monotonic()
         try:
@@ -111,15 +113,24 @@ class Runner:
         told.update(phases=report.seconds, step_seconds=report.steps, work=report.work, logs=report.logs)
         if report.failures:
             raise report.failures[0]
-        self._compare(visit, run, names[0], told)
+        if run.lora == 0:
+            self._compare(visit, run, role, names[0], told)
 
-    def _compare(self, visit: Visit, run: Run, name: str, told: Case) -> None:
+    def _loras(self, visit: Visit, run: Run) -> tuple[LoraRef, ...]:
+        if run.lora == 0:
+            return ()
+        file = self.pictures / f"{visit.family.name}-{run.lora}.safetensors"
+        if not file.exists():
+            write_lora(self.folders[visit.family.name], file, run.lora)
+        return (LoraRef(f"random-{run.lora}", str(file), 1.0),)
+
+    def _compare(self, visit: Visit, run: Run, role: str, name: str, told: Case) -> None:
         with Image.open(name) as opened:
             picture: Picture = np.asarray(opened.convert("RGB"))
-        reference = self.plain.get((visit.family.name, run.steps))
+        reference = self.plain.get((visit.family.name, run.steps, role))
         if reference is None:
             if visit.kind == "plain" and run.batch == 1:
-                self.plain[visit.family.name, run.steps] = picture
+                self.plain[visit.family.name, run.steps, role] = picture
             return
         told["psnr_to_plain_db"] = psnr(picture, reference)
         told["equals_plain"] = bool((picture == reference).all())
@@ -135,23 +146,9 @@ def outcome_of(error: WorkerError) -> str:
     return OUTCOMES.get(error.code, "failed")
 
 
-def not_read_back(preset: Preset, facts: EngineFacts) -> list[str]:
-    """Fields that were asked for and that the engine neither reads back as asked nor names as a downgrade."""
-    named = {downgrade.setting for downgrade in facts.downgrades}
-    neutral = Preset(preset.name)
-    asked = (name for name in Preset.__dataclass_fields__ if getattr(preset, name) != getattr(neutral, name))
-    return [name for name in asked if name not in named and not _holds(getattr(preset, name), facts.settings.get(name))]
-
-
-def _holds(asked: object, found: object) -> bool:
-    """Settings are plain values, so a list is told as text."""
-    return found is not None and (asked == found or isinstance(asked, tuple))
-
-
-def _outcome(case: Case) -> str:
-    if case["not_read_back"]:
-        return "not read back"
-    return "downgraded" if case["downgrades"] else "in effect"
+def prompt_of(role: str, number: int) -> str:
+    """No two of a role are the same, nor those of two roles, or a cache of prompts would leave encoding out."""
+    return f"{PROMPTS[number % len(PROMPTS)]}, {role} {number}"
 
 
 def psnr(one: Picture, other: Picture) -> float:

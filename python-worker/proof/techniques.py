@@ -3,7 +3,7 @@
 
 Every variant draws the same prompts with the same seeds as the plain pipeline; how far its pictures are from the plain
 ones is told as PSNR, and how often they show what was asked for as prompt accuracy. Times are ratios: plain and variant
-take turns within one run.
+take turns within one run. Techniques that a processor cannot have in effect (offload to it, most kernels) are not here.
 """
 
 import argparse
@@ -11,9 +11,10 @@ import json
 import math
 import platform
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -24,10 +25,11 @@ from PIL import Image
 
 from kilnwatt_worker.diffusers_engine.load import versions
 from kilnwatt_worker.errors import WorkerError
-from kilnwatt_worker.parts import Preset
+from kilnwatt_worker.parts import LoraRef, Preset
 from kilnwatt_worker.quality.compare import psnr
 from kilnwatt_worker.quality.verdict import accuracy
 from kilnwatt_worker.strict import build, read_json
+from proof.loras import write_lora
 from training.eval_shapes import BOX
 from training.examination import Artist, examined_of, prompts_of
 
@@ -48,6 +50,8 @@ class Variant:
     batch: int = BATCH
     size: int = SIZE
     """Pixels a side; the model in the box draws well at its own size only, so others say nothing of accuracy."""
+    swaps: bool = False
+    """Both draw with a LoRA of random numbers, this one in room that another one had before."""
 
 
 VARIANTS: Sequence[Variant] = (
@@ -63,6 +67,7 @@ VARIANTS: Sequence[Variant] = (
     Variant("compile-regional", {"compile": "regional"}, True),
     Variant("compile-full", {"compile": "full"}, True),
     Variant("batches", {}, True, batch=1),
+    Variant("lora-rank-any", {"lora_rank": 16}, True, swaps=True),
     Variant("vae-tiling-true", {"vae_tiling": True}, False, size=256),
     Variant("dtype-bfloat16", {"dtype": "bfloat16"}, False),
     Variant("dtype-float16", {"dtype": "float16"}, False),
@@ -75,7 +80,7 @@ VARIANTS: Sequence[Variant] = (
     Variant("quantize-text-int8-weights", {"quantize_text": "int8_weights"}, False),
     Variant("quantize-text-nf4", {"quantize_text": "nf4"}, False),
     Variant("step-cache-deepcache", {"step_cache": "deepcache", "step_cache_strength": 2.0}, False),
-    Variant("step-cache-deepcache, 3", {"step_cache": "deepcache", "step_cache_strength": 3.0}, False),
+    Variant("step-cache-strength-any", {"step_cache": "deepcache", "step_cache_strength": 3.0}, False),
 )
 
 
@@ -83,57 +88,84 @@ def main() -> int:
     options = argparse.ArgumentParser(
         prog="bench-techniques",
         description=__doc__,
-        epilog="Exit codes: 0 what claims to be exact is, 1 something is not, 2 something asked for cannot be.",
+        epilog="Exit codes: 0 what claims to be exact is, 1 something is not, or is refused or downgraded, 2 a bad "
+        "argument.",
     )
     options.add_argument("--prompts", type=int, default=48, help="default: %(default)s")
     options.add_argument("--rounds", type=int, default=5, help="of timing; default: %(default)s")
+    options.add_argument("--steps", type=int, help="of a picture; default: as the model ships")
     options.add_argument("--only", default="", help="names of variants, or beginnings of them, by commas")
     options.add_argument("--record", type=Path, help="a JSON file to write the figures to")
     asked = options.parse_args()
     begins = tuple(name for name in asked.only.split(",") if name)
     variants = [variant for variant in VARIANTS if not begins or variant.name.startswith(begins)]
-    if not variants or asked.prompts < 1 or asked.rounds < 1:
+    if not variants or min(asked.prompts, asked.rounds, asked.steps or 1) < 1:
         options.error(f"nothing to measure; variants are {', '.join(variant.name for variant in VARIANTS)}")
-    bench = Bench(prompts_of(0, asked.prompts, 0), asked.rounds)
+    bench = Bench(prompts_of(0, asked.prompts, 0), asked.rounds, asked.steps)
     rows = [told(bench.row_of(variant)) for variant in variants]
     if asked.record is not None:
         asked.record.write_text(json.dumps(record_of(bench, rows), indent=2) + "\n", encoding="utf-8")
+    return exit_code(rows)
+
+
+def exit_code(rows: Sequence[Mapping[str, object]]) -> int:
     return 0 if all(row["holds"] is not False for row in rows) else 1
 
 
 class Bench:
     """The plain pipeline, and what it drew."""
 
-    def __init__(self, prompts: Sequence[str], rounds: int) -> None:
+    def __init__(self, prompts: Sequence[str], rounds: int, steps: int | None = None) -> None:
         self.prompts = prompts
         self._rounds = rounds
-        self._plain = Artist(BOX, "cpu", PLAIN)
-        self._drawn = {SIZE: _draw(self._plain, prompts, BATCH, SIZE)}
-        self.accuracy = _accuracy(prompts, self._drawn[SIZE])
+        self._steps = steps
+        self._plain = self._artist(PLAIN)
+        self._drawn = {(SIZE, False): _draw(self._plain, prompts, BATCH, SIZE)}
+        self.accuracy = _accuracy(prompts, self._drawn[SIZE, False])
 
     def row_of(self, variant: Variant) -> dict[str, object]:
-        """`holds`: whether an exact one is as near as it claims; None for a lossy or a refused one."""
-        preset = preset_of(variant)
-        about: dict[str, object] = {"name": variant.name, "exact": variant.exact, "batch": variant.batch, "holds": None}
+        """
+        `holds`: whether an exact one is as near as it claims, which one that is refused or downgraded is not; of a
+        lossy one None.
+        """
+        about: dict[str, object] = {"name": variant.name, "exact": variant.exact, "batch": variant.batch}
         try:
-            artist = Artist(BOX, "cpu", preset)
+            if not variant.swaps:
+                return {**about, **self._measured(variant, [])}
+            with tempfile.TemporaryDirectory() as folder:
+                files = [write_lora(BOX, Path(folder) / f"{seed}.safetensors", seed) for seed in (1, 2)]
+                return {**about, **self._measured(variant, files)}
         except WorkerError as error:
-            return {**about, "refused": error.message}
-        if variant.size not in self._drawn:
-            self._drawn[variant.size] = _draw(self._plain, self.prompts, BATCH, variant.size)
-        plain = self._drawn[variant.size]
+            return {**about, "holds": False if variant.exact else None, "refused": error.message}
+        finally:
+            _take(self._plain, None)
+
+    def _measured(self, variant: Variant, loras: Sequence[Path]) -> dict[str, object]:
+        artist = self._artist(preset_of(variant))
+        for file in loras:  # the last one stays; the one before was in its place
+            _take(artist, file)
+            _draw(artist, self.prompts[:1], 1, variant.size)
+        _take(self._plain, loras[-1] if loras else None)
+        if (variant.size, variant.swaps) not in self._drawn:
+            self._drawn[variant.size, variant.swaps] = _draw(self._plain, self.prompts, BATCH, variant.size)
+        plain = self._drawn[variant.size, variant.swaps]
         drawn = _draw(artist, self.prompts, variant.batch, variant.size)
         away = [psnr(numpy.asarray(one), numpy.asarray(other)) for one, other in zip(plain, drawn, strict=True)]
+        downgrades = [f"{each.setting}: {each.reason}" for each in artist.facts.downgrades]
         return {
-            **about,
-            "holds": min(away) >= EXACT_DB if variant.exact else None,
+            "holds": min(away) >= EXACT_DB and not downgrades if variant.exact else None,
             "in_effect": {name: artist.facts.settings.get(name) for name in variant.changed},
-            "downgrades": [f"{each.setting}: {each.reason}" for each in artist.facts.downgrades],
+            "downgrades": downgrades,
             "psnr_db": {"worst": _finite(min(away)), "median": _finite(median(away))},
-            "accuracy": _accuracy(self.prompts, drawn) if variant.size == SIZE else None,
+            "accuracy": _accuracy(self.prompts, drawn) if variant.size == SIZE and not loras else None,
             "seconds_ratio": self._ratio(artist, variant),
             "weights_bytes": sum(artist.facts.weights.values()),
         }
+
+    def _artist(self, preset: Preset) -> Artist:
+        artist = Artist(BOX, "cpu", preset)
+        artist.params = replace(artist.params, steps=self._steps or artist.params.steps)
+        return artist
 
     def _ratio(self, artist: Artist, variant: Variant) -> float:
         """Seconds of the variant over those of plain, with batches of its size; the median of turns."""
@@ -163,13 +195,23 @@ def record_of(bench: Bench, rows: Sequence[Mapping[str, object]]) -> dict[str, o
 
 def told(row: dict[str, object]) -> dict[str, object]:
     if "refused" in row:
-        print(f"{row['name']:28} refused: {row['refused']}")
+        print(f"{row['name']:28} {_verdict(row)}refused: {row['refused']}")
     else:
         print(
-            f"{row['name']:28} {row['psnr_db']} dB, accuracy {row['accuracy']}, "
+            f"{row['name']:28} {_verdict(row)}{row['psnr_db']} dB, accuracy {row['accuracy']}, "
             f"{row['seconds_ratio']} of plain's seconds {'; '.join(map(str, _list(row['downgrades'])))}"
         )
     return row
+
+
+def _verdict(row: Mapping[str, object]) -> str:
+    return "DOES NOT HOLD: " if row["holds"] is False else ""
+
+
+def _take(artist: Artist, lora: Path | None) -> None:
+    """For all that it draws from now on."""
+    loras = () if lora is None else (LoraRef(lora.stem, str(lora), 1.0),)
+    artist.params = replace(artist.params, loras=loras)
 
 
 def _draw(artist: Artist, prompts: Sequence[str], batch: int, size: int) -> list[Image.Image]:

@@ -19,6 +19,8 @@ WANTED = (
     *("importlib_metadata", "zipp", "nvidia-ml-py", "torchao", "DeepCache"),
 )
 """What the engine imports, less what comes with torch; and of the optional ones those that are small."""
+OPTIONAL = ("bitsandbytes",)
+"""43 MB. Without it all that is in NF4 (flux-12gb) is refused for want of a package, which proves nothing of it."""
 PLATFORMS = (*(f"manylinux_2_{minor}_x86_64" for minor in (28, 27, 24, 17)), "manylinux2014_x86_64")
 MOST_MEGABYTES = 60
 

@@ -1,5 +1,6 @@
 """Models for all tests, made once; nothing here reaches a network."""
 
+import gc
 import os
 import tempfile
 from collections.abc import Callable
@@ -14,6 +15,12 @@ os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 os.environ["DIFFUSERS_VERBOSITY"] = "error"
 # What torch compiles is found by its content; kept for the next run of the tests, and not in the user's home.
 os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(tempfile.gettempdir()) / "kilnwatt-tests-inductor"))
+
+
+def pytest_collection_finish() -> None:
+    """Each unload collects garbage, and would look through all that the libraries made when they were imported."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

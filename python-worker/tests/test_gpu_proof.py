@@ -10,23 +10,25 @@ from pathlib import Path
 import pytest
 
 from kilnwatt_worker.parts import Preset
+from proof import limits
 from proof.__main__ import ROOT, _without_wheels
 from proof.catalogue import Entry, read_catalogue
 from proof.limits import TimeUp, at_most
-from proof.plan import REAL, Run, plan
+from proof.plan import REAL, Run, plan, steps_to_compare
 from proof.power import PowerStream, Sample, fields_known, millijoules
 from proof.record import Record, cases_of
 from proof.recording import Recording
 from proof.running import Case, psnr
-from proof.wheels import WANTED, chosen, normal, pins
+from proof.wheels import OPTIONAL, WANTED, chosen, normal, pins
 from tests.nvidia_smi import write_nvidia_smi
 from tests.worker_process import PACKAGE_ROOT
 
+CATALOGUE = ROOT / "src" / "preset" / "catalogue.json"
 PLAIN, COMPILED, TILED = Preset("plain"), Preset("fast", compile="full"), Preset("tiled", vae_tiling=True)
 
 
 def test_the_orchestrators_catalogue_is_read_as_the_worker_takes_it() -> None:
-    entries = read_catalogue(ROOT / "src" / "preset" / "catalogue.json")
+    entries = read_catalogue(CATALOGUE)
     names = [entry.preset.name for entry in entries]
     assert "low-vram" in names
     assert len(set(names)) == len(names)
@@ -41,7 +43,7 @@ def test_what_is_no_catalogue_is_refused_with_its_place(tmp_path: Path, text: st
         read_catalogue(tmp_path / "catalogue.json")
 
 
-def test_each_family_is_first_run_plain_then_compiled_then_with_the_rest_in_turn() -> None:
+def test_each_family_is_first_run_plain_then_compiled_then_with_the_rest_and_techniques_alone_in_turn() -> None:
     entries = [
         Entry(TILED, (), "any"),
         Entry(PLAIN, (), "any"),
@@ -49,7 +51,10 @@ def test_each_family_is_first_run_plain_then_compiled_then_with_the_rest_in_turn
         Entry(Preset("slow", dtype="float32"), (), "any"),
         Entry(Preset("other", dtype="float16"), (), "cpu"),
     ]
-    visits = plan([REAL["sdxl"], REAL["flux"]], entries, "cuda")
+    planned = plan([REAL["sdxl"], REAL["flux"]], entries, "cuda")
+    kinds = [visit.kind for visit in planned]
+    assert kinds.index("preset") < kinds.index("technique") < kinds.index("compiled batch")
+    visits = [visit for visit in planned if visit.kind != "technique"]
     assert [(visit.family.name, visit.preset.name, visit.kind) for visit in visits] == [
         ("sdxl", "plain", "plain"),
         ("flux", "plain", "plain"),
@@ -67,8 +72,37 @@ def test_each_family_is_first_run_plain_then_compiled_then_with_the_rest_in_turn
     ]
     assert visits[0].runs == (Run(1, 30), Run(1, 8), Run(2, 8), Run(4, 8), Run(8, 8))
     assert [visit.runs for visit in visits[8::2]] == [(Run(4, 8),), (Run(8, 8),), (Run(2, 8),)]
-    assert len({visit.key for visit in visits}) == len(visits)
-    assert [visit.preset.name for visit in plan([REAL["sdxl"]], entries, "cuda", ["slow"])] == ["slow"]
+    assert len({visit.key for visit in planned}) == len(planned)
+    assert [visit.preset.name for visit in plan([REAL["sdxl"]], entries, "cuda", wanted=["slow"])] == ["slow"]
+
+
+@pytest.mark.parametrize(
+    ("family", "memory_gb", "expected"),
+    [("sdxl", 151.0, "sdxl-80gb"), ("flux", 151.0, "flux-80gb"), ("sdxl", 25.8, "sdxl-24gb"), ("sd", 17.2, "sd-16gb")],
+)
+def test_what_is_compiled_is_the_users_preset_for_the_card(family: str, memory_gb: float, expected: str) -> None:
+    """It was one of the proof's own, since those of the catalogue also have buckets, slicing and a cache of prompts."""
+    visits = plan([REAL[family]], read_catalogue(CATALOGUE), "cuda", memory_gb)
+    compiled = [(visit.preset.name, visit.runs[0].batch) for visit in visits if visit.kind.startswith("compiled")]
+    assert compiled == [(expected, batch) for batch in (1, 4, 8, 2)]
+
+
+def test_every_technique_that_no_test_on_a_processor_shows_is_visited_on_a_card() -> None:
+    visits = plan(list(REAL.values()), read_catalogue(CATALOGUE), "cuda", 151.0)
+    techniques = json.loads((ROOT / "src" / "preset" / "techniques.json").read_text())
+    unproven = [one for one in techniques if one["proof"] != "cpu"]
+    assert unproven
+    for one in unproven:
+        assert any(getattr(visit.preset, one["field"]) == one["value"] for visit in visits), one["id"]
+
+
+def test_what_an_earlier_start_has_drawn_plain_is_drawn_again_for_those_that_are_left() -> None:
+    entries = [Entry(PLAIN, (), "any"), Entry(TILED, (), "any")]
+    visits = plan([REAL["sdxl"]], entries, "cuda")
+    assert steps_to_compare(visits, REAL["sdxl"]) == []
+    assert steps_to_compare(visits[1:], REAL["sdxl"]) == [8, 30]
+    assert steps_to_compare(visits[2:], REAL["sdxl"]) == [8]
+    assert steps_to_compare(visits[1:], REAL["sd"]) == []
 
 
 @pytest.mark.parametrize(
@@ -170,7 +204,8 @@ def test_equal_pictures_are_infinitely_close_and_a_step_of_one_is_known() -> Non
     assert psnr(one, one + np.uint8(1)) == pytest.approx(48.13, abs=0.01)
 
 
-def test_work_that_cannot_be_asked_to_stop_is_cut_off() -> None:
+def test_work_that_cannot_be_asked_to_stop_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "AGAIN_SECONDS", 0.05)
     heard = []
 
     def stubborn() -> None:
@@ -192,6 +227,7 @@ def test_work_that_cannot_be_asked_to_stop_is_cut_off() -> None:
 def test_every_package_that_is_carried_has_a_pinned_version_and_none_of_them_is_torch() -> None:
     known = pins(PACKAGE_ROOT)
     pinned, unpinned = chosen(known, WANTED)
+    assert chosen(known, OPTIONAL)[1] == []
     assert {"diffusers==0.40.0", "nvidia-ml-py==13.615.71"} <= set(pinned)
     assert set(unpinned) <= {"peft", "torchao", "DeepCache"}  # pinned with the extras
     assert not {"torch", "triton"} & {normal(name) for name in WANTED}

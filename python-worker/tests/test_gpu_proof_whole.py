@@ -10,12 +10,21 @@ from pathlib import Path
 
 import pytest
 
+from proof import plan
 from proof.__main__ import ROOT, main
 from proof.limits import Interruption
 from proof.options import Options
 from proof.plan import SMALL
 from proof.proving import prove
+from proof.record import Record
 from tests.nvidia_smi import write_nvidia_smi
+
+ENDS = (signal.SIGINT, signal.SIGTERM)
+
+
+@pytest.fixture(autouse=True)
+def few_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "BATCHES", (1, 2))
 
 
 def options(tmp_path: Path, **changed: object) -> Options:
@@ -50,7 +59,7 @@ def test_the_whole_proof_leaves_a_record_and_a_recording_and_goes_on_where_it_en
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     assert proved(options(tmp_path, presets=("plain",))) == 0
     first = json.loads((tmp_path / "record.json").read_text())
-    assert [(case["visit"], case["outcome"]) for case in first["cases"]] == [("sd plain x1,1,2,4,8", "in effect")]
+    assert [(case["visit"], case["outcome"]) for case in first["cases"]] == [("sd plain x1,1,2", "in effect")]
     assert first["machine"]["versions"]["diffusers"] == "0.40.0"
     sources = {json.loads(line).get("src") for line in (tmp_path / "record.ndjson").read_text().splitlines()}
     assert {"smi", "mark"} <= sources
@@ -58,6 +67,8 @@ def test_the_whole_proof_leaves_a_record_and_a_recording_and_goes_on_where_it_en
     second = json.loads((tmp_path / "record.json").read_text())
     assert second["cases"][0] == first["cases"][0]
     assert [case["preset"] for case in second["cases"]] == ["plain", "exact"]
+    # It had nothing to compare with where another start had drawn the plain pictures.
+    assert [run["equals_plain"] for run in second["cases"][1]["runs"]] == [True, True]
     assert "sd exact x1: in effect; x1 2 steps" in capsys.readouterr().out
 
 
@@ -66,7 +77,7 @@ def test_what_the_time_does_not_allow_is_left_out_by_name(tmp_path: Path) -> Non
     record = json.loads((tmp_path / "record.json").read_text())
     assert (record["ended"], [one["visit"] for one in record["left_out"]]) == (
         "budget",
-        ["sd plain x1,1,2,4,8", "sd exact x1"],
+        ["sd plain x1,1,2", "sd exact x1"],
     )
 
 
@@ -76,10 +87,12 @@ def test_a_case_that_takes_too_long_is_cut_off_and_tried_again_by_another_start(
 ) -> None:
     with monkeypatch.context() as patched:
         patched.setitem(SMALL, "sd", replace(SMALL["sd"], short_steps=9_000))
-        assert proved(options(tmp_path, presets=("exact",), case_seconds=1.0)) == 5
+        assert proved(options(tmp_path, presets=("exact",), case_seconds=0.5)) == 5
     record = json.loads((tmp_path / "record.json").read_text())
-    assert [(case["outcome"], case["reason"]) for case in record["cases"]] == [("stopped", "it was cut off after 1 s")]
-    assert proved(options(tmp_path, presets=("exact",))) == 0
+    assert [(case["outcome"], case["reason"]) for case in record["cases"]] == [("stopped", "it was cut off after 0 s")]
+    assert proved(options(tmp_path, presets=("exact",), budget_seconds=0.0)) == 3
+    again = json.loads((tmp_path / "record.json").read_text())
+    assert (again["cases"], [one["visit"] for one in again["left_out"]]) == ([], ["sd exact x1"])
 
 
 @pytest.mark.parametrize(
@@ -105,21 +118,32 @@ def test_a_family_that_is_not_known_is_refused(monkeypatch: pytest.MonkeyPatch) 
     assert ended.value.code == 2
 
 
-def test_ctrl_c_leaves_the_record_of_what_was_done(tmp_path: Path) -> None:
+def test_ctrl_c_leaves_the_record_of_what_was_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # So many that it cannot be done before the signal comes, however busy the machine.
     more = [{"name": f"exact-{number}", "settings": {"dtype": "float32"}} for number in range(60)]
-    given = options(tmp_path)
+    given = options(tmp_path, presets=(), idle_seconds=0.0)
     given.catalogue.write_text(json.dumps([{"name": "plain"}, *more]))
-    command = [str(ROOT / "scripts" / "gpu-proof"), "--device", "cpu", "--small", "--only", "sd"]
-    command += ["--catalogue", str(given.catalogue), "--out", str(given.out), "--idle-seconds", "0"]
-    environment = {**os.environ, "KILNWATT_PYTHON": sys.executable}
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-    assert running.stdout is not None
-    line = running.stdout.readline()
-    running.send_signal(signal.SIGINT)
-    rest = running.communicate(timeout=120)[0]
+    interruption, before = Interruption(), {number: signal.getsignal(number) for number in ENDS}
+    save = Record.write
+
+    def interrupted(record: Record) -> None:
+        save(record)
+        if record.ended == "running" and len(record.cases) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Record, "write", interrupted)
+    interruption.listen()
+    try:
+        assert prove(given, interruption) == 130
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     record = json.loads((tmp_path / "record.json").read_text())
-    assert line.startswith("sd plain")
-    assert (running.returncode, record["ended"], record["cases"][0]["outcome"]) == (130, "interrupted", "in effect"), (
-        rest
-    )
+    assert (record["ended"], record["cases"][0]["outcome"]) == ("interrupted", "in effect")
+
+
+def test_the_script_starts_with_a_python_that_has_nothing_yet() -> None:
+    environment = {**os.environ, "KILNWATT_PYTHON": sys.executable}
+    command = [str(ROOT / "scripts" / "gpu-proof"), "--help"]
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=True)
+    assert "--fetch-wheels" in ended.stdout

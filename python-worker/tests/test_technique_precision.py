@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from kilnwatt_worker.diffusers_engine import precision
+from kilnwatt_worker.errors import WorkerError
 from tests.techniques import engine_with, loaded_with, only_downgrade, params_of, pictures_of, target_of
 
 HALF = torch.float16
@@ -59,6 +60,17 @@ def test_a_vae_whose_config_says_that_it_is_safe_stays_in_half_precision(
     config.write_text(json.dumps({**json.loads(config.read_text()), "force_upcast": False}))
     assert dtypes_of(loaded_with(safe, dtype="float16").pipe.vae) == {HALF}
     assert dtypes_of(loaded_with(model("sdxl"), dtype="float16").pipe.vae) == {torch.float32}
+
+
+def test_a_vae_that_lost_its_weights_since_it_was_loaded_is_refused_by_name(
+    model: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """diffusers makes one without memory of it, which failed later with `Cannot copy out of meta tensor`."""
+    folder = Path(shutil.copytree(model("sd"), tmp_path / "model"))
+    loaded = loaded_with(folder, dtype="float16")
+    save_file({}, folder / "vae" / "diffusion_pytorch_model.safetensors")
+    with pytest.raises(WorkerError, match=r"its part vae lacks the tensor \S+; fetch it again"):
+        precision.apply(target_of(loaded, folder, vae_dtype="float32"))
 
 
 @pytest.mark.parametrize("setting", ["tf32", "fp16_accumulation"])

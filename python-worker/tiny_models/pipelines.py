@@ -40,6 +40,12 @@ def make(recipe: Recipe) -> DiffusionPipeline:
     return pipeline
 
 
+def on_the_host(make: Callable[[], object]) -> object:
+    """For schedulers, which compute with their numbers at once and so cannot begin on torch's device without data."""
+    with torch.device("cpu"):
+        return make()
+
+
 def stable_diffusion(pixels: int, channels: tuple[int, ...], vae_channels: tuple[int, ...]) -> DiffusionPipeline:
     tokenizer = clip_tokenizer()
     return StableDiffusionPipeline(
@@ -63,7 +69,7 @@ def stable_diffusion_xl() -> DiffusionPipeline:
         tokenizer=tokenizer,
         tokenizer_2=tokenizer_2,
         unet=parts.unet(8, (16, 32), 64, 32),
-        scheduler=EulerDiscreteScheduler(**SD_NOISE, timestep_spacing="leading"),
+        scheduler=on_the_host(lambda: EulerDiscreteScheduler(**SD_NOISE, timestep_spacing="leading")),
         force_zeros_for_empty_prompt=True,
         add_watermarker=False,
     )

@@ -41,9 +41,13 @@ def refuse_lacking(pipe: Pipeline, folder: ModelFolder) -> None:
     """For the parts that diffusers loads: it leaves what a file lacks without memory. Raises WorkerError."""
     for name, part in pipe.components.items():
         if isinstance(part, torch.nn.Module):
-            for tensor, value in part.named_parameters():
-                if value.is_meta:
-                    raise _lacking(folder, name, tensor)
+            refuse_lacking_part(part, name, folder)
+
+
+def refuse_lacking_part(part: torch.nn.Module, name: str, folder: ModelFolder) -> None:
+    for tensor, value in part.named_parameters():
+        if value.is_meta:
+            raise _lacking(folder, name, tensor)
 
 
 def _lacking(folder: ModelFolder, name: str, tensor: str) -> WorkerError:

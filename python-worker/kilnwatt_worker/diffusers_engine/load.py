@@ -4,7 +4,8 @@ import inspect
 import json
 import warnings
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from dataclasses import dataclass
+from functools import partial
 
 import diffusers
 import torch
@@ -29,8 +30,14 @@ from kilnwatt_worker.model_folder import LEFT_OUT, ModelFolder, judge
 from kilnwatt_worker.parts import Preset
 from kilnwatt_worker.sentences import first_line
 
-Read: TypeAlias = Callable[[ModelFolder, torch.dtype], Pipeline]
-"""How a pipeline comes from its folder: a stand-in for reading its weights, where a machine has none to read."""
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """How a pipeline comes from its folder: a stand-in for reading its weights, where a machine has none to read."""
+
+    whole: Callable[[ModelFolder, torch.dtype], Pipeline]
+    part: Callable[[ModelFolder, str, torch.dtype], Pipeline]
+    """One of it by its name, with the same weights, in another dtype."""
 
 
 def load_pipeline(load: Load, log: LogTo, read: Read | None = None) -> LoadedPipeline:
@@ -43,11 +50,12 @@ def load_pipeline(load: Load, log: LogTo, read: Read | None = None) -> LoadedPip
     device = device_of(load.device)
     refuse(load.preset, facts_of(folder, family, device))
     require_all(load.preset, on_card=device.type == "cuda")
-    pipe = (read or _from_folder)(folder, dtype_of(load.preset, promises_flow_matching(folder), device))
+    pipe = (read.whole if read else _from_folder)(folder, dtype_of(load.preset, promises_flow_matching(folder), device))
     _check_supported(pipe, folder, family)
     pipe.set_progress_bar_config(disable=True)
     _keep_old_name_of_clip(pipe)
-    target = Target(pipe, load.preset, family, device, folder.path, log)
+    make_again = partial(read.part, folder) if read else None
+    target = Target(pipe, load.preset, family, device, folder.path, log, make_again=make_again)
     settings = apply(target)
     return LoadedPipeline(
         pipe=pipe,

@@ -61,7 +61,7 @@ def place(target: Target, offload: str, as_on_a_card: bool | None = None) -> Non
             if offload == "group" and (is_encoder or part is denoiser_of(pipe)):
                 _stream(part, device, "leaf_level" if is_encoder else "block_level", on_card)
             elif is_encoder:
-                again = partial(weights_again, target.folder, name, type(part), part.dtype)
+                again = partial(weights_again, target, name, type(part), part.dtype)
                 park(part, device, None if on_card else again)
             else:
                 part.to(device)

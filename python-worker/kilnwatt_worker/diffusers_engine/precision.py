@@ -6,6 +6,7 @@ every load, to what is asked or to torch's own defaults. By those, convolutions 
 """
 
 import torch
+from diffusers import AutoencoderKL
 
 from kilnwatt_worker.diffusers_engine.pipeline import Pipeline, denoiser_of
 from kilnwatt_worker.diffusers_engine.rereading import autoencoder_again
@@ -39,10 +40,9 @@ def _set_vae_dtype(target: Target) -> None:
     dtype = DTYPES[asked] if asked != "auto" else torch.float32 if _overflows(target.pipe) else vae.dtype
     if dtype == vae.dtype:
         return
-    if dtype == torch.float32 and target.preset.decoder == "own":
-        # Read again, since what was lost on the way to half precision does not come back. A tiny VAE is only cast: it
-        # is in another folder, and was made for previews.
-        target.pipe.vae = autoencoder_again(target.folder, vae, dtype)
+    if dtype == torch.float32 and isinstance(vae, AutoencoderKL):
+        # The model's own is read again, since what was lost on the way to half precision does not come back.
+        target.pipe.vae = autoencoder_again(target, dtype)
     else:
         vae.to(dtype=dtype)
 

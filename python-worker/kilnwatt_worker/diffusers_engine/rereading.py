@@ -6,20 +6,24 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 
-from kilnwatt_worker.diffusers_engine.components import component
+from kilnwatt_worker.diffusers_engine.components import component, refuse_lacking_part
 from kilnwatt_worker.diffusers_engine.pipeline import Pipeline
+from kilnwatt_worker.diffusers_engine.technique import Target
 from kilnwatt_worker.errors import WorkerError
 from kilnwatt_worker.model_folder import judge
 from kilnwatt_worker.sentences import first_line
 
 
-def autoencoder_again(folder: Path, vae: Pipeline, dtype: torch.dtype) -> Pipeline:
+def autoencoder_again(target: Target, dtype: torch.dtype) -> Pipeline:
     """Another one of the same weights. Raises WorkerError `model_*` for a folder that was changed meanwhile."""
+    if target.make_again is not None:
+        return target.make_again("vae", dtype)
+    folder, factory = target.folder, type(target.pipe.vae)
     judged = judge(str(folder))
-    return _read(
+    vae = _read(
         folder,
         "vae",
-        lambda: type(vae).from_pretrained(
+        lambda: factory.from_pretrained(
             str(folder / "vae"),
             dtype=dtype,
             variant=judged.variant_of("vae"),
@@ -27,11 +31,17 @@ def autoencoder_again(folder: Path, vae: Pipeline, dtype: torch.dtype) -> Pipeli
             local_files_only=True,
         ),
     )
+    refuse_lacking_part(vae, "vae", judged)
+    return vae
 
 
-def weights_again(folder: Path, name: str, factory: Pipeline, dtype: torch.dtype) -> Mapping[str, torch.Tensor]:
+def weights_again(target: Target, name: str, factory: Pipeline, dtype: torch.dtype) -> Mapping[str, torch.Tensor]:
     """Those of a text encoder, by their names. Raises WorkerError as above."""
-    again = _read(folder, name, lambda: component(judge(str(folder)), name, factory, dtype))
+    if target.make_again is not None:
+        again = target.make_again(name, dtype)
+    else:
+        folder = target.folder
+        again = _read(folder, name, lambda: component(judge(str(folder)), name, factory, dtype))
     return {tensor: value.data for tensor, value in again.named_parameters()}
 
 

@@ -1,14 +1,18 @@
 """What every technique is: something that is applied to a pipeline once, and read back from it afterwards."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import torch
 
 from kilnwatt_worker.diffusers_engine.pipeline import Family, Pipeline
 from kilnwatt_worker.engine import LogTo
 from kilnwatt_worker.parts import Downgrade, Preset, Settings
+
+MakeAgain: TypeAlias = Callable[[str, torch.dtype], Pipeline]
+"""A part of the model by its name, once more, in a dtype."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,8 @@ class Target:
     """The model's."""
     log: LogTo
     downgrades: list[Downgrade] = field(default_factory=list)
+    make_again: MakeAgain | None = None
+    """Where the model's parts do not come from its folder."""
 
     def downgrade(self, setting: str, in_effect: object, reason: str) -> None:
         """Says that a setting does not hold. `in_effect` is what `in_effect` of its technique will read back."""
