@@ -3,7 +3,7 @@ import { readFields, type Said } from '../job/fields.ts';
 import { resolve } from '../job/resolve.ts';
 import type { Device, Job, Model } from '../ports.ts';
 import { AUTO, type Preset, presetNamed, presetsWith, requirePreset } from '../preset/catalogue.ts';
-import { denoiserOf, impossible } from '../preset/combinations.ts';
+import { factsOf, impossible } from '../preset/combinations.ts';
 import type { Choice, Considered, Footprint, Ground } from '../preset/explanation.ts';
 import { shapeOf } from '../preset/shape.ts';
 import { refuseImpossible } from '../submission-preset.ts';
@@ -19,6 +19,7 @@ export interface ExplainOptions {
   readonly size?: string;
   readonly cfg?: string;
   readonly steps?: string;
+  readonly lora?: readonly string[];
 }
 
 /** What pictures would be made with on a device, or why with nothing. */
@@ -95,11 +96,11 @@ function answerOf(explain: () => Choice): Answer {
 }
 
 /** A preset that is asked for by its name is judged by the worker, which is not started for this. */
-function refuseOn(device: Device, { preset, family }: Job, presets: readonly Preset[]): void {
-  if (preset === AUTO) return;
-  const facts = { device: device.kind, family, ...denoiserOf(family) };
-  const found = impossible(presetNamed(preset, presets).settings, facts);
-  if (found !== null) throw new InputError(`${preset}: ${found.because}`, { code: 'preset_impossible' });
+function refuseOn(device: Device, job: Job, presets: readonly Preset[]): void {
+  if (job.preset === AUTO) return;
+  const facts = { ...factsOf(job), device: device.kind, loras: job.loraPaths.length > 0 };
+  const found = impossible(presetNamed(job.preset, presets).settings, facts);
+  if (found !== null) throw new InputError(`${job.preset}: ${found.because}`, { code: 'preset_impossible' });
 }
 
 function titleOf({ request, preset }: Job): string {

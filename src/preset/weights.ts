@@ -43,8 +43,8 @@ export function residentBytes(
       return total(stay);
     case 'model': // one part after the other
       return Math.max(...used.map(({ bytes }) => bytes));
-    case 'group': // as text_encoders, and the denoiser comes block by block
-      return total(stay.filter((one) => one.phase !== 'denoise')) + (phase === 'denoise' ? blocksAtOnce(used) : 0);
+    case 'group': // what encodes or denoises comes layer by layer
+      return total(weights.filter((one) => one.phase === 'decode')) + (phase === 'decode' ? 0 : blocksAtOnce(used));
     case 'sequential':
       return Math.max(...used.map(({ bytes }) => bytes * LEAF_SHARE));
   }
@@ -79,8 +79,6 @@ export const WIDTHS: Readonly<Record<Dtype, number>> = { float32: 4, float16: 2,
 
 /** Bytes of a quantised number, its scale included. */
 const QUANTISED = { int8_weights: 1, int8_dynamic: 1, fp8_dynamic: 1, fp8_storage: 1, nf4: 0.53 } as const;
-/** Queries, keys and values, which are kept twice when they are fused. */
-const FUSED_SHARE = 0.25;
 /** TAESD, TAESDXL and TAEF1 alike, to within 10 KB. */
 const TINY_PARAMETERS = 2_445_063;
 /** The largest single layer of a part. */
@@ -93,25 +91,25 @@ const BLOCKS_AT_ONCE = 3;
 function encodersOf(settings: PresetSettings, anatomy: Anatomy, device: DeviceKind): readonly Weights[] {
   const dtype = dtypeOf(settings, anatomy, device);
   const largest = Math.max(...anatomy.textEncoders.map(({ parameters }) => parameters));
-  return anatomy.textEncoders.map(({ name, parameters, linear }) => {
+  return anatomy.textEncoders.map(({ name, parameters, linear, layers }) => {
     const kind = parameters === largest ? settings.quantize_text : 'none';
-    return { what: `weights of ${name}`, phase: 'encode', blockShare: 1, ...inBytes(parameters, linear, dtype, kind) };
+    // The table of tokens is in no layer, and comes whole.
+    const blockShare = (blocksOf(layers) * linear + parameters - linear) / parameters;
+    return { what: `weights of ${name}`, phase: 'encode', blockShare, ...inBytes(parameters, linear, dtype, kind) };
   });
 }
 
 function denoiserOf(settings: PresetSettings, anatomy: Anatomy, device: DeviceKind): Weights {
   const { parameters, linear, layers, kind } = anatomy.denoiser;
   const plain = inBytes(parameters, linear, dtypeOf(settings, anatomy, device), settings.quantize);
-  const fused = settings.fused_qkv ? FUSED_SHARE * linear * plain.width : 0;
   const engine = settings.compile === 'tensorrt' ? plain.bytes : 0;
-  const twice = `${fused > 0 ? ', queries, keys and values twice' : ''}${engine > 0 ? ', once more in the engine' : ''}`;
   return {
     what: 'weights of the denoiser',
     phase: 'denoise',
     ...plain,
-    bytes: plain.bytes + fused + engine,
-    detail: `${plain.detail}${twice}`,
-    blockShare: kind === 'unet' ? UNET_BLOCK_SHARE : Math.min(1, BLOCKS_AT_ONCE / Math.max(1, layers)),
+    bytes: plain.bytes + engine,
+    detail: `${plain.detail}${engine > 0 ? ', once more in the engine' : ''}`,
+    blockShare: kind === 'unet' ? UNET_BLOCK_SHARE : blocksOf(layers),
   };
 }
 
@@ -136,6 +134,10 @@ function inBytes(
   const bytes = packed * QUANTISED[kind] + (parameters - packed) * width;
   const of = packed === parameters ? 'all' : `the ${Math.round(packed / 1e6).toLocaleString('en')} M of linear layers`;
   return { bytes, parameters, width, detail: `${millions}, ${of} in ${kind}, the rest in ${dtype}` };
+}
+
+function blocksOf(layers: number): number {
+  return Math.min(1, BLOCKS_AT_ONCE / Math.max(1, layers));
 }
 
 /** On a CPU, moving a part from the device to the host would move it nowhere. */

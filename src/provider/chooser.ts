@@ -2,6 +2,7 @@ import type { Clock, Device, Job, Measurement } from '../ports.ts';
 import { candidatesFor } from '../preset/candidates.ts';
 import { AUTO, PRESETS, type Preset } from '../preset/catalogue.ts';
 import { choose } from '../preset/choice.ts';
+import { factsOf } from '../preset/combinations.ts';
 import { engineOf } from '../preset/engine.ts';
 import type { Choice, Footprint } from '../preset/explanation.ts';
 import type { Exhausted } from '../preset/question.ts';
@@ -182,11 +183,9 @@ export class Chooser {
   #ruledOut(job: Job, device: Device, preset: Preset): string | null {
     const refused = this.#refused.get(refusalKey(job, device, preset));
     if (refused !== undefined) return refused;
-    const { family, anatomy, loraPaths } = job;
-    const denoiser = anatomy?.denoiser.kind ?? DENOISERS[family];
-    const facts = { device: device.kind, family, denoiser, capability: null, loras: loraPaths.length > 0 };
+    const facts = { ...factsOf(job), device: device.kind, loras: job.loraPaths.length > 0 };
     const found = this.#rules.impossible(preset.settings, facts);
-    return found?.because ?? (anatomy === null && job.preset === AUTO ? this.#tooLarge(device, preset) : null);
+    return found?.because ?? (job.anatomy === null && job.preset === AUTO ? this.#tooLarge(device, preset) : null);
   }
 
   /** Where no fit test can be made, what a preset was made for is all that is known. */
@@ -198,8 +197,6 @@ export class Chooser {
 
 /** Cards have a little more or less than it says on the box. */
 const NEARLY = 0.9;
-/** Of the families that have one kind only. */
-const DENOISERS = { sd: 'unet', sdxl: 'unet', flux: 'transformer', other: null } as const;
 
 /** Jobs of a kind are judged alike, but for what is black. */
 export function kindOf({ request, preset }: Job): string {
