@@ -1,7 +1,7 @@
 import { AppError, InputError } from '../errors.ts';
 import { readFields, type Said } from '../job/fields.ts';
 import { resolve } from '../job/resolve.ts';
-import type { Device, Job, Model } from '../ports.ts';
+import type { Device, Job, Lora, Model } from '../ports.ts';
 import { AUTO, type Preset, presetNamed, presetsWith, requirePreset } from '../preset/catalogue.ts';
 import { factsOf, impossible } from '../preset/combinations.ts';
 import type { Choice, Considered, Footprint, Ground } from '../preset/explanation.ts';
@@ -34,7 +34,11 @@ export async function presetsExplain(app: App, name: string | undefined, options
   const presets = presetsWith(config.presets);
   requirePreset(config.preset, presets);
   const model = await app.models.resolve(name ?? config.model, { download: false });
-  const job = jobFor(model, config.preset, options);
+  const said = saidOf(options);
+  const { loras: named = [] } = readFields(said, COMMAND);
+  const loras = new Map<string, Lora>();
+  for (const lora of named) loras.set(lora.name, await app.models.resolveLora(lora.name));
+  const job = jobFor(model, config.preset, said, loras);
   refuseImpossible(job.preset, presets, [{ request: job.request, place: '--preset' }], new Map([[model.name, model]]));
   const provider = await app.provider();
   const answers = provider.devices.map((device) => ({
@@ -52,24 +56,30 @@ export async function presetsExplain(app: App, name: string | undefined, options
   return answers.some(({ answer }) => 'choice' in answer) ? EXIT.done : EXIT.input;
 }
 
-/** One that is never queued: what it is of decides, and not what it shows. */
-function jobFor(model: Model, preset: string, options: ExplainOptions): Job {
-  const said: Said[] = (['size', 'cfg', 'steps'] as const).flatMap((name) => {
+const COMMAND = { place: 'command line', code: 'bad_flag' } as const;
+
+function saidOf(options: ExplainOptions): readonly Said[] {
+  const once = (['size', 'cfg', 'steps'] as const).flatMap((name) => {
     const value = options[name];
     return value === undefined ? [] : [{ name, label: `--${name}`, value }];
   });
-  const place = 'command line';
-  const draft = { prompt: 'a picture', place, ...readFields(said, { place, code: 'bad_flag' }) };
+  return [...once, ...(options.lora ?? []).map((value) => ({ name: 'lora', label: '--lora', value }))];
+}
+
+/** One that is never queued: what it is of decides, and not what it shows. */
+function jobFor(model: Model, preset: string, said: readonly Said[], loras: ReadonlyMap<string, Lora>): Job {
+  const draft = { prompt: 'a picture', place: COMMAND.place, ...readFields(said, COMMAND) };
   const models = new Map([[model.name, model]]);
   const [wanted] = resolve([draft], {
     flags: {},
     models,
-    loras: new Map(),
+    loras,
     defaultModel: model.name,
     n: 1,
     order: 'breadth',
   });
   if (wanted === undefined) throw new AppError('a picture came to nothing', { code: 'internal' });
+  const paths = new Map([...loras.values()].map(({ hash, path }) => [hash, path]));
   return {
     id: 'explain-000000',
     runId: 'explain',
@@ -77,7 +87,7 @@ function jobFor(model: Model, preset: string, options: ExplainOptions): Job {
     modelPath: model.path,
     family: model.family,
     anatomy: model.anatomy,
-    loraPaths: [],
+    loraPaths: wanted.request.loras.flatMap(({ hash }) => paths.get(hash) ?? []),
     preset,
     target: '/dev/null',
     format: 'png',
@@ -104,9 +114,9 @@ function refuseOn(device: Device, job: Job, presets: readonly Preset[]): void {
 }
 
 function titleOf({ request, preset }: Job): string {
-  const { model, width, height, guidance, steps } = request;
+  const { model, width, height, guidance, steps, loras } = request;
   const passes = guidance > 1 ? `guidance ${guidance} (two passes at once)` : 'one pass';
-  return `${model}, ${width}x${height}, ${passes}, ${counted(steps, 'step')}, --preset ${preset}`;
+  return `${model}, ${width}x${height}, ${passes}, ${counted(steps, 'step')}${loras.length === 0 ? '' : `, ${counted(loras.length, 'LoRA')}`}, --preset ${preset}`;
 }
 
 function linesOf({ id, name }: Device, answer: Answer, width: number): readonly string[] {

@@ -4,13 +4,14 @@ import { engineOf } from './engine.ts';
 import type { Choice, Considered, Footprint } from './explanation.ts';
 import type { Asked, Exhausted, Option } from './question.ts';
 import { type Speed, speedIn } from './speed.ts';
+import { tierOf } from './tier.ts';
 
 /** How much slower the loaded engine may be than the best: a change costs a load, which is many pictures' time. */
 const WORTH_STAYING = 1.25;
 
 /**
- * What jobs are made with. `auto` is the fastest that fits: by measurement where there is one, else by the fit test and
- * by priors. A preset that was asked for by its name gives way only after it ran out of memory. What ran out of memory
+ * What jobs are made with. `auto` is the fastest that fits, of those that give up least for memory: by measurement where
+ * there is one, else by the fit test and by priors. A preset that was asked for by its name gives way only after it ran out of memory. What ran out of memory
  * is never chosen again; where nothing fits by the test, the smallest is tried all the same, since a test may be wrong.
  */
 export function choose(asked: Asked): Choice | Exhausted {
@@ -96,7 +97,7 @@ function isRoomFor(footprint: Footprint | null, { device, host, reserve }: Choic
 type Picked = readonly [Option | null, string];
 
 function freely(asked: Asked, options: readonly Option[]): Picked {
-  const fitting = options.filter(({ fits }) => fits);
+  const fitting = leastGivenUp(options.filter(({ fits }) => fits));
   const best = fastest(fitting);
   if (best === null) return smallest(asked, options);
   const loaded = fastest(fitting.filter(({ engine }) => engine === asked.current));
@@ -106,6 +107,12 @@ function freely(asked: Asked, options: readonly Option[]): Picked {
     loaded,
     `is loaded, fits and is at most a quarter slower than ${best.preset.name}: ${figuresOf(loaded, asked.room)}`,
   ];
+}
+
+/** Of the lowest tier that there is. */
+function leastGivenUp(options: readonly Option[]): readonly Option[] {
+  const lowest = Math.min(...options.map(({ preset }) => tierOf(preset.settings)));
+  return options.filter(({ preset }) => tierOf(preset.settings) === lowest);
 }
 
 /** Of all, those that ran out of memory included: what takes more than one of them is not worth a try. */
@@ -147,7 +154,8 @@ function fastest(options: readonly Option[]): Option | null {
 }
 
 function byVerdict(one: Option, other: Option): number {
-  return Number(other.fits) - Number(one.fits) || one.speed.rank - other.speed.rank;
+  const [tier, otherTier] = [tierOf(one.preset.settings), tierOf(other.preset.settings)];
+  return Number(other.fits) - Number(one.fits) || tier - otherTier || one.speed.rank - other.speed.rank;
 }
 
 function consideredOf(asked: Asked, option: Option, chosen?: Option): Considered {
@@ -159,9 +167,13 @@ function consideredOf(asked: Asked, option: Option, chosen?: Option): Considered
 
 function whyNot(asked: Asked, option: Option, chosen: Option): string {
   if (!asked.auto && option.preset !== chosen.preset) return 'comes after it';
+  const tier = tierOf(option.preset.settings);
+  if (tier > tierOf(chosen.preset.settings)) return GIVEN_UP[tier];
   if (option.speed.rank < chosen.speed.rank) return 'not so much faster that a load is worth it';
   return option.speed.rank === chosen.speed.rank ? 'not faster' : 'slower';
 }
+
+const GIVEN_UP = ['', 'fewer bits are not needed', 'weights need not come and go'] as const;
 
 function closedOf(asked: Asked, preset: Preset, at: number): readonly Considered[] {
   const nothing = { preset: preset.name, footprint: null, seconds: null, secondsGround: null };

@@ -58,8 +58,10 @@ it('the seed of kilnwatt for a card of 12 GB is one of them, by name only', () =
   });
 });
 
-it('auto never chooses what makes another picture', () => {
-  const lossy = PRESETS.filter(({ settings }) => settings.step_cache !== 'none' || settings.decoder !== 'own');
+it('auto never chooses a shortcut that makes another picture', () => {
+  const lossy = PRESETS.filter(
+    ({ settings }) => settings.step_cache !== 'none' || settings.decoder !== 'own' || settings.attention === 'sage',
+  );
   expect(lossy.map(({ name, auto }) => [name, auto])).toEqual([
     ['preview', 'never'],
     ['deepcache', 'never'],
