@@ -119,7 +119,7 @@ function titleOf({ request, preset }: Job): string {
   return `${model}, ${width}x${height}, ${passes}, ${counted(steps, 'step')}${loras.length === 0 ? '' : `, ${counted(loras.length, 'LoRA')}`}, --preset ${preset}`;
 }
 
-function linesOf({ id, name }: Device, answer: Answer, width: number): readonly string[] {
+function linesOf({ id, name, kind }: Device, answer: Answer, width: number): readonly string[] {
   const head = ['', id === 'cpu' || name === id ? id : `${id} (${name})`];
   if ('refusal' in answer) return [...head, ...wrappedColumns([['  nothing', answer.refusal.message]], width)];
   const { choice } = answer;
@@ -131,29 +131,30 @@ function linesOf({ id, name }: Device, answer: Answer, width: number): readonly 
         ['  preset', choice.preset.name],
         ['  batches', `of ${choice.limit}`],
         ['  because', choice.reason],
-        ['  room', roomOf(choice.room)],
+        ['  room', roomOf(choice.room, kind)],
       ],
       width,
     ),
-    ...(chosen?.footprint == null ? [] : fitOf(chosen.footprint, width)),
+    ...(chosen?.footprint == null ? [] : fitOf(chosen.footprint, kind, width)),
     ...consideredOf(choice.considered, width),
   ];
 }
 
-function roomOf({ device, host, reserve }: Choice['room']): string {
-  const own = device === null ? 'not known' : `${gigabytes(device)}, of which ${gigabytes(reserve)} stay in reserve`;
-  return host === null ? own : `${own}; ${gigabytes(host)} in the memory of the host`;
+function roomOf({ device, host, reserve }: Choice['room'], kind: Device['kind']): string {
+  const own = device === null ? 'not known' : `${size(device)}, of which ${size(reserve)} stay in reserve`;
+  return host === null || kind === 'cpu' ? own : `${own}; ${size(host)} in the memory of the host`;
 }
 
 /** Parts that are never there together are not added up, so the most at one time is said apart. */
-function fitOf({ parts, deviceBytes, hostBytes, ground }: Footprint, width: number): readonly string[] {
-  const rows = parts.map(({ what, bytes, ground: how, detail }) => [`  ${what}`, gigabytes(bytes), how, detail]);
-  const most = [
-    '  at one time',
-    gigabytes(deviceBytes),
-    ground,
-    `and ${gigabytes(hostBytes)} in the memory of the host`,
-  ];
+function fitOf(
+  { parts, deviceBytes, hostBytes, ground }: Footprint,
+  kind: Device['kind'],
+  width: number,
+): readonly string[] {
+  const rows = parts.map(({ what, bytes, ground: how, detail }) => [`  ${what}`, size(bytes), how, detail]);
+  const kept = hostBytes > deviceBytes ? `${size(hostBytes)} once all prompts are kept` : '';
+  const beside = kind === 'cpu' ? kept : `and ${size(hostBytes)} in the memory of the host`;
+  const most = ['  at one time', size(deviceBytes), ground, beside];
   return ['', ...wrappedColumns([['  takes', '', '', ''], ...rows, most], width)];
 }
 
@@ -162,7 +163,7 @@ function consideredOf(considered: readonly Considered[], width: number): readonl
   const rows = considered.map(({ preset, batch, footprint, seconds: time, secondsGround, verdict, why }) => [
     `  ${preset}`,
     String(batch),
-    gigabytes(footprint?.deviceBytes ?? null),
+    size(footprint?.deviceBytes ?? null),
     paceOf(time, secondsGround),
     verdict,
     why,
@@ -174,8 +175,9 @@ function paceOf(time: Seconds | null, ground: Ground | null): string {
   return time === null ? '?' : `${ground === 'learned' ? '' : '~'}${seconds(time)}`;
 }
 
-function gigabytes(bytes: Bytes | null): string {
-  return bytes === null ? '?' : `${significant(bytes / 1e9)} GB`;
+function size(bytes: Bytes | null): string {
+  if (bytes === null) return '?';
+  return bytes < 1e8 ? `${significant(bytes / 1e6)} MB` : `${significant(bytes / 1e9)} GB`;
 }
 
 function eventOf(job: Job, { id, uuid, name }: Device, answer: Answer) {

@@ -4,7 +4,7 @@ import { engineOf } from './engine.ts';
 import type { Choice, Considered, Footprint } from './explanation.ts';
 import type { Asked, Exhausted, Option } from './question.ts';
 import { type Speed, speedIn } from './speed.ts';
-import { tierOf } from './tier.ts';
+import { type Tier, tierOf } from './tier.ts';
 
 /** How much slower the loaded engine may be than the best: a change costs a load, which is many pictures' time. */
 const WORTH_STAYING = 1.25;
@@ -27,7 +27,7 @@ export function choose(asked: Asked): Choice | Exhausted {
     { ...consideredOf(asked, chosen), verdict: 'chosen' as const, why },
     ...options
       .filter((option) => option !== chosen)
-      .sort(byVerdict)
+      .sort((one, other) => byVerdict(asked, one, other))
       .map((option) => consideredOf(asked, option, chosen)),
     ...asked.candidates.flatMap((each, at) => closedOf(asked, each, at)),
   ];
@@ -97,7 +97,10 @@ function isRoomFor(footprint: Footprint | null, { device, host, reserve }: Choic
 type Picked = readonly [Option | null, string];
 
 function freely(asked: Asked, options: readonly Option[]): Picked {
-  const fitting = leastGivenUp(options.filter(({ fits }) => fits));
+  const fitting = leastGivenUp(
+    asked,
+    options.filter(({ fits }) => fits),
+  );
   const best = fastest(fitting);
   if (best === null) return smallest(asked, options);
   const loaded = fastest(fitting.filter(({ engine }) => engine === asked.current));
@@ -110,9 +113,13 @@ function freely(asked: Asked, options: readonly Option[]): Picked {
 }
 
 /** Of the lowest tier that there is. */
-function leastGivenUp(options: readonly Option[]): readonly Option[] {
-  const lowest = Math.min(...options.map(({ preset }) => tierOf(preset.settings)));
-  return options.filter(({ preset }) => tierOf(preset.settings) === lowest);
+function leastGivenUp(asked: Asked, options: readonly Option[]): readonly Option[] {
+  const lowest = Math.min(...options.map((option) => tierIn(asked, option)));
+  return options.filter((option) => tierIn(asked, option) === lowest);
+}
+
+function tierIn({ device }: Asked, { preset }: Option): Tier {
+  return tierOf(preset.settings, device.startsWith('cpu') ? 'cpu' : 'cuda');
 }
 
 /** Of all, those that ran out of memory included: what takes more than one of them is not worth a try. */
@@ -153,9 +160,9 @@ function fastest(options: readonly Option[]): Option | null {
   );
 }
 
-function byVerdict(one: Option, other: Option): number {
-  const [tier, otherTier] = [tierOf(one.preset.settings), tierOf(other.preset.settings)];
-  return Number(other.fits) - Number(one.fits) || tier - otherTier || one.speed.rank - other.speed.rank;
+function byVerdict(asked: Asked, one: Option, other: Option): number {
+  const given = tierIn(asked, one) - tierIn(asked, other);
+  return Number(other.fits) - Number(one.fits) || given || one.speed.rank - other.speed.rank;
 }
 
 function consideredOf(asked: Asked, option: Option, chosen?: Option): Considered {
@@ -167,10 +174,11 @@ function consideredOf(asked: Asked, option: Option, chosen?: Option): Considered
 
 function whyNot(asked: Asked, option: Option, chosen: Option): string {
   if (!asked.auto && option.preset !== chosen.preset) return 'comes after it';
-  const tier = tierOf(option.preset.settings);
-  if (tier > tierOf(chosen.preset.settings)) return GIVEN_UP[tier];
+  const tier = tierIn(asked, option);
+  if (tier > tierIn(asked, chosen)) return GIVEN_UP[tier];
   if (option.speed.rank < chosen.speed.rank) return 'not so much faster that a load is worth it';
-  return option.speed.rank === chosen.speed.rank ? 'not faster' : 'slower';
+  const isSeen = option.speed.ground === 'learned' && chosen.speed.ground === 'learned';
+  return `${option.speed.rank === chosen.speed.rank ? 'not faster' : 'slower'}${isSeen ? '' : ', by what is known'}`;
 }
 
 const GIVEN_UP = ['', 'fewer bits are not needed', 'weights need not come and go'] as const;

@@ -184,5 +184,6 @@ function computed(what: string, bytes: number, detail: string): Part {
 }
 
 function megabytes(bytes: Bytes): string {
-  return `${Math.round(bytes / MEGABYTE).toLocaleString('en')} MB`;
+  const figure = bytes / MEGABYTE;
+  return `${figure < 10 ? figure.toPrecision(2) : Math.round(figure).toLocaleString('en')} MB`;
 }

@@ -1,4 +1,5 @@
 import type { PresetSettings } from './settings.ts';
+import { type DeviceKind, offloadIn } from './weights.ts';
 
 /**
  * How much is given up for memory: 0, nothing that pictures show or that every step waits for; 1, weights have fewer
@@ -11,11 +12,11 @@ export type Tier = 0 | 1 | 2;
  * Shortcuts that are taken for speed (step caches, small decoders, sums in float16, rounded attention) make no tier: none
  * of the catalogue's presets with them may be chosen by `auto`, and who lets it choose one of his own wants it to be.
  */
-export function tierOf({
-  offload,
-  quantize,
-  quantize_text: text,
-}: Pick<PresetSettings, 'offload' | 'quantize' | 'quantize_text'>): Tier {
-  if (offload === 'model' || offload === 'group' || offload === 'sequential') return 2;
-  return quantize === 'none' && text === 'none' ? 0 : 1;
+export function tierOf(
+  settings: Pick<PresetSettings, 'offload' | 'quantize' | 'quantize_text'>,
+  device: DeviceKind,
+): Tier {
+  const offload = offloadIn(settings, device);
+  if (offload !== 'none' && offload !== 'text_encoders') return 2;
+  return settings.quantize === 'none' && settings.quantize_text === 'none' ? 0 : 1;
 }

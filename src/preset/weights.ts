@@ -128,12 +128,17 @@ function inBytes(
   kind: PresetSettings['quantize'],
 ): Pick<Weights, 'bytes' | 'parameters' | 'width' | 'detail'> {
   const width = WIDTHS[dtype];
-  const millions = `${Math.round(parameters / 1e6).toLocaleString('en')} M parameters`;
-  if (kind === 'none') return { bytes: parameters * width, parameters, width, detail: `${millions} in ${dtype}` };
+  const all = `${millions(parameters)} parameters`;
+  if (kind === 'none') return { bytes: parameters * width, parameters, width, detail: `${all} in ${dtype}` };
   const packed = kind === 'fp8_storage' ? parameters : linear;
   const bytes = packed * QUANTISED[kind] + (parameters - packed) * width;
-  const of = packed === parameters ? 'all' : `the ${Math.round(packed / 1e6).toLocaleString('en')} M of linear layers`;
-  return { bytes, parameters, width, detail: `${millions}, ${of} in ${kind}, the rest in ${dtype}` };
+  const of = packed === parameters ? 'all' : `the ${millions(packed)} of linear layers`;
+  return { bytes, parameters, width, detail: `${all}, ${of} in ${kind}, the rest in ${dtype}` };
+}
+
+function millions(count: number): string {
+  const figure = count / 1e6;
+  return `${figure < 10 ? figure.toPrecision(2) : Math.round(figure).toLocaleString('en')} M`;
 }
 
 function blocksOf(layers: number): number {
@@ -141,7 +146,7 @@ function blocksOf(layers: number): number {
 }
 
 /** On a CPU, moving a part from the device to the host would move it nowhere. */
-function offloadIn({ offload }: Pick<PresetSettings, 'offload'>, device: DeviceKind): PresetSettings['offload'] {
+export function offloadIn({ offload }: Pick<PresetSettings, 'offload'>, device: DeviceKind): PresetSettings['offload'] {
   return device === 'cpu' && (offload === 'model' || offload === 'sequential') ? 'none' : offload;
 }
 
