@@ -1,6 +1,7 @@
 import { AppError, InputError } from '../errors.ts';
 import { readFields, type Said } from '../job/fields.ts';
 import { resolve } from '../job/resolve.ts';
+import { filesOf } from '../job/resolve-loras.ts';
 import type { Device, Job, Lora, Model } from '../ports.ts';
 import { AUTO, type Preset, presetNamed, presetsWith, requirePreset } from '../preset/catalogue.ts';
 import { factsOf, impossible } from '../preset/combinations.ts';
@@ -79,7 +80,6 @@ function jobFor(model: Model, preset: string, said: readonly Said[], loras: Read
     order: 'breadth',
   });
   if (wanted === undefined) throw new AppError('a picture came to nothing', { code: 'internal' });
-  const paths = new Map([...loras.values()].map(({ hash, path }) => [hash, path]));
   return {
     id: 'explain-000000',
     runId: 'explain',
@@ -87,7 +87,7 @@ function jobFor(model: Model, preset: string, said: readonly Said[], loras: Read
     modelPath: model.path,
     family: model.family,
     anatomy: model.anatomy,
-    loraPaths: wanted.request.loras.flatMap(({ hash }) => paths.get(hash) ?? []),
+    ...filesOf(wanted.request, loras),
     preset,
     target: '/dev/null',
     format: 'png',

@@ -21,6 +21,8 @@ export interface Load {
   /** Pictures in a batch. */
   readonly batch: number;
   readonly device: DeviceKind;
+  /** Of the files of LoRAs. */
+  readonly loraBytes?: Bytes;
 }
 
 /**
@@ -28,7 +30,7 @@ export interface Load {
  * of a batch come one after the other; the peak is that of the worst, with what is resident then.
  */
 export function footprintOf(load: Load): Footprint {
-  const weights = weightsOf(load.settings, load.anatomy, load.device);
+  const weights = weightsOf(load.settings, load.anatomy, load.device, load.loraBytes);
   const activations = activationsOf(load, weights);
   const phases = PHASES.map((phase) => phaseOf(phase, activations, weights, load));
   const loading = loadingOf(load, weights);

@@ -11,6 +11,8 @@ export interface FitQuestion {
   readonly shape: { readonly width: number; readonly height: number; readonly guided: boolean };
   readonly batch: number;
   readonly device: 'cpu' | 'cuda';
+  /** Of the files of LoRAs, which are kept beside the denoiser's weights. */
+  readonly loraBytes?: Bytes;
 }
 
 /** What a choice is made by, besides what was learned. */

@@ -19,10 +19,15 @@ export interface Weights {
   readonly blockShare: number;
 }
 
-export function weightsOf(settings: PresetSettings, anatomy: Anatomy, device: DeviceKind): readonly Weights[] {
+export function weightsOf(
+  settings: PresetSettings,
+  anatomy: Anatomy,
+  device: DeviceKind,
+  loraBytes: Bytes = 0,
+): readonly Weights[] {
   return [
     ...encodersOf(settings, anatomy, device),
-    denoiserOf(settings, anatomy, device),
+    withLoras(denoiserOf(settings, anatomy, device), loraBytes),
     vaeOf(settings, anatomy, device),
   ];
 }
@@ -111,6 +116,13 @@ function denoiserOf(settings: PresetSettings, anatomy: Anatomy, device: DeviceKi
     detail: `${plain.detail}${engine > 0 ? ', once more in the engine' : ''}`,
     blockShare: kind === 'unet' ? UNET_BLOCK_SHARE : blocksOf(layers),
   };
+}
+
+/** They come and go with the weights that they change; what of them is for a text encoder is counted here too. */
+function withLoras(denoiser: Weights, loraBytes: Bytes): Weights {
+  if (loraBytes === 0) return denoiser;
+  const detail = `${denoiser.detail}, and ${Math.ceil(loraBytes / 1e6).toLocaleString('en')} MB of LoRAs`;
+  return { ...denoiser, bytes: denoiser.bytes + loraBytes, detail };
 }
 
 function vaeOf(settings: PresetSettings, anatomy: Anatomy, device: DeviceKind): Weights {

@@ -81,7 +81,9 @@ export class Chooser {
     const place = placeKey(placeOf(job, device));
     const choices = this.#choices.get(place) ?? new Map<string, Choice | Exhausted>();
     this.#choices.set(place, choices);
-    const key = [device.id, job.preset, job.request.steps, job.loraPaths.length > 0, safe, current].join(' ');
+    const key = [device.id, job.preset, job.request.steps, job.loraPaths.length > 0, job.loraBytes, safe, current].join(
+      ' ',
+    );
     const known = choices.get(key);
     if (known !== undefined) return known;
     const choice = this.#choose(job, device, safe, current);
@@ -174,10 +176,15 @@ export class Chooser {
     });
   }
 
-  #footprintOf({ anatomy, request }: Job, { kind: device }: Device, preset: Preset, batch: number): Footprint | null {
+  #footprintOf(
+    { anatomy, request, loraBytes }: Job,
+    { kind: device }: Device,
+    preset: Preset,
+    batch: number,
+  ): Footprint | null {
     if (anatomy === null) return null;
     const shape = { width: request.width, height: request.height, guided: isGuided(request) };
-    return this.#rules.footprintOf({ settings: preset.settings, anatomy, shape, batch, device });
+    return this.#rules.footprintOf({ settings: preset.settings, anatomy, shape, batch, device, loraBytes });
   }
 
   #ruledOut(job: Job, device: Device, preset: Preset): string | null {

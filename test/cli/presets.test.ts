@@ -18,7 +18,7 @@ import type { KeptIo } from './kept-io.ts';
 const CARD: Device = { id: 'cuda:0', kind: 'cuda', uuid: 'GPU-1', name: 'GeForce RTX 4060 Ti' };
 const CPU: Device = { id: 'cpu', kind: 'cpu', uuid: null, name: 'CPU' };
 
-const INK: Lora = { name: 'ink', path: '/loras/ink.safetensors', hash: `sha256:${'1'.repeat(64)}` };
+const INK: Lora = { name: 'ink', path: '/loras/ink.safetensors', hash: `sha256:${'1'.repeat(64)}`, bytes: 7000 };
 
 let house: House;
 let folder: string;
@@ -201,7 +201,9 @@ describe('presets explain', () => {
     const { app, io } = placed({ explain: (_device, job) => explained(job) });
     const models = new MemoryRegistry([await app.models.resolve('tiny')], [INK]);
     expect(await presetsExplain({ ...app, models }, undefined, { lora: ['ink:0.5'] })).toBe(0);
-    expect(asked).toMatchObject([{ request: { loras: [{ name: 'ink', weight: 0.5 }] }, loraPaths: [INK.path] }]);
+    expect(asked).toMatchObject([
+      { request: { loras: [{ name: 'ink', weight: 0.5 }] }, loraPaths: [INK.path], loraBytes: 7000 },
+    ]);
     expect(io.written[0]).toContain(', 1 LoRA, --preset auto');
     const fused = placed({ flags: { preset: 'mine' }, yaml: 'presets: { mine: { settings: { fused_qkv: true } } }\n' });
     await expect(presetsExplain({ ...fused.app, models }, undefined, { lora: ['ink'] })).rejects.toThrow('with LoRAs');

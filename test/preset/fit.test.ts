@@ -228,6 +228,18 @@ describe('what costs memory', () => {
     expect(step('xformers')).toBe(step('sdpa'));
   });
 
+  it('LoRAs take what their files have, wherever the denoiser is', () => {
+    const load = { anatomy: SDXL, shape: SQUARE, batch: 1, device: 'cuda' } as const;
+    const more = (offload: PresetSettings['offload']): number => {
+      const settings = { ...NEUTRAL, offload };
+      const [without, with_] = [footprintOf({ ...load, settings }), footprintOf({ ...load, settings, loraBytes: GB })];
+      expect(partOf(with_, 'in all while loading')).toBe(partOf(without, 'in all while loading'));
+      return partOf(with_, 'in all while denoising') - partOf(without, 'in all while denoising');
+    };
+    expect([more('none'), more('text_encoders'), more('model')]).toEqual([GB, GB, GB]);
+    expect(more('group')).toBeLessThan(GB);
+  });
+
   it('CUDA graphs keep the memory of a step while a picture is decoded', () => {
     const graphs = footprint(SDXL, { compile: 'full', compile_mode: 'reduce-overhead' }, 4);
     const more = partOf(graphs, 'in all while decoding') - partOf(footprint(SDXL, {}, 4), 'in all while decoding');
