@@ -68,6 +68,26 @@ describe.each(CASES)('of the catalogue, for $family at $size on a card', (one) =
   });
 });
 
+it.each([
+  ['flux', 8, 'flux-8gb 1'],
+  ['flux', 16, 'flux-16gb 1'],
+  ['flux', 24, 'flux-24gb 2'],
+  ['flux', 80, 'plain 4'],
+  ['sdxl', 8, 'lean-tiled 2'],
+  ['sdxl', 12, 'plain 4'],
+  ['sd', 8, 'sd-12gb 8'],
+] as const)('with nothing measured, %s on a card of %d GB is made with %s', (family, gigabytes, pick) => {
+  const total = gigabytes * 2 ** 30;
+  const anatomy = ANATOMIES[family];
+  const side = family === 'sd' ? 512 : 1024;
+  const shape = { width: side, height: side, guided: family !== 'flux' };
+  const asked = askedOf(candidatesFor({ name: AUTO, device: 'cuda', family, safe: false }), {
+    room: { device: total, host: 64e9, reserve: reserveOf(total) },
+    footprintOf: ({ settings }, batch) => footprintOf({ settings, anatomy, shape, batch, device: 'cuda' }),
+  });
+  expect(pickOf(asked)).toBe(pick);
+});
+
 it('those are more than 20 rooms, from the smallest card to the largest', () => {
   expect(CASES.flatMap((one) => limitsOf(optionsOf(one))).length).toBeGreaterThan(20);
 });
