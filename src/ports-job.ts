@@ -33,6 +33,8 @@ export interface Lora {
   readonly path: string;
   /** `sha256:<hex>` of the file. */
   readonly hash: string;
+  /** Of the file, which is what it takes beside the model. */
+  readonly bytes: Bytes;
 }
 
 export type ImageFormat = 'png' | 'jpeg' | 'webp';
@@ -50,6 +52,8 @@ export interface Job {
   readonly anatomy: Anatomy | null;
   /** Absolute paths of the request's LoRAs, in their order. */
   readonly loraPaths: readonly string[];
+  /** Of their files together. */
+  readonly loraBytes: Bytes;
   /** The preset asked for; `auto` is resolved on the device. */
   readonly preset: string;
   /** Where the picture goes: absolute path with extension. */

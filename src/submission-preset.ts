@@ -2,7 +2,7 @@ import { InputError } from './errors.ts';
 import type { Wanted } from './job/resolve.ts';
 import type { Model } from './ports.ts';
 import { AUTO, type Preset, presetNamed } from './preset/catalogue.ts';
-import { denoiserOf, type Facts, impossible } from './preset/combinations.ts';
+import { factsOf, impossible } from './preset/combinations.ts';
 
 /**
  * Refuses pictures whose model or LoRAs a preset cannot hold with. What depends on the device, which is not known yet,
@@ -19,15 +19,11 @@ export function refuseImpossible(
   const { settings } = presetNamed(name, presets);
   const byHash = new Map([...models.values()].map((model) => [model.hash, model]));
   for (const { request, place } of wanted) {
-    const found = impossible(settings, factsOf(byHash.get(request.modelHash), request.loras.length > 0));
+    const model = byHash.get(request.modelHash);
+    const facts = { ...(model === undefined ? {} : factsOf(model)), loras: request.loras.length > 0 };
+    const found = impossible(settings, facts);
     if (found === null) continue;
     const sentence = `the preset ${name} cannot make ${request.model}: ${found.because}`;
     throw new InputError(sentence, { code: 'preset_impossible', place });
   }
-}
-
-function factsOf(model: Model | undefined, loras: boolean): Facts {
-  if (model === undefined) return { loras };
-  const { family, anatomy } = model;
-  return { loras, family, ...(anatomy === null ? denoiserOf(family) : { denoiser: anatomy.denoiser.kind }) };
 }

@@ -5,6 +5,7 @@ import type { Draft } from './job/draft.ts';
 import { checkRunName, runNameFor, targetFor } from './job/naming.ts';
 import { contentKey, type Plan, planRun } from './job/plan.ts';
 import { resolve, type Wanted } from './job/resolve.ts';
+import { filesOf } from './job/resolve-loras.ts';
 import type {
   Clock,
   ImageFormat,
@@ -278,11 +279,9 @@ interface Known {
 function travelsWith(
   { models, loras }: Known,
   wanted: Wanted,
-): Pick<Job, 'modelPath' | 'family' | 'anatomy' | 'loraPaths'> {
+): Pick<Job, 'modelPath' | 'family' | 'anatomy' | 'loraPaths' | 'loraBytes'> {
   const model = [...models.values()].find((candidate) => candidate.hash === wanted.request.modelHash);
   if (model === undefined || !isAbsolute(model.path))
     throw new InputError(`the model ${wanted.request.model} has no folder`, { code: 'model_missing' });
-  const paths = new Map([...loras.values()].map(({ hash, path }) => [hash, path]));
-  const loraPaths = wanted.request.loras.flatMap(({ hash }) => paths.get(hash) ?? []);
-  return { modelPath: model.path, family: model.family, anatomy: model.anatomy, loraPaths };
+  return { modelPath: model.path, family: model.family, anatomy: model.anatomy, ...filesOf(wanted.request, loras) };
 }

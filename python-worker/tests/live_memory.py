@@ -21,6 +21,7 @@ from typing import Any
 import torch
 
 from kilnwatt_worker.diffusers_engine.engine import DiffusersEngine
+from kilnwatt_worker.diffusers_engine.prompt_cache import PromptCache, cache_of
 from kilnwatt_worker.errors import OutOfMemory, WorkerError
 from kilnwatt_worker.messages import Generate
 from kilnwatt_worker.parts import Params, Phase, Preset
@@ -101,6 +102,7 @@ class Bench:
 
     def _ensure(self, case: Case) -> None:
         if self._loaded is not None:
+            self._forget_prompts()
             return
         preset = Preset("measured", **case.settings)
         facts = self._engine.load(load_of(case.model, preset), lambda _level, _message: None)
@@ -113,6 +115,12 @@ class Bench:
                 self._count.adopt((*part.parameters(), *part.buffers()))
         self._load_peak = self._count.take_peak()
         self._loaded = (case.model, case.settings) if case.limit is None else None
+
+    def _forget_prompts(self) -> None:
+        """Those of the case before, which would neither be encoded again nor be gone."""
+        loaded = self._engine._loaded
+        assert loaded is not None
+        loaded.pipe.prompt_cache = PromptCache(cache_of(loaded.pipe).kept)
 
 
 def generate_of(case: Case, folder: Path) -> Generate:

@@ -1,9 +1,10 @@
 import { AppError, InputError } from '../errors.ts';
 import { readFields, type Said } from '../job/fields.ts';
 import { resolve } from '../job/resolve.ts';
-import type { Device, Job, Model } from '../ports.ts';
+import { filesOf } from '../job/resolve-loras.ts';
+import type { Device, Job, Lora, Model } from '../ports.ts';
 import { AUTO, type Preset, presetNamed, presetsWith, requirePreset } from '../preset/catalogue.ts';
-import { denoiserOf, impossible } from '../preset/combinations.ts';
+import { factsOf, impossible } from '../preset/combinations.ts';
 import type { Choice, Considered, Footprint, Ground } from '../preset/explanation.ts';
 import { shapeOf } from '../preset/shape.ts';
 import { refuseImpossible } from '../submission-preset.ts';
@@ -19,6 +20,7 @@ export interface ExplainOptions {
   readonly size?: string;
   readonly cfg?: string;
   readonly steps?: string;
+  readonly lora?: readonly string[];
 }
 
 /** What pictures would be made with on a device, or why with nothing. */
@@ -33,7 +35,11 @@ export async function presetsExplain(app: App, name: string | undefined, options
   const presets = presetsWith(config.presets);
   requirePreset(config.preset, presets);
   const model = await app.models.resolve(name ?? config.model, { download: false });
-  const job = jobFor(model, config.preset, options);
+  const said = saidOf(options);
+  const { loras: named = [] } = readFields(said, COMMAND);
+  const loras = new Map<string, Lora>();
+  for (const lora of named) loras.set(lora.name, await app.models.resolveLora(lora.name));
+  const job = jobFor(model, config.preset, said, loras);
   refuseImpossible(job.preset, presets, [{ request: job.request, place: '--preset' }], new Map([[model.name, model]]));
   const provider = await app.provider();
   const answers = provider.devices.map((device) => ({
@@ -51,19 +57,24 @@ export async function presetsExplain(app: App, name: string | undefined, options
   return answers.some(({ answer }) => 'choice' in answer) ? EXIT.done : EXIT.input;
 }
 
-/** One that is never queued: what it is of decides, and not what it shows. */
-function jobFor(model: Model, preset: string, options: ExplainOptions): Job {
-  const said: Said[] = (['size', 'cfg', 'steps'] as const).flatMap((name) => {
+const COMMAND = { place: 'command line', code: 'bad_flag' } as const;
+
+function saidOf(options: ExplainOptions): readonly Said[] {
+  const once = (['size', 'cfg', 'steps'] as const).flatMap((name) => {
     const value = options[name];
     return value === undefined ? [] : [{ name, label: `--${name}`, value }];
   });
-  const place = 'command line';
-  const draft = { prompt: 'a picture', place, ...readFields(said, { place, code: 'bad_flag' }) };
+  return [...once, ...(options.lora ?? []).map((value) => ({ name: 'lora', label: '--lora', value }))];
+}
+
+/** One that is never queued: what it is of decides, and not what it shows. */
+function jobFor(model: Model, preset: string, said: readonly Said[], loras: ReadonlyMap<string, Lora>): Job {
+  const draft = { prompt: 'a picture', place: COMMAND.place, ...readFields(said, COMMAND) };
   const models = new Map([[model.name, model]]);
   const [wanted] = resolve([draft], {
     flags: {},
     models,
-    loras: new Map(),
+    loras,
     defaultModel: model.name,
     n: 1,
     order: 'breadth',
@@ -76,7 +87,7 @@ function jobFor(model: Model, preset: string, options: ExplainOptions): Job {
     modelPath: model.path,
     family: model.family,
     anatomy: model.anatomy,
-    loraPaths: [],
+    ...filesOf(wanted.request, loras),
     preset,
     target: '/dev/null',
     format: 'png',
@@ -95,20 +106,20 @@ function answerOf(explain: () => Choice): Answer {
 }
 
 /** A preset that is asked for by its name is judged by the worker, which is not started for this. */
-function refuseOn(device: Device, { preset, family }: Job, presets: readonly Preset[]): void {
-  if (preset === AUTO) return;
-  const facts = { device: device.kind, family, ...denoiserOf(family) };
-  const found = impossible(presetNamed(preset, presets).settings, facts);
-  if (found !== null) throw new InputError(`${preset}: ${found.because}`, { code: 'preset_impossible' });
+function refuseOn(device: Device, job: Job, presets: readonly Preset[]): void {
+  if (job.preset === AUTO) return;
+  const facts = { ...factsOf(job), device: device.kind, loras: job.loraPaths.length > 0 };
+  const found = impossible(presetNamed(job.preset, presets).settings, facts);
+  if (found !== null) throw new InputError(`${job.preset}: ${found.because}`, { code: 'preset_impossible' });
 }
 
 function titleOf({ request, preset }: Job): string {
-  const { model, width, height, guidance, steps } = request;
+  const { model, width, height, guidance, steps, loras } = request;
   const passes = guidance > 1 ? `guidance ${guidance} (two passes at once)` : 'one pass';
-  return `${model}, ${width}x${height}, ${passes}, ${counted(steps, 'step')}, --preset ${preset}`;
+  return `${model}, ${width}x${height}, ${passes}, ${counted(steps, 'step')}${loras.length === 0 ? '' : `, ${counted(loras.length, 'LoRA')}`}, --preset ${preset}`;
 }
 
-function linesOf({ id, name }: Device, answer: Answer, width: number): readonly string[] {
+function linesOf({ id, name, kind }: Device, answer: Answer, width: number): readonly string[] {
   const head = ['', id === 'cpu' || name === id ? id : `${id} (${name})`];
   if ('refusal' in answer) return [...head, ...wrappedColumns([['  nothing', answer.refusal.message]], width)];
   const { choice } = answer;
@@ -120,29 +131,30 @@ function linesOf({ id, name }: Device, answer: Answer, width: number): readonly 
         ['  preset', choice.preset.name],
         ['  batches', `of ${choice.limit}`],
         ['  because', choice.reason],
-        ['  room', roomOf(choice.room)],
+        ['  room', roomOf(choice.room, kind)],
       ],
       width,
     ),
-    ...(chosen?.footprint == null ? [] : fitOf(chosen.footprint, width)),
+    ...(chosen?.footprint == null ? [] : fitOf(chosen.footprint, kind, width)),
     ...consideredOf(choice.considered, width),
   ];
 }
 
-function roomOf({ device, host, reserve }: Choice['room']): string {
-  const own = device === null ? 'not known' : `${gigabytes(device)}, of which ${gigabytes(reserve)} stay in reserve`;
-  return host === null ? own : `${own}; ${gigabytes(host)} in the memory of the host`;
+function roomOf({ device, host, reserve }: Choice['room'], kind: Device['kind']): string {
+  const own = device === null ? 'not known' : `${size(device)}, of which ${size(reserve)} stay in reserve`;
+  return host === null || kind === 'cpu' ? own : `${own}; ${size(host)} in the memory of the host`;
 }
 
 /** Parts that are never there together are not added up, so the most at one time is said apart. */
-function fitOf({ parts, deviceBytes, hostBytes, ground }: Footprint, width: number): readonly string[] {
-  const rows = parts.map(({ what, bytes, ground: how, detail }) => [`  ${what}`, gigabytes(bytes), how, detail]);
-  const most = [
-    '  at one time',
-    gigabytes(deviceBytes),
-    ground,
-    `and ${gigabytes(hostBytes)} in the memory of the host`,
-  ];
+function fitOf(
+  { parts, deviceBytes, hostBytes, ground }: Footprint,
+  kind: Device['kind'],
+  width: number,
+): readonly string[] {
+  const rows = parts.map(({ what, bytes, ground: how, detail }) => [`  ${what}`, size(bytes), how, detail]);
+  const kept = hostBytes > deviceBytes ? `${size(hostBytes)} once all prompts are kept` : '';
+  const beside = kind === 'cpu' ? kept : `and ${size(hostBytes)} in the memory of the host`;
+  const most = ['  at one time', size(deviceBytes), ground, beside];
   return ['', ...wrappedColumns([['  takes', '', '', ''], ...rows, most], width)];
 }
 
@@ -151,7 +163,7 @@ function consideredOf(considered: readonly Considered[], width: number): readonl
   const rows = considered.map(({ preset, batch, footprint, seconds: time, secondsGround, verdict, why }) => [
     `  ${preset}`,
     String(batch),
-    gigabytes(footprint?.deviceBytes ?? null),
+    size(footprint?.deviceBytes ?? null),
     paceOf(time, secondsGround),
     verdict,
     why,
@@ -163,8 +175,9 @@ function paceOf(time: Seconds | null, ground: Ground | null): string {
   return time === null ? '?' : `${ground === 'learned' ? '' : '~'}${seconds(time)}`;
 }
 
-function gigabytes(bytes: Bytes | null): string {
-  return bytes === null ? '?' : `${significant(bytes / 1e9)} GB`;
+function size(bytes: Bytes | null): string {
+  if (bytes === null) return '?';
+  return bytes < 1e8 ? `${significant(bytes / 1e6)} MB` : `${significant(bytes / 1e9)} GB`;
 }
 
 function eventOf(job: Job, { id, uuid, name }: Device, answer: Answer) {

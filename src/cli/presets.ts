@@ -88,7 +88,7 @@ function rowsOf(preset: Preset, app: App): readonly (readonly string[])[] {
     ['batches', `of ${counted(preset.batchLimit, 'picture')} at most`],
     ['below', preset.below.length === 0 ? 'nothing' : `${preset.below.join(', then ')}, for what does not fit`],
     ['taken', CHOSEN[preset.auto]],
-    ['speed', `${preset.speed} of what plain makes, as a guess that measurements replace`],
+    ['speed', `${preset.speed} times that of plain, a guess that measurements replace`],
     ...(preset.source === null ? [] : [['source', preset.source]]),
     ...(own ? [['from', app.loaded.origins.presets ?? 'the configuration']] : []),
   ];

@@ -30,6 +30,11 @@ export function addPresets(program: Command, withApp: WithApp): void {
     .option('--cfg <scale>', 'guidance; above 1 it takes two passes at once')
     .option('--steps <count>', 'denoising steps')
     .option('--preset <name>', 'instead of the configured one')
+    .addOption(
+      new Option('--lora <name[:weight]>', 'a LoRA, as in `run`; may be given often').argParser(
+        (value: string, given: readonly string[] = []) => [...given, value],
+      ),
+    )
     .option(...DEVICES);
   addPlaces(explain).action((model: string | undefined, flags: ExplainFlags) =>
     withApp(flags, (app) => presetsExplain(app, model, flags)),

@@ -141,10 +141,10 @@ function size(value: string, at: Context): Read {
   return { width: Number(match[1]), height: Number(match[2]) };
 }
 
-/** Divided by commas or semicolons; a comma between two digits is a decimal point. */
+/** Divided by commas or semicolons; a comma in a weight, as in `ink:0,8`, is a decimal point. */
 function listed(value: string): readonly string[] {
   return value
-    .split(/;|,(?!\d)|(?<!\d),/)
+    .split(/;|(?<!:\s*[+-]?\d*),|,(?!\d+\s*(?:[,;]|$))/)
     .map((one) => one.trim())
     .filter((one) => one !== '');
 }

@@ -1,4 +1,4 @@
-import type { Lora } from '../ports.ts';
+import type { Job, Lora } from '../ports.ts';
 import type { Request } from './request.ts';
 import type { Said } from './said.ts';
 
@@ -16,4 +16,14 @@ export function resolveLoras(said: Said, loras: ReadonlyMap<string, Lora>): Requ
     if (weight !== 0) resolved.push({ name: lora.name, hash: lora.hash, weight });
   }
   return resolved;
+}
+
+/** What a job says of the files of its request's LoRAs, of those that were found. */
+export function filesOf(
+  { loras }: Pick<Request, 'loras'>,
+  found: ReadonlyMap<string, Lora>,
+): Pick<Job, 'loraPaths' | 'loraBytes'> {
+  const byHash = new Map([...found.values()].map((lora) => [lora.hash, lora]));
+  const files = loras.flatMap(({ hash }) => byHash.get(hash) ?? []);
+  return { loraPaths: files.map(({ path }) => path), loraBytes: files.reduce((sum, { bytes }) => sum + bytes, 0) };
 }

@@ -21,7 +21,8 @@ export async function readLora(name: string, folder: string, hashes: FileHashes)
   try {
     await checkSafetensors(path);
     const [digest] = await hashes.of([path]);
-    return { name: basename(path, extname(path)), path, hash: `sha256:${digest}` };
+    const { size: bytes } = await stat(path);
+    return { name: basename(path, extname(path)), path, hash: `sha256:${digest}`, bytes };
   } catch (error) {
     throw loraBroken(path, reasonOf(error, path), error);
   }

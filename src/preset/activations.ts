@@ -40,7 +40,12 @@ export function encodeBytes(encoder: Anatomy['textEncoders'][number], batch: num
   );
 }
 
-/** The same of decoding one picture. */
+/** Of what the text encoders say of one prompt. */
+export function promptBytes(anatomy: Anatomy, bytes: number): Bytes {
+  return textElements(anatomy) * bytes;
+}
+
+/** Of the tensors that are alive beside the weights while one picture is decoded. */
 export function decodeBytes(
   { vae }: Anatomy,
   shape: Pick<Shape, 'width' | 'height'>,

@@ -26,7 +26,8 @@ export interface Preset {
   /**
    * Pictures a second as a multiple of the plain resident model's; a guess that the first measurement replaces. What
    * is given up for memory costs in the order that it is given up: text encoders that leave 5 % (they come back for
-   * new prompts), a tiled decode 5 %, weights kept in fp8 8 %, NF4 30 %, streamed weights 70 %. What is compiled or
+   * new prompts), a tiled decode 5 %, weights kept in fp8 8 %, NF4 30 %, streamed weights 70 %, and parts that are fetched for
+   * each batch about as much, but for Flux, whose steps are long: 25 %. What is compiled or
    * left out gains what was published for the nearest card, which `source` names.
    */
   readonly speed: number;
@@ -76,8 +77,17 @@ export function requirePreset(name: string, presets: readonly Preset[] = PRESETS
   if (name !== AUTO) presetNamed(name, presets);
 }
 
+/** What overflows, or goes on from what has: sums in float16, steps that use what earlier ones gave, small decoders. */
+const SAFE = {
+  vae_dtype: 'float32',
+  attention: 'sdpa',
+  fp16_accumulation: false,
+  step_cache: 'none',
+  step_cache_strength: 0,
+  decoder: 'own',
+} as const satisfies Partial<PresetSettings>;
+
 /** The same with what cannot overflow: slower, and with more memory, for pictures that were black without. */
 export function safely(preset: Preset): Preset {
-  const settings = { ...preset.settings, vae_dtype: 'float32', attention: 'sdpa' } as const;
-  return { ...preset, name: `${preset.name}+safe`, settings };
+  return { ...preset, name: `${preset.name}+safe`, settings: { ...preset.settings, ...SAFE } };
 }

@@ -4,13 +4,14 @@ import { engineOf } from './engine.ts';
 import type { Choice, Considered, Footprint } from './explanation.ts';
 import type { Asked, Exhausted, Option } from './question.ts';
 import { type Speed, speedIn } from './speed.ts';
+import { type Tier, tierOf } from './tier.ts';
 
 /** How much slower the loaded engine may be than the best: a change costs a load, which is many pictures' time. */
 const WORTH_STAYING = 1.25;
 
 /**
- * What jobs are made with. `auto` is the fastest that fits: by measurement where there is one, else by the fit test and
- * by priors. A preset that was asked for by its name gives way only after it ran out of memory. What ran out of memory
+ * What jobs are made with. `auto` is the fastest that fits, of those that give up least for memory: by measurement where
+ * there is one, else by the fit test and by priors. A preset that was asked for by its name gives way only after it ran out of memory. What ran out of memory
  * is never chosen again; where nothing fits by the test, the smallest is tried all the same, since a test may be wrong.
  */
 export function choose(asked: Asked): Choice | Exhausted {
@@ -26,7 +27,7 @@ export function choose(asked: Asked): Choice | Exhausted {
     { ...consideredOf(asked, chosen), verdict: 'chosen' as const, why },
     ...options
       .filter((option) => option !== chosen)
-      .sort(byVerdict)
+      .sort((one, other) => byVerdict(asked, one, other))
       .map((option) => consideredOf(asked, option, chosen)),
     ...asked.candidates.flatMap((each, at) => closedOf(asked, each, at)),
   ];
@@ -101,7 +102,10 @@ function isRoomFor(footprint: Footprint | null, { device, host, reserve }: Choic
 type Picked = readonly [Option | null, string];
 
 function freely(asked: Asked, options: readonly Option[]): Picked {
-  const fitting = options.filter(({ fits }) => fits);
+  const fitting = leastGivenUp(
+    asked,
+    options.filter(({ fits }) => fits),
+  );
   const best = fastest(fitting);
   if (best === null) return smallest(asked, options);
   const loaded = fastest(fitting.filter(({ engine }) => engine === asked.current));
@@ -111,6 +115,16 @@ function freely(asked: Asked, options: readonly Option[]): Picked {
     loaded,
     `is loaded, fits and is at most a quarter slower than ${best.preset.name}: ${figuresOf(loaded, asked.room)}`,
   ];
+}
+
+/** Of the lowest tier that there is. */
+function leastGivenUp(asked: Asked, options: readonly Option[]): readonly Option[] {
+  const lowest = Math.min(...options.map((option) => tierIn(asked, option)));
+  return options.filter((option) => tierIn(asked, option) === lowest);
+}
+
+function tierIn({ device }: Asked, { preset }: Option): Tier {
+  return tierOf(preset.settings, device.startsWith('cpu') ? 'cpu' : 'cuda');
 }
 
 /** Of all, those that ran out of memory included: what takes more than one of them is not worth a try. */
@@ -151,8 +165,9 @@ function fastest(options: readonly Option[]): Option | null {
   );
 }
 
-function byVerdict(one: Option, other: Option): number {
-  return Number(other.fits) - Number(one.fits) || one.speed.rank - other.speed.rank;
+function byVerdict(asked: Asked, one: Option, other: Option): number {
+  const given = tierIn(asked, one) - tierIn(asked, other);
+  return Number(other.fits) - Number(one.fits) || given || one.speed.rank - other.speed.rank;
 }
 
 function consideredOf(asked: Asked, option: Option, chosen?: Option): Considered {
@@ -164,9 +179,14 @@ function consideredOf(asked: Asked, option: Option, chosen?: Option): Considered
 
 function whyNot(asked: Asked, option: Option, chosen: Option): string {
   if (!asked.auto && option.preset !== chosen.preset) return 'comes after it';
+  const tier = tierIn(asked, option);
+  if (tier > tierIn(asked, chosen)) return GIVEN_UP[tier];
   if (option.speed.rank < chosen.speed.rank) return 'not so much faster that a load is worth it';
-  return option.speed.rank === chosen.speed.rank ? 'not faster' : 'slower';
+  const isSeen = option.speed.ground === 'learned' && chosen.speed.ground === 'learned';
+  return `${option.speed.rank === chosen.speed.rank ? 'not faster' : 'slower'}${isSeen ? '' : ', by what is known'}`;
 }
+
+const GIVEN_UP = ['', 'fewer bits are not needed', 'weights need not come and go'] as const;
 
 function closedOf(asked: Asked, preset: Preset, at: number): readonly Considered[] {
   const nothing = { preset: preset.name, footprint: null, seconds: null, secondsGround: null };

@@ -42,11 +42,11 @@ function namesByEngine(candidates: Asked['candidates']): readonly (readonly [str
 }
 
 function memoryOf({ deviceBytes, hostBytes, ground }: Footprint, { device, host, reserve }: Choice['room']): string {
-  const spare = ground === 'learned' || reserve === 0 ? '' : ` and ${gigabytes(reserve)} in reserve`;
-  const need = `${gigabytes(deviceBytes)} (${SAID[ground]})${spare}`;
-  const own = device === null ? need : `${need} of ${gigabytes(device)}`;
+  const spare = ground === 'learned' || reserve === 0 ? '' : ` and ${sizeOf(reserve)} in reserve`;
+  const need = `${sizeOf(deviceBytes)} (${SAID[ground]})${spare}`;
+  const own = device === null ? need : `${need} of ${sizeOf(device)}`;
   const isHostShort = host !== null && hostBytes > host;
-  return isHostShort ? `${own}, and ${gigabytes(hostBytes)} of the host's ${gigabytes(host)}` : own;
+  return isHostShort ? `${own}, and ${sizeOf(hostBytes)} of the host's ${sizeOf(host)}` : own;
 }
 
 function triesOf(name: string, tried: Fit['tried']): string {
@@ -55,6 +55,6 @@ function triesOf(name: string, tried: Fit['tried']): string {
     : `${name} in batches of ${tried.join(', ')}`;
 }
 
-function gigabytes(bytes: Bytes): string {
-  return `${(bytes / 1e9).toFixed(bytes < 9.95e7 ? 3 : 1)} GB`;
+function sizeOf(bytes: Bytes): string {
+  return bytes < 9.95e7 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { Anatomy } from './anatomy.ts';
 import type { PresetSettings } from './settings.ts';
 
 /** What is known of where a preset is to hold; null and left out mean unknown, and a rule about that does not apply. */
@@ -32,11 +33,17 @@ export function impossible(settings: PresetSettings, facts: Facts): Impossible |
   return { name: rule.name, because: `${pairs} cannot hold${rule.where}: ${rule.because}; ${rule.instead}` };
 }
 
-/** What a family of models says of its denoiser; another pipeline may have either. */
-export function denoiserOf(family: NonNullable<Facts['family']>): Pick<Facts, 'denoiser'> {
-  if (family === 'other') return {};
-  return { denoiser: family === 'flux' ? 'transformer' : 'unet' };
+/** What a model says; where its anatomy is not known, its family does, and another pipeline may have either denoiser. */
+export function factsOf({ family, anatomy }: ModelFacts): Pick<Facts, 'family' | 'denoiser'> {
+  return { family, denoiser: anatomy?.denoiser.kind ?? DENOISERS[family] };
 }
+
+interface ModelFacts {
+  readonly family: NonNullable<Facts['family']>;
+  readonly anatomy: Anatomy | null;
+}
+
+const DENOISERS = { sd: 'unet', sdxl: 'unet', flux: 'transformer', other: null } as const;
 
 const values = z.array(z.union([z.string(), z.boolean(), z.number()]));
 const ruleSchema = z.strictObject({

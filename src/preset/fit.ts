@@ -1,6 +1,5 @@
-import type { Measurement } from '../ports.ts';
 import type { Bytes } from '../units.ts';
-import { decodeBytes, denoiseBytes, encodeBytes, type Shape } from './activations.ts';
+import { decodeBytes, denoiseBytes, encodeBytes, promptBytes, type Shape } from './activations.ts';
 import type { Anatomy } from './anatomy.ts';
 import type { Footprint, Part } from './explanation.ts';
 import type { PresetSettings } from './settings.ts';
@@ -22,6 +21,8 @@ export interface Load {
   /** Pictures in a batch. */
   readonly batch: number;
   readonly device: DeviceKind;
+  /** Of the files of LoRAs. */
+  readonly loraBytes?: Bytes;
 }
 
 /**
@@ -29,45 +30,35 @@ export interface Load {
  * of a batch come one after the other; the peak is that of the worst, with what is resident then.
  */
 export function footprintOf(load: Load): Footprint {
-  const weights = weightsOf(load.settings, load.anatomy, load.device);
+  const weights = weightsOf(load.settings, load.anatomy, load.device, load.loraBytes);
   const activations = activationsOf(load, weights);
   const phases = PHASES.map((phase) => phaseOf(phase, activations, weights, load));
   const loading = loadingOf(load, weights);
+  const prompts = promptsOf(load, weights);
   const peak = Math.max(...phases.map(({ bytes }) => bytes));
   const parts = [
     ...weights.map(({ what, bytes, detail }) => computed(what, bytes, detail)),
     ...PHASES.map((phase) => computed(ACTIVITIES[phase], activations[phase].bytes, activations[phase].detail)),
     ...phases,
     loading,
+    ...(prompts.bytes > 0 ? [prompts] : []),
   ];
   if (load.device === 'cpu') {
     const bytes = Math.ceil(Math.max(peak, loading.bytes));
-    return { deviceBytes: bytes, hostBytes: bytes, ground: 'computed', parts };
+    return { deviceBytes: bytes, hostBytes: bytes + prompts.bytes, ground: 'computed', parts };
   }
   const kept = computed(
     'kept in the host’s memory',
     offloadedBytes(weights, load.settings),
     `offload=${load.settings.offload}`,
   );
-  const hostBytes = WORKER_BYTES + Math.max(isMapped(load) ? 0 : loading.bytes, kept.bytes);
+  const hostBytes = WORKER_BYTES + Math.max(isMapped(load) ? 0 : loading.bytes, kept.bytes + prompts.bytes);
   return {
     deviceBytes: Math.ceil(peak),
     hostBytes: Math.ceil(hostBytes),
     ground: 'computed',
     parts: [...parts, kept, WORKER],
   };
-}
-
-/** What a measurement says instead; of a card's host it says nothing, so that much is taken from the fit test. */
-export function learnedFootprint(
-  measured: Pick<Measurement, 'device' | 'peakBytes' | 'batch' | 'count'>,
-  computedHostBytes: Bytes,
-): Footprint {
-  const { device, peakBytes, batch, count } = measured;
-  const seen = `the most in ${count === 1 ? 'a batch' : `${count} batches`} of ${batch}`;
-  const hostBytes = device.startsWith('cpu') ? peakBytes : computedHostBytes;
-  const parts: readonly Part[] = [{ what: 'peak', bytes: peakBytes, ground: 'learned', detail: seen }];
-  return { deviceBytes: peakBytes, hostBytes, ground: 'learned', parts };
 }
 
 /**
@@ -89,6 +80,8 @@ const MEGABYTE = 1e6;
 const CONTEXT_BYTES: Bytes = 300 * MEGABYTE;
 const LIBRARY_BYTES: Bytes = 700 * MEGABYTE;
 const RESERVED_SHARE = 0.03;
+/** The worker drops the oldest of the prompts that it keeps beyond this. */
+const MOST_PROMPT_BYTES: Bytes = 1000 * MEGABYTE;
 /** Python with torch and CUDA's libraries, as far as they are the process's own. */
 const WORKER_BYTES: Bytes = 1500 * MEGABYTE;
 const WORKER: Part = {
@@ -172,6 +165,13 @@ function isMapped({ settings, anatomy, device }: Load): boolean {
   return dtypeOf(settings, anatomy, device) === anatomy.fileDtype;
 }
 
+/** Once there are as many as the preset keeps; a batch alone has few of them, so that the device's peak is without. */
+function promptsOf({ settings, anatomy }: Load, weights: readonly Weights[]): Part {
+  const width = weights.find(({ phase }) => phase === 'encode')?.width ?? 4;
+  const bytes = Math.min(MOST_PROMPT_BYTES, settings.prompt_cache * promptBytes(anatomy, width));
+  return computed('prompts that are kept', bytes, `in the host’s memory, up to ${settings.prompt_cache} of them`);
+}
+
 function paddedTo(buckets: readonly number[], batch: number): number {
   const sizes = buckets.filter((size) => size >= batch);
   return sizes.length === 0 ? batch : Math.min(...sizes);
@@ -186,5 +186,6 @@ function computed(what: string, bytes: number, detail: string): Part {
 }
 
 function megabytes(bytes: Bytes): string {
-  return `${Math.round(bytes / MEGABYTE).toLocaleString('en')} MB`;
+  const figure = bytes / MEGABYTE;
+  return `${figure < 10 ? figure.toPrecision(2) : Math.round(figure).toLocaleString('en')} MB`;
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { suggestion } from '../job/nearest.ts';
 import { AUTO, PRESETS, type Preset, presetNamed, presetSchema } from './catalogue.ts';
-import { denoiserOf, impossible } from './combinations.ts';
+import { factsOf, impossible } from './combinations.ts';
 import { presetSettingsSchema } from './settings.ts';
 
 /** The settings of one that is like another: those that differ. */
@@ -76,7 +76,7 @@ function presetOf(name: string, own: OwnPreset): Preset {
 export function whyImpossible({ settings, device, families }: Preset): string | undefined {
   const where = device === 'any' ? {} : { device };
   const found = [undefined, ...families].map((family) =>
-    impossible(settings, family === undefined ? where : { ...where, family, ...denoiserOf(family) }),
+    impossible(settings, family === undefined ? where : { ...where, ...factsOf({ family, anatomy: null }) }),
   );
   return found.find((one) => one !== null)?.because;
 }
@@ -112,10 +112,10 @@ function at(value: unknown, path: readonly (string | number)[]): unknown {
 function nameFault(name: string): OwnFault | undefined {
   const refused = (why: string) => ({ path: [name], message: `presets.${name}: ${why}` });
   if (!NAME.test(name)) return refused('a name has at most 40 letters, digits, ".", "_" and "-"');
-  if (name === AUTO) return refused('auto means a choice by the device; give it another name');
-  return PRESETS.some((preset) => preset.name === name)
-    ? refused('the catalogue has one of this name; give it another')
-    : undefined;
+  const alike = (other: string) => other.toLowerCase() === name.toLowerCase();
+  if (alike(AUTO)) return refused('auto means a choice by the device; give it another name');
+  const taken = PRESETS.find((preset) => alike(preset.name));
+  return taken === undefined ? undefined : refused(`the catalogue has ${taken.name}; give it another name`);
 }
 
 function likeFault(name: string, { like }: OwnPreset): OwnFault | undefined {

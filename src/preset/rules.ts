@@ -1,6 +1,6 @@
 import type { Bytes } from '../units.ts';
 import type { Anatomy } from './anatomy.ts';
-import type { Preset } from './catalogue.ts';
+import type { Facts } from './combinations.ts';
 import type { Footprint } from './explanation.ts';
 import type { PresetSettings } from './settings.ts';
 
@@ -11,17 +11,8 @@ export interface FitQuestion {
   readonly shape: { readonly width: number; readonly height: number; readonly guided: boolean };
   readonly batch: number;
   readonly device: 'cpu' | 'cuda';
-}
-
-/** What of jobs and their device decides whether a combination of settings can hold. */
-export interface Facts {
-  readonly device: 'cpu' | 'cuda';
-  readonly family: Preset['families'][number];
-  /** Null where the model's anatomy is not known. */
-  readonly denoiser: 'unet' | 'transformer' | null;
-  /** Null where it is not known. */
-  readonly capability: number | null;
-  readonly loras: boolean;
+  /** Of the files of LoRAs, which are kept beside the denoiser's weights. */
+  readonly loraBytes?: Bytes;
 }
 
 /** What a choice is made by, besides what was learned. */

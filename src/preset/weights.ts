@@ -19,10 +19,15 @@ export interface Weights {
   readonly blockShare: number;
 }
 
-export function weightsOf(settings: PresetSettings, anatomy: Anatomy, device: DeviceKind): readonly Weights[] {
+export function weightsOf(
+  settings: PresetSettings,
+  anatomy: Anatomy,
+  device: DeviceKind,
+  loraBytes: Bytes = 0,
+): readonly Weights[] {
   return [
     ...encodersOf(settings, anatomy, device),
-    denoiserOf(settings, anatomy, device),
+    withLoras(denoiserOf(settings, anatomy, device), loraBytes),
     vaeOf(settings, anatomy, device),
   ];
 }
@@ -43,8 +48,8 @@ export function residentBytes(
       return total(stay);
     case 'model': // one part after the other
       return Math.max(...used.map(({ bytes }) => bytes));
-    case 'group': // as text_encoders, and the denoiser comes block by block
-      return total(stay.filter((one) => one.phase !== 'denoise')) + (phase === 'denoise' ? blocksAtOnce(used) : 0);
+    case 'group': // what encodes or denoises comes layer by layer
+      return total(weights.filter((one) => one.phase === 'decode')) + (phase === 'decode' ? 0 : blocksAtOnce(used));
     case 'sequential':
       return Math.max(...used.map(({ bytes }) => bytes * LEAF_SHARE));
   }
@@ -79,8 +84,6 @@ export const WIDTHS: Readonly<Record<Dtype, number>> = { float32: 4, float16: 2,
 
 /** Bytes of a quantised number, its scale included. */
 const QUANTISED = { int8_weights: 1, int8_dynamic: 1, fp8_dynamic: 1, fp8_storage: 1, nf4: 0.53 } as const;
-/** Queries, keys and values, which are kept twice when they are fused. */
-const FUSED_SHARE = 0.25;
 /** TAESD, TAESDXL and TAEF1 alike, to within 10 KB. */
 const TINY_PARAMETERS = 2_445_063;
 /** The largest single layer of a part. */
@@ -93,26 +96,33 @@ const BLOCKS_AT_ONCE = 3;
 function encodersOf(settings: PresetSettings, anatomy: Anatomy, device: DeviceKind): readonly Weights[] {
   const dtype = dtypeOf(settings, anatomy, device);
   const largest = Math.max(...anatomy.textEncoders.map(({ parameters }) => parameters));
-  return anatomy.textEncoders.map(({ name, parameters, linear }) => {
+  return anatomy.textEncoders.map(({ name, parameters, linear, layers }) => {
     const kind = parameters === largest ? settings.quantize_text : 'none';
-    return { what: `weights of ${name}`, phase: 'encode', blockShare: 1, ...inBytes(parameters, linear, dtype, kind) };
+    // The table of tokens is in no layer, and comes whole.
+    const blockShare = (blocksOf(layers) * linear + parameters - linear) / parameters;
+    return { what: `weights of ${name}`, phase: 'encode', blockShare, ...inBytes(parameters, linear, dtype, kind) };
   });
 }
 
 function denoiserOf(settings: PresetSettings, anatomy: Anatomy, device: DeviceKind): Weights {
   const { parameters, linear, layers, kind } = anatomy.denoiser;
   const plain = inBytes(parameters, linear, dtypeOf(settings, anatomy, device), settings.quantize);
-  const fused = settings.fused_qkv ? FUSED_SHARE * linear * plain.width : 0;
   const engine = settings.compile === 'tensorrt' ? plain.bytes : 0;
-  const twice = `${fused > 0 ? ', queries, keys and values twice' : ''}${engine > 0 ? ', once more in the engine' : ''}`;
   return {
     what: 'weights of the denoiser',
     phase: 'denoise',
     ...plain,
-    bytes: plain.bytes + fused + engine,
-    detail: `${plain.detail}${twice}`,
-    blockShare: kind === 'unet' ? UNET_BLOCK_SHARE : Math.min(1, BLOCKS_AT_ONCE / Math.max(1, layers)),
+    bytes: plain.bytes + engine,
+    detail: `${plain.detail}${engine > 0 ? ', once more in the engine' : ''}`,
+    blockShare: kind === 'unet' ? UNET_BLOCK_SHARE : blocksOf(layers),
   };
+}
+
+/** They come and go with the weights that they change; what of them is for a text encoder is counted here too. */
+function withLoras(denoiser: Weights, loraBytes: Bytes): Weights {
+  if (loraBytes === 0) return denoiser;
+  const detail = `${denoiser.detail}, and ${Math.ceil(loraBytes / 1e6).toLocaleString('en')} MB of LoRAs`;
+  return { ...denoiser, bytes: denoiser.bytes + loraBytes, detail };
 }
 
 function vaeOf(settings: PresetSettings, anatomy: Anatomy, device: DeviceKind): Weights {
@@ -130,16 +140,25 @@ function inBytes(
   kind: PresetSettings['quantize'],
 ): Pick<Weights, 'bytes' | 'parameters' | 'width' | 'detail'> {
   const width = WIDTHS[dtype];
-  const millions = `${Math.round(parameters / 1e6).toLocaleString('en')} M parameters`;
-  if (kind === 'none') return { bytes: parameters * width, parameters, width, detail: `${millions} in ${dtype}` };
+  const all = `${millions(parameters)} parameters`;
+  if (kind === 'none') return { bytes: parameters * width, parameters, width, detail: `${all} in ${dtype}` };
   const packed = kind === 'fp8_storage' ? parameters : linear;
   const bytes = packed * QUANTISED[kind] + (parameters - packed) * width;
-  const of = packed === parameters ? 'all' : `the ${Math.round(packed / 1e6).toLocaleString('en')} M of linear layers`;
-  return { bytes, parameters, width, detail: `${millions}, ${of} in ${kind}, the rest in ${dtype}` };
+  const of = packed === parameters ? 'all' : `the ${millions(packed)} of linear layers`;
+  return { bytes, parameters, width, detail: `${all}, ${of} in ${kind}, the rest in ${dtype}` };
+}
+
+function millions(count: number): string {
+  const figure = count / 1e6;
+  return `${figure < 10 ? figure.toPrecision(2) : Math.round(figure).toLocaleString('en')} M`;
+}
+
+function blocksOf(layers: number): number {
+  return Math.min(1, BLOCKS_AT_ONCE / Math.max(1, layers));
 }
 
 /** On a CPU, moving a part from the device to the host would move it nowhere. */
-function offloadIn({ offload }: Pick<PresetSettings, 'offload'>, device: DeviceKind): PresetSettings['offload'] {
+export function offloadIn({ offload }: Pick<PresetSettings, 'offload'>, device: DeviceKind): PresetSettings['offload'] {
   return device === 'cpu' && (offload === 'model' || offload === 'sequential') ? 'none' : offload;
 }
 

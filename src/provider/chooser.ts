@@ -2,6 +2,7 @@ import type { Clock, Device, Failure, Job, Measurement } from '../ports.ts';
 import { candidatesFor } from '../preset/candidates.ts';
 import { AUTO, PRESETS, type Preset } from '../preset/catalogue.ts';
 import { choose } from '../preset/choice.ts';
+import { factsOf } from '../preset/combinations.ts';
 import { engineOf } from '../preset/engine.ts';
 import type { Choice, Footprint } from '../preset/explanation.ts';
 import type { Exhausted } from '../preset/question.ts';
@@ -82,7 +83,9 @@ export class Chooser {
     const place = placeKey(placeOf(job, device));
     const choices = this.#choices.get(place) ?? new Map<string, Choice | Exhausted>();
     this.#choices.set(place, choices);
-    const key = [device.id, job.preset, job.request.steps, job.loraPaths.length > 0, safe, current].join(' ');
+    const key = [device.id, job.preset, job.request.steps, job.loraPaths.length > 0, job.loraBytes, safe, current].join(
+      ' ',
+    );
     const known = choices.get(key);
     if (known !== undefined) return known;
     const choice = this.#choose(job, device, safe, current);
@@ -205,20 +208,23 @@ export class Chooser {
     });
   }
 
-  #footprintOf({ anatomy, request }: Job, { kind: device }: Device, preset: Preset, batch: number): Footprint | null {
+  #footprintOf(
+    { anatomy, request, loraBytes }: Job,
+    { kind: device }: Device,
+    preset: Preset,
+    batch: number,
+  ): Footprint | null {
     if (anatomy === null) return null;
     const shape = { width: request.width, height: request.height, guided: isGuided(request) };
-    return this.#rules.footprintOf({ settings: preset.settings, anatomy, shape, batch, device });
+    return this.#rules.footprintOf({ settings: preset.settings, anatomy, shape, batch, device, loraBytes });
   }
 
   #ruledOut(job: Job, device: Device, preset: Preset): string | null {
     const refused = this.refusal(job, device, preset);
     if (refused !== null) return refused.message;
-    const { family, anatomy, loraPaths } = job;
-    const denoiser = anatomy?.denoiser.kind ?? DENOISERS[family];
-    const facts = { device: device.kind, family, denoiser, capability: null, loras: loraPaths.length > 0 };
+    const facts = { ...factsOf(job), device: device.kind, loras: job.loraPaths.length > 0 };
     const found = this.#rules.impossible(preset.settings, facts);
-    return found?.because ?? (anatomy === null && job.preset === AUTO ? this.#tooLarge(device, preset) : null);
+    return found?.because ?? (job.anatomy === null && job.preset === AUTO ? this.#tooLarge(device, preset) : null);
   }
 
   /** Where no fit test can be made, what a preset was made for is all that is known. */
@@ -232,8 +238,6 @@ export class Chooser {
 const TIGHT = 0.8;
 /** Cards have a little more or less than it says on the box. */
 const NEARLY = 0.9;
-/** Of the families that have one kind only. */
-const DENOISERS = { sd: 'unet', sdxl: 'unet', flux: 'transformer', other: null } as const;
 
 /** Jobs of a kind are judged alike, but for what is black. */
 export function kindOf({ request, preset }: Job): string {

@@ -11,10 +11,11 @@ export const travellingJob = z
     runId: z.string().min(1),
     request: requestSchema,
     modelPath: z.string(),
-    // The version before knew neither of these.
+    // The version before knew none of these.
     family: z.enum(['sd', 'sdxl', 'flux', 'other']).default('other'),
     anatomy: anatomySchema.nullable().default(null),
     loraPaths: z.array(z.string()).readonly().default([]),
+    loraBytes: z.int().min(0).default(0),
     preset: z.string(),
     target: z.string(),
     format: z.enum(['png', 'jpeg', 'webp']),
@@ -33,8 +34,22 @@ export const JOB_BYTES = 65_536;
  * @throws InputError `job_too_large`
  */
 export function packed(job: Job): Job {
-  const { id, runId, request, modelPath, family, anatomy, loraPaths, preset, target, format, sidecar, priority } = job;
-  const model = { modelPath, family, anatomy, loraPaths };
+  const {
+    id,
+    runId,
+    request,
+    modelPath,
+    family,
+    anatomy,
+    loraPaths,
+    loraBytes,
+    preset,
+    target,
+    format,
+    sidecar,
+    priority,
+  } = job;
+  const model = { modelPath, family, anatomy, loraPaths, loraBytes };
   const travelling = { id, runId, request, ...model, preset, target, format, sidecar, priority };
   const bytes = Buffer.byteLength(JSON.stringify(travelling));
   if (bytes > JOB_BYTES) {

@@ -258,11 +258,12 @@ function marksOf(row: Row): Marks {
 }
 
 /** What jobs of earlier versions do not say. */
-const EARLIER: Pick<Job, 'priority' | 'family' | 'anatomy' | 'loraPaths'> = {
+const EARLIER: Pick<Job, 'priority' | 'family' | 'anatomy' | 'loraPaths' | 'loraBytes'> = {
   priority: 'bulk',
   family: 'other',
   anatomy: null,
   loraPaths: [],
+  loraBytes: 0,
 };
 
 /** The text is what this store itself wrote from a Job, so it is not checked again. */

@@ -7,7 +7,8 @@ import { presetsLs, presetsShow } from '../../src/cli/presets.ts';
 import { presetsExplain } from '../../src/cli/presets-explain.ts';
 import { loadConfig } from '../../src/config.ts';
 import { AppError, InputError } from '../../src/errors.ts';
-import type { Device } from '../../src/ports.ts';
+import { MemoryRegistry } from '../../src/model/memory.ts';
+import type { Device, Job, Lora } from '../../src/ports.ts';
 import { PRESETS, presetNamed } from '../../src/preset/catalogue.ts';
 import type { Choice, Considered, Footprint } from '../../src/preset/explanation.ts';
 import { FakeProvider } from '../../src/provider/fake.ts';
@@ -16,6 +17,8 @@ import type { KeptIo } from './kept-io.ts';
 
 const CARD: Device = { id: 'cuda:0', kind: 'cuda', uuid: 'GPU-1', name: 'GeForce RTX 4060 Ti' };
 const CPU: Device = { id: 'cpu', kind: 'cpu', uuid: null, name: 'CPU' };
+
+const INK: Lora = { name: 'ink', path: '/loras/ink.safetensors', hash: `sha256:${'1'.repeat(64)}`, bytes: 7000 };
 
 let house: House;
 let folder: string;
@@ -32,7 +35,7 @@ interface Place {
   readonly devices?: readonly (readonly [Device, number | null])[];
   readonly yaml?: string;
   readonly flags?: Readonly<Record<string, string>>;
-  explain?(device: string): Choice;
+  explain?(device: string, job: Job): Choice;
 }
 
 /** A command on a machine of its own, and what it writes. */
@@ -40,7 +43,7 @@ function placed({ devices = [[CPU, 32e9]], yaml = '', flags = {}, explain }: Pla
   writeFileSync(join(folder, 'kilnwatt.yaml'), yaml);
   const { app, io } = house.command('presets');
   const provider = new FakeProvider({ clock: house.clock, devices: devices.map(([device]) => device) });
-  if (explain !== undefined) provider.explain = (_job, device) => explain(device);
+  if (explain !== undefined) provider.explain = (job, device) => explain(device, job);
   const loaded = loadConfig({ cwd: folder, env: { HOME: folder }, flags: { model: 'tiny', ...flags } });
   const machine = async () => devices.map(([device, memory]) => ({ device, memory }));
   return { app: { ...app, loaded, machine, provider: async () => provider }, io };
@@ -187,6 +190,24 @@ describe('presets explain', () => {
     });
     expect(first.considered[0].footprint.parts).toEqual(footprint.parts);
     expect(second.device).toBe('cpu');
+  });
+
+  it('judges pictures with LoRAs, which not every preset can hold with', async () => {
+    const asked: Job[] = [];
+    const explained = (job: Job) => {
+      asked.push(job);
+      return choice;
+    };
+    const { app, io } = placed({ explain: (_device, job) => explained(job) });
+    const models = new MemoryRegistry([await app.models.resolve('tiny')], [INK]);
+    expect(await presetsExplain({ ...app, models }, undefined, { lora: ['ink:0.5'] })).toBe(0);
+    expect(asked).toMatchObject([
+      { request: { loras: [{ name: 'ink', weight: 0.5 }] }, loraPaths: [INK.path], loraBytes: 7000 },
+    ]);
+    expect(io.written[0]).toContain(', 1 LoRA, --preset auto');
+    const fused = placed({ flags: { preset: 'mine' }, yaml: 'presets: { mine: { settings: { fused_qkv: true } } }\n' });
+    await expect(presetsExplain({ ...fused.app, models }, undefined, { lora: ['ink'] })).rejects.toThrow('with LoRAs');
+    await expect(presetsExplain(app, undefined, { lora: ['clay'] })).rejects.toThrow('clay');
   });
 
   it('says of each device why nothing can be made there, and ends with 2 where that is all of them', async () => {

@@ -57,6 +57,7 @@ export function modelsContract(make: () => Promise<ModelsUnderTest>): void {
         name: 'ink',
         path: expect.stringMatching(/^\/.*ink\.safetensors$/),
         hash: expect.stringMatching(/^sha256:[0-9a-f]{64}$/),
+        bytes: expect.any(Number),
       });
       expect(await it.models.resolveLora('ink.safetensors')).toEqual(once);
     });

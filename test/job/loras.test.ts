@@ -45,6 +45,20 @@ describe('LoRAs of a line', () => {
     expect(draft).toMatchObject({ prompt: 'a cat', loras: both });
   });
 
+  it.each([
+    ['style1,2d-look', ['style1 1', '2d-look 1']],
+    ['ink:1,2d:0.5', ['ink 1', '2d 0.5']],
+    ['ink:0,8,clay:0,5', ['ink 0.8', 'clay 0.5']],
+    ['ink:1, 2d', ['ink 1', '2d 1']],
+    ['ink:,5;v1.5,3', ['ink 0.5', 'v1.5 1', '3 1']],
+    ['ink:-0,5 , clay', ['ink -0.5', 'clay 1']],
+    ['style1,2', ['style1 1', '2 1']],
+  ])('are divided by commas, and a comma in a weight alone is a decimal point: %s', (value, names) => {
+    const said = [{ name: 'loras', label: '--loras', value }];
+    const { loras = [] } = readFields(said, { place: 'command line', code: 'bad_flag' });
+    expect(loras.map(({ name, weight }) => `${name} ${weight}`)).toEqual(names);
+  });
+
   it('may be several as flags of the command line too', () => {
     const said = ['ink:0.8', 'clay:-0.5'].map((value) => ({ name: 'lora', label: '--lora', value }));
     expect(readFields(said, { place: 'command line', code: 'bad_flag' })).toEqual({ loras: both });

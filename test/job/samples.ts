@@ -30,8 +30,18 @@ export const flux: Model = {
   clipLayers: null,
 };
 
-export const ink: Lora = { name: 'ink', path: '/loras/ink.safetensors', hash: `sha256:${'1a'.repeat(32)}` };
-export const clay: Lora = { name: 'clay', path: '/loras/clay.safetensors', hash: `sha256:${'1b'.repeat(32)}` };
+export const ink: Lora = {
+  name: 'ink',
+  path: '/loras/ink.safetensors',
+  hash: `sha256:${'1a'.repeat(32)}`,
+  bytes: 1000,
+};
+export const clay: Lora = {
+  name: 'clay',
+  path: '/loras/clay.safetensors',
+  hash: `sha256:${'1b'.repeat(32)}`,
+  bytes: 200,
+};
 
 export const request: Request = {
   model: 'tiny-sd',

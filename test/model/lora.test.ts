@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -18,7 +18,7 @@ describe('a LoRA', () => {
     await writeFolder(root, { 'ink.safetensors': safetensors('1'), 'loras/sdxl/clay.safetensors': safetensors('2') });
     const path = join(root, 'ink.safetensors');
     for (const name of [path, `./${relative(process.cwd(), path)}`])
-      expect(await models.resolveLora(name)).toMatchObject({ name: 'ink', path });
+      expect(await models.resolveLora(name)).toMatchObject({ name: 'ink', path, bytes: (await stat(path)).size });
     expect(await models.resolveLora('sdxl/clay')).toMatchObject({
       name: 'clay',
       path: join(root, 'loras/sdxl/clay.safetensors'),

@@ -25,6 +25,6 @@ const flux: Model = {
   clipLayers: null,
 };
 
-const ink = { name: 'ink', path: '/loras/ink.safetensors', hash: `sha256:${'03'.repeat(32)}` };
+const ink = { name: 'ink', path: '/loras/ink.safetensors', hash: `sha256:${'03'.repeat(32)}`, bytes: 3 };
 
 modelsContract(async () => ({ models: new MemoryRegistry([sd, flux], [ink]), close: async () => {} }));

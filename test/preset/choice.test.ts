@@ -160,6 +160,37 @@ describe('auto', () => {
     expect([ask(13), ask(9)]).toEqual(['plain 4', 'small 2']);
   });
 
+  it('takes what is exact and stays on the card before fewer bits, and those before weights that come and go', () => {
+    const [exact, bits, coming] = [
+      presetOf('exact', { speed: 0.5, batch_limit: 1, settings: { offload: 'text_encoders' } }),
+      presetOf('bits', { speed: 2, batch_limit: 1, settings: { quantize: 'fp8_storage' } }),
+      presetOf('coming', { speed: 4, batch_limit: 1, settings: { quantize: 'fp8_storage', offload: 'model' } }),
+    ];
+    const all = [coming, bits, exact];
+    const sizes = new Map([
+      [exact, 20],
+      [bits, 12],
+      [coming, 6],
+    ]);
+    const measured = [measuredOf(exact, 1, 9, 20), measuredOf(bits, 1, 2, 12), measuredOf(coming, 1, 1, 6)];
+    const ask = (gigabytes: number, change = {}) =>
+      askedOf(all, {
+        room: roomOf(gigabytes),
+        footprintOf: (preset) => footprintOf(sizes.get(preset) ?? 0),
+        current: engineOf(bits),
+        ...change,
+      });
+    for (const learned of [{}, { measured }])
+      expect([22, 14, 8].map((room) => pickOf(ask(room, learned)))).toEqual(['exact 1', 'bits 1', 'coming 1']);
+    expect(chosenOf(ask(22, { measured })).considered.map(({ preset, why }) => [preset, why])).toEqual([
+      ['exact', expect.stringContaining('is the fastest that fits')],
+      ['bits', 'fewer bits are not needed'],
+      ['coming', 'weights need not come and go'],
+    ]);
+    const fits = new Map([[engineOf(exact), known(0, [1])]]);
+    expect(pickOf(ask(22, { measured, fits }))).toBe('bits 1');
+  });
+
   it('leaves out what cannot hold, and says why', () => {
     const ruledOut = (preset: Preset) => (preset === FAST ? 'flash on a UNet cannot hold' : null);
     expect(chosenOf(askedOf(ALL, { ruledOut }))).toMatchObject({

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { denoiserOf, type Facts, impossible } from '../../src/preset/combinations.ts';
+import { type Facts, factsOf, impossible } from '../../src/preset/combinations.ts';
 import { NEUTRAL, type PresetSettings } from '../../src/preset/settings.ts';
+import { FLUX } from './anatomies.ts';
 
 interface Case {
   readonly settings: Partial<PresetSettings>;
@@ -20,7 +21,7 @@ it.each(CASES)('both languages judge $settings with $facts by the same rule, in 
 });
 
 it('a family says which kind of denoiser it has, and another pipeline says nothing', () => {
-  expect(denoiserOf('sdxl')).toEqual({ denoiser: 'unet' });
-  expect(denoiserOf('flux')).toEqual({ denoiser: 'transformer' });
-  expect(denoiserOf('other')).toEqual({});
+  const said = (['sdxl', 'flux', 'other'] as const).map((family) => factsOf({ family, anatomy: null }).denoiser);
+  expect(said).toEqual(['unet', 'transformer', null]);
+  expect(factsOf({ family: 'other', anatomy: FLUX })).toEqual({ family: 'other', denoiser: 'transformer' });
 });

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { decodeBytes, denoiseBytes, encodeBytes } from '../../src/preset/activations.ts';
 import type { Anatomy } from '../../src/preset/anatomy.ts';
 import type { Footprint } from '../../src/preset/explanation.ts';
-import { footprintOf, learnedFootprint, reserveOf } from '../../src/preset/fit.ts';
+import { footprintOf, reserveOf } from '../../src/preset/fit.ts';
 import { NEUTRAL, type PresetSettings } from '../../src/preset/settings.ts';
 import { FLUX, SD15, SDXL } from './anatomies.ts';
 
@@ -179,6 +179,25 @@ describe('what saves memory', () => {
     );
   });
 
+  it('never has a text encoder whole on the card where weights are streamed: T5 alone is more than a card of 8 GB', () => {
+    const encoding = partOf(footprint(FLUX, { offload: 'group' }), 'in all while encoding');
+    expect(encoding / GB).toBeGreaterThan(1);
+    expect(encoding / GB).toBeLessThan(2.5);
+  });
+
+  it('does not fuse projections for memory: those that were fused are dropped', () => {
+    expect(footprint(SDXL, { fused_qkv: true }).deviceBytes).toBe(footprint(SDXL).deviceBytes);
+  });
+
+  it('keeps prompts in the host’s memory, 1 GB of them at most', () => {
+    const kept = (anatomy: Anatomy, prompts: number): number =>
+      footprint(anatomy, { offload: 'text_encoders', prompt_cache: prompts }).hostBytes -
+      footprint(anatomy, { offload: 'text_encoders' }).hostBytes;
+    expect(kept(FLUX, 100)).toBe(100 * 512 * 4096 * 2);
+    expect(kept(SDXL, 256)).toBe(256 * 77 * 2048 * 2);
+    expect(kept(FLUX, 100_000)).toBe(GB);
+  });
+
   it('is paid for with the host’s memory: what was moved there, and twice that for streams', () => {
     const kept = (offload: PresetSettings['offload']): number =>
       partOf(footprint(FLUX, { offload }), 'kept in the host’s memory');
@@ -209,21 +228,23 @@ describe('what costs memory', () => {
     expect(step('xformers')).toBe(step('sdpa'));
   });
 
+  it('LoRAs take what their files have, wherever the denoiser is', () => {
+    const load = { anatomy: SDXL, shape: SQUARE, batch: 1, device: 'cuda' } as const;
+    const more = (offload: PresetSettings['offload']): number => {
+      const settings = { ...NEUTRAL, offload };
+      const [without, with_] = [footprintOf({ ...load, settings }), footprintOf({ ...load, settings, loraBytes: GB })];
+      expect(partOf(with_, 'in all while loading')).toBe(partOf(without, 'in all while loading'));
+      return partOf(with_, 'in all while denoising') - partOf(without, 'in all while denoising');
+    };
+    expect([more('none'), more('text_encoders'), more('model')]).toEqual([GB, GB, GB]);
+    expect(more('group')).toBeLessThan(GB);
+  });
+
   it('CUDA graphs keep the memory of a step while a picture is decoded', () => {
     const graphs = footprint(SDXL, { compile: 'full', compile_mode: 'reduce-overhead' }, 4);
     const more = partOf(graphs, 'in all while decoding') - partOf(footprint(SDXL, {}, 4), 'in all while decoding');
     expect(more).toBeCloseTo(partOf(graphs, 'activations of a denoise step'), -1);
     expect(footprint(SDXL, { compile: 'regional' }, 4).deviceBytes).toBe(footprint(SDXL, {}, 4).deviceBytes);
-  });
-});
-
-describe('a measurement', () => {
-  it('stands for the fit test, and on a card leaves it the host', () => {
-    const measured = { device: 'GPU-1', peakBytes: 9 * GB, batch: 2, count: 5 };
-    const found = learnedFootprint(measured, 3 * GB);
-    expect(found).toMatchObject({ deviceBytes: 9 * GB, hostBytes: 3 * GB, ground: 'learned' });
-    expect(found.parts[0]?.detail).toBe('the most in 5 batches of 2');
-    expect(learnedFootprint({ ...measured, device: 'cpu' }, 3 * GB).hostBytes).toBe(9 * GB);
   });
 });
 

@@ -101,7 +101,9 @@ describe('a mistake in the presets is one sentence with its line', () => {
       3,
     ],
     ['the word auto as a name', 'auto: {}', 'presets.auto: auto means a choice by the device; give it another name', 2],
-    ['a name of the catalogue', 'plain: {}', 'presets.plain: the catalogue has one of this name; give it another', 2],
+    ['the word auto in capitals', 'AUTO: {}', 'presets.AUTO: auto means a choice by the device', 2],
+    ['a name of the catalogue', 'plain: {}', 'presets.plain: the catalogue has plain; give it another name', 2],
+    ['one that differs in capitals alone', 'Plain: {}', 'presets.Plain: the catalogue has plain', 2],
     ['a name with a blank', '"my own": {}', 'presets.my own: a name has at most 40 letters', 2],
     ['a text for a preset', 'mine: fast', 'presets.mine cannot be "fast": expected object', 2],
     [

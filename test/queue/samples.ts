@@ -13,6 +13,7 @@ export function jobOf(index: number, runId = RUN): Job {
     family: 'sd',
     anatomy: null,
     loraPaths: [],
+    loraBytes: 0,
     preset: 'auto',
     target: `/out/${runId}/${index}.png`,
     format: 'png',

@@ -29,6 +29,7 @@ export function jobOf(runId: string, index: number, change: Partial<Job['request
     family: 'sd',
     anatomy: null,
     loraPaths: [],
+    loraBytes: 0,
     preset: 'auto',
     target: `/out/${runId}/${index}.png`,
     format: 'png',
