@@ -81,7 +81,7 @@ const CONTEXT_BYTES: Bytes = 300 * MEGABYTE;
 const LIBRARY_BYTES: Bytes = 700 * MEGABYTE;
 const RESERVED_SHARE = 0.03;
 /** The worker drops the oldest of the prompts that it keeps beyond this. */
-const MOST_PROMPT_BYTES: Bytes = 1000 * MEGABYTE;
+const MOST_PROMPT_BYTES: Bytes = 1100 * MEGABYTE;
 /** Python with torch and CUDA's libraries, as far as they are the process's own. */
 const WORKER_BYTES: Bytes = 1500 * MEGABYTE;
 const WORKER: Part = {

@@ -8,6 +8,7 @@ import { PRESETS } from '../../src/preset/catalogue.ts';
 import { NEUTRAL, presetSettingsSchema } from '../../src/preset/settings.ts';
 import { TECHNIQUES, techniqueOf } from '../../src/preset/techniques.ts';
 
+const NO_RECORD = { cases: [] };
 const ROOT = resolve(import.meta.dirname, '../..');
 /** Of the Python project, by name. */
 const EXTRAS = new Set(
@@ -62,10 +63,22 @@ describe('the proof of a technique', () => {
 
   it('is a record in which it is in effect, where it says so', () => {
     const records = globSync('bench/records/gpu-*.json', { cwd: ROOT }).sort();
-    const newest: unknown = JSON.parse(readFileSync(join(ROOT, records.at(-1) ?? 'package.json'), 'utf8'));
+    const newest = records.at(-1);
+    const record: unknown = newest === undefined ? NO_RECORD : JSON.parse(readFileSync(join(ROOT, newest), 'utf8'));
     const claimed = TECHNIQUES.filter(({ proof }) => proof === 'gpu-record');
-    expect(claimed.filter(({ field, value }) => !holds(newest, field, value)).map(({ id }) => id)).toEqual([]);
+    expect(claimed.filter(({ field, value }) => !holds(record, field, value)).map(({ id }) => id)).toEqual([]);
   });
+});
+
+it('a record proves what was read back in a case that ran, and not what was asked of one that was refused', () => {
+  const asked = { asked: { settings: { tf32: true } }, settings: { tf32: false } };
+  const refused = { asked: { settings: { tf32: true } }, settings: { tf32: true }, outcome: 'refused' };
+  const record = { cases: [{ ...asked, outcome: 'in effect' }, refused, { outcome: 'failed', settings: null }] };
+  expect(holds(record, 'tf32', true)).toBe(false);
+  expect(holds({ cases: [...record.cases, { settings: { tf32: true }, outcome: 'in effect' }] }, 'tf32', true)).toBe(
+    true,
+  );
+  expect(holds(NO_RECORD, 'tf32', true)).toBe(false);
 });
 
 it('what auto may choose by the fit test needs no package that the set-up does not bring', () => {
@@ -88,12 +101,24 @@ function isThere(test: string): boolean {
   return existsSync(path) && new RegExp(`^def ${name}\\(`, 'm').test(readFileSync(path, 'utf8'));
 }
 
-/** Whether the value stands under this name anywhere in a record. */
+const recordSchema = z.object({
+  cases: z.array(
+    z.object({
+      outcome: z.string(),
+      settings: z
+        .record(z.string(), z.unknown())
+        .nullish()
+        .transform((read) => read ?? {}),
+    }),
+  ),
+});
+
+/** Whether the value was read back in a case that ran; what was only asked for proves nothing. */
 function holds(record: unknown, field: string, value: unknown): boolean {
-  if (record === null || typeof record !== 'object') return false;
-  return Object.entries(record).some(
-    ([name, inner]) => (name === field && (inner === value || value === '*')) || holds(inner, field, value),
-  );
+  const { cases } = recordSchema.parse(record);
+  return cases
+    .filter(({ outcome }) => outcome === 'in effect' || outcome === 'downgraded')
+    .some(({ settings }) => (value === '*' ? Boolean(settings[field]) : settings[field] === value));
 }
 
 function sectionOf(name: string): string {
