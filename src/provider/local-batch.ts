@@ -1,7 +1,17 @@
 import { createHash } from 'node:crypto';
 import { AppError, UnavailableError } from '../errors.ts';
 import type { Request } from '../job/request.ts';
-import type { Batch, BatchResult, Clock, Device, EnergyReading, EngineFacts, Failure, Progress } from '../ports.ts';
+import type {
+  Batch,
+  BatchResult,
+  Clock,
+  Device,
+  EnergyReading,
+  EngineFacts,
+  Failure,
+  MemoryPeaks,
+  Progress,
+} from '../ports.ts';
 import type { Preset } from '../preset/catalogue.ts';
 import type { BatchReport } from '../worker/answers.ts';
 import type { EngineSpec } from '../worker/engine.ts';
@@ -70,7 +80,8 @@ async function makeOrRefuse(
   try {
     await load(place, engineFor(batch, place.device, preset), batch, options, overhead);
     loaded = true;
-    const facts = place.supervisor.engine?.facts ?? { id: 'none', preset: preset.name, settings: {}, versions: {} };
+    const unloaded = { id: 'none', preset: preset.name, settings: {}, downgrades: [], versions: {} };
+    const facts = place.supervisor.engine?.facts ?? unloaded;
     const report = await generate(place.supervisor, batch, options);
     if (report.memory !== null) options.onMemory(report.memory);
     return { result: { answers: report.answers, shared: sharedOf(report, place.device, facts), overhead }, loaded };
@@ -164,7 +175,13 @@ function itemOf({ id, request, temporary }: Batch['jobs'][number]): Generate['it
 function sharedOf(report: BatchReport, device: Device, engine: EngineFacts): BatchResult['shared'] {
   const { seconds, phases, energy, memory, steps, work } = report;
   const peakMemory = device.kind === 'cuda' ? memory?.peak_reserved_bytes : memory?.peak_rss_bytes;
-  return { seconds, phases, peakMemory: peakMemory ?? null, steps, work, energy, engine };
+  return { seconds, phases, peakMemory: peakMemory ?? null, peaks: peaksOf(memory), steps, work, energy, engine };
+}
+
+function peaksOf(memory: WorkerMemory | null): MemoryPeaks | null {
+  if (memory === null || memory.peak_allocated_bytes === null) return null;
+  const { peak_allocated_bytes: allocated, peak_reserved_bytes: reserved, peak_device_bytes: device } = memory;
+  return { allocated, reserved, device };
 }
 
 /**
