@@ -102,6 +102,8 @@ export interface BatchResult {
     readonly phases: Readonly<Record<'encode' | 'denoise' | 'decode' | 'save', Seconds>>;
     /** The most that the worker held on the device; on a CPU, of its own memory. */
     readonly peakMemory: Bytes | null;
+    /** Null where there is no card, or the worker did not live to tell. */
+    readonly peaks: MemoryPeaks | null;
     /** Null where no step was finished, or the worker did not live to tell. */
     readonly steps: StepFigures | null;
     /** Null where nothing was denoised, or the worker did not live to tell. */
@@ -119,6 +121,16 @@ export interface StepFigures {
   readonly first: Seconds;
   readonly median: Seconds;
   readonly slowest: Seconds;
+}
+
+/** The most of a card's memory that was taken during a batch; null for what could not be read. */
+export interface MemoryPeaks {
+  /** In tensors. */
+  readonly allocated: Bytes | null;
+  /** By the worker's allocator. */
+  readonly reserved: Bytes | null;
+  /** By all programs, as far as it was looked at: at the end of each phase. */
+  readonly device: Bytes | null;
 }
 
 /** What the denoiser did for a batch. */
@@ -161,7 +173,17 @@ export interface EngineFacts {
   readonly id: string;
   readonly preset: string;
   readonly settings: Readonly<Record<string, string | number | boolean | null>>;
+  /** What was asked for and is not in effect. */
+  readonly downgrades: readonly Downgrade[];
   readonly versions: Readonly<Record<string, string>>;
+}
+
+/** A setting that gave way by name when the engine was loaded. */
+export interface Downgrade {
+  readonly setting: string;
+  readonly asked: string;
+  readonly in_effect: string;
+  readonly reason: string;
 }
 
 export interface Device {

@@ -1,7 +1,7 @@
 /** What is kept: runs and jobs, the ledger, what a picture says of itself, and what processes tell each other. Types only. */
 import type { Marks } from './batch/marks.ts';
 import type { Request } from './job/request.ts';
-import type { EnergyReading, EngineFacts, Job, Priority } from './ports-job.ts';
+import type { Downgrade, EnergyReading, EngineFacts, Job, Priority } from './ports-job.ts';
 import type { Bytes, EpochMillis, Method, Seconds } from './units.ts';
 
 export type JobState = 'submitting' | 'queued' | 'running' | 'done' | 'failed' | 'cancelled' | 'interrupted';
@@ -113,7 +113,31 @@ export interface Receipt {
   readonly cost: { readonly amount: number | null; readonly currency: string; readonly method: Method };
   /** Which tariff priced it; past receipts are never priced again. */
   readonly price: string;
+  /** What of the preset gave way by name; left out where nothing did. */
+  readonly downgrades?: readonly Downgrade[];
+  /** Denoise steps of the whole batch; left out, as what follows, where nobody told. */
+  readonly steps?: { readonly count: number; readonly median_seconds: Seconds };
+  /** What the denoiser did for the whole batch. */
+  readonly work?: {
+    /** 2 operations a multiply-add; null where they could not be counted. */
+    readonly teraflops: number | null;
+    /** Share of the device's peak, 0 … 1; null where that is unknown or the figure was invalid. */
+    readonly mfu: number | null;
+    readonly calls: number;
+    /** Compiled during this batch. */
+    readonly graphs: number;
+    readonly cached_prompts: number;
+  };
+  /** The most of the card's memory during the batch: in tensors, by the allocator, by all programs. */
+  readonly peaks?: {
+    readonly allocated_bytes: Bytes | null;
+    readonly reserved_bytes: Bytes | null;
+    readonly device_bytes: Bytes | null;
+  };
 }
+
+/** The fields of a receipt that older ones lack. */
+export type ReceiptDetails = Pick<Receipt, 'downgrades' | 'steps' | 'work' | 'peaks'>;
 
 /** What one batch left behind; written in one transaction. */
 export interface Settlement {

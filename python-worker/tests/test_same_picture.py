@@ -7,8 +7,9 @@ out by hand here and shares no code with the engine.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import diffusers
 import pytest
@@ -18,7 +19,7 @@ from kilnwatt_worker.diffusers_engine.decode import decode
 from kilnwatt_worker.diffusers_engine.denoise import check, denoise
 from kilnwatt_worker.diffusers_engine.encode import encode
 from kilnwatt_worker.diffusers_engine.load import load_pipeline
-from kilnwatt_worker.diffusers_engine.pipeline import LoadedPipeline
+from kilnwatt_worker.diffusers_engine.pipeline import LoadedPipeline, Pipeline
 from kilnwatt_worker.errors import BadRequest
 from kilnwatt_worker.parts import Item, Params
 from tests.samples import FLUX_PARAMS, PARAMS, item, load_of
@@ -87,16 +88,35 @@ def decoded_alone(loaded: LoadedPipeline, row: torch.Tensor, params: Params) -> 
     return decoded
 
 
-def bare(path: Path, case: Case, one: Item, **more: object) -> Made:
-    pipe: Any = diffusers.DiffusionPipeline.from_pretrained(str(path), dtype=torch.float32)
+Both: TypeAlias = Callable[[str], tuple[LoadedPipeline, Pipeline]]
+
+
+@pytest.fixture(scope="module")
+def both(model: Callable[[str], Path]) -> Both:
+    """A family's model as it is loaded here and as it is without us, each loaded once."""
+
+    @cache
+    def loaded(family: str) -> tuple[LoadedPipeline, Pipeline]:
+        return load_pipeline(load_of(model(family)), lambda _level, _message: None), bare_of(model(family))
+
+    return loaded
+
+
+def bare_of(path: Path) -> Pipeline:
+    pipe: Pipeline = diffusers.DiffusionPipeline.from_pretrained(str(path), dtype=torch.float32)
     pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def bare(pipe: Pipeline, case: Case, one: Item, **more: object) -> Made:
+    own = pipe.scheduler
     settings = dict(case.bare_settings)
     if case.bare_scheduler == "DPMSolverSDEScheduler":
         settings["noise_sampler_seed"] = [one.seed]
     factory = getattr(diffusers, case.bare_scheduler)
 
     def run(output_type: str) -> torch.Tensor:
-        pipe.scheduler = factory.from_config(pipe.scheduler.config, **settings)
+        pipe.scheduler = factory.from_config(own.config, **settings)
         made: torch.Tensor = pipe(
             one.prompt,
             width=case.params.width,
@@ -109,7 +129,10 @@ def bare(path: Path, case: Case, one: Item, **more: object) -> Made:
         ).images[0]
         return made
 
-    return Made(run("latent"), run("pt"))
+    try:
+        return Made(run("latent"), run("pt"))
+    finally:
+        pipe.scheduler = own
 
 
 def bare_guidance(params: Params, one: Item) -> dict[str, object]:
@@ -125,15 +148,14 @@ def distance(one: torch.Tensor, other: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_a_picture_is_the_same_in_a_batch_alone_and_bare(case: Case, model: Callable[[str], Path]) -> None:
-    path = model(case.family)
-    loaded = load_pipeline(load_of(path), lambda _level, _message: None)
+def test_a_picture_is_the_same_in_a_batch_alone_and_bare(case: Case, both: Both) -> None:
+    loaded, pipe = both(case.family)
     items = [item(0), item(1, negative="blurry"), item(2), item(3, negative="low quality, text")]
 
     batch = through_the_seam(loaded, items, case.params)
     for row in (0, 3):
         (alone,) = through_the_seam(loaded, [items[row]], case.params)
-        reference = bare(path, case, items[row])
+        reference = bare(pipe, case, items[row])
         for made in (batch[row], alone):
             largest = float(reference.latents.abs().max())
             assert distance(made.latents, reference.latents) < max(TOLERANCE, LAST_DIGITS * largest)
@@ -166,7 +188,7 @@ def test_a_flux_model_without_guidance_input_reads_as_many_tokens_as_it_was_made
     case = Case("flux", replace(FLUX_PARAMS, distilled_guidance=None), "FlowMatchEulerDiscreteScheduler", {})
     check(loaded, case.params)
     (ours,) = through_the_seam(loaded, [item(0)], case.params)
-    reference = bare(tmp_path, case, item(0), max_sequence_length=256)
+    reference = bare(bare_of(tmp_path), case, item(0), max_sequence_length=256)
     assert distance(ours.latents, reference.latents) < TOLERANCE
     assert distance(ours.floats, reference.floats) < TOLERANCE
 

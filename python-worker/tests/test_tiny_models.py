@@ -1,13 +1,16 @@
 import json
 import os
+import resource
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from transformers import CLIPTokenizer, T5Tokenizer
 
 from tests.worker_process import PACKAGE_ROOT
+from tiny_models.__main__ import main
 from tiny_models.pipelines import RECIPES
 from tiny_models.vocabulary import clip_tokenizer, t5_tokenizer
 from tiny_models.writing import ensure
@@ -53,33 +56,42 @@ def test_the_script_takes_no_package_from_the_folder_that_it_is_called_from(tmp_
     assert "--only knows sd" in ended.stderr
 
 
-def make_models(folder: Path, *before: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["/bin/bash", "-c", "".join(before) + 'exec "$0" -m tiny_models "$1" --only sd', sys.executable, folder],
-        env={**os.environ, "PYTHONPATH": str(PACKAGE_ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+@pytest.fixture
+def refusal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[Path], str]:
+    """The one line with which the command says that a model cannot be put there."""
+
+    def told(folder: Path) -> str:
+        monkeypatch.setattr(sys, "argv", ["make-test-models", str(folder), "--only", "sd"])
+        assert main() == 1
+        [line] = capsys.readouterr().err.splitlines()
+        return line
+
+    return told
 
 
-@pytest.mark.parametrize("blocks", [1, 64], ids=["in the settings", "in the weights"])
-def test_a_disk_that_takes_no_more_is_one_sentence_and_leaves_nothing_behind(tmp_path: Path, blocks: int) -> None:
+@pytest.fixture
+def file_limit() -> Iterator[Callable[[int], None]]:
+    """Sets how many bytes a file of this process may have, until the test ends."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda most: resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("most", [1024, 65_536], ids=["in the settings", "in the weights"])
+def test_a_disk_that_takes_no_more_is_one_sentence_and_leaves_nothing_behind(
+    refusal: Callable[[Path], str], file_limit: Callable[[int], None], tmp_path: Path, most: int
+) -> None:
     """A limit on the size of files stands for the full disk: both end a write in the middle."""
-    ended = make_models(tmp_path / "models", f"ulimit -f {blocks}; ")
-    assert ended.returncode == 1
-    assert len(ended.stderr.splitlines()) == 1
-    assert ended.stderr.startswith(f"the models cannot be written to {tmp_path / 'models'} (")
-    assert "free some space or name another folder" in ended.stderr
+    file_limit(most)
+    said = refusal(tmp_path / "models")
+    assert said.startswith(f"the models cannot be written to {tmp_path / 'models'} (")
+    assert "free some space or name another folder" in said
     assert list((tmp_path / "models").iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_one_is_one_sentence(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_one_is_one_sentence(refusal: Callable[[Path], str], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    ended = make_models(tmp_path / "file")
-    assert ended.returncode == 1
-    assert len(ended.stderr.splitlines()) == 1
-    assert "name another folder" in ended.stderr
+    assert "name another folder" in refusal(tmp_path / "file")
 
 
 def test_the_clip_tokenizer_reads_known_words_as_one_token_and_loses_nothing(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import type { JobRow, JobState, RunRow, Store } from '../ports.ts';
 import type { App } from './app.ts';
 import { EXIT } from './exit.ts';
 import { counted } from './figures.ts';
+import { makingOf } from './receipt-lines.ts';
 import { requireRun } from './runs.ts';
 import { columns } from './table.ts';
 
@@ -51,6 +52,7 @@ export async function jobsShow(app: App, id: string, { json }: JobsOptions): Pro
   if (row.error !== null) fields.push(['error', `${row.error.code}: ${row.error.message}`]);
   if (deaths + cutOffs + failures + blacks > 0)
     fields.push(['befell it', `deaths ${deaths}, cut off ${cutOffs}, failures ${failures}, black ${blacks}`]);
+  if (row.receipt !== null) fields.push(...makingOf(row.receipt));
   for (const line of columns(fields)) app.io.out(line);
   return EXIT.done;
 }

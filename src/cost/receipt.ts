@@ -1,4 +1,4 @@
-import type { Batch, BatchResult, EnergyReading, Job, Receipt } from '../ports.ts';
+import type { Batch, BatchResult, EnergyReading, Job, Receipt, ReceiptDetails, WorkFigures } from '../ports.ts';
 import { decimalOf, type Seconds, type Watts, weakest } from '../units.ts';
 import { share } from './share.ts';
 import { priceOf, type Tariff } from './tariff.ts';
@@ -41,6 +41,7 @@ export function receiptsFor(
           seconds: timed((micros[place] ?? 0) / 1e6, shared.seconds),
           peak_memory_bytes: { value: shared.peakMemory, method: shared.peakMemory === null ? 'unknown' : 'measured' },
           ...pricedEnergy({ ...energy, millijoules: millijoules?.[place] ?? null }, prices.tariff),
+          ...detailsOf(shared),
         },
       ];
     }),
@@ -54,8 +55,9 @@ export function overheadReceipt(
   prices: Prices,
 ): Receipt {
   const energy = withEstimate(spent.energy, spent.seconds, like.device, prices);
+  const { steps: _, work: __, peaks: ___, ...same } = like;
   return {
-    ...like,
+    ...same,
     seconds: timed(microsOf(spent.seconds) / 1e6, spent.seconds),
     peak_memory_bytes: { value: null, method: 'unknown' },
     ...pricedEnergy(energy, prices.tariff),
@@ -65,6 +67,22 @@ export function overheadReceipt(
 /** How much of a batch one job is. Guidance above 1 takes a second pass at every step. */
 function workOf({ request }: Job): number {
   return request.width * request.height * request.steps * (request.guidance > 1 ? 2 : 1);
+}
+
+/** What the batch's own meter told; a field that would say nothing is left out. */
+function detailsOf({ engine, steps, work, peaks }: BatchResult['shared']): ReceiptDetails {
+  return {
+    ...(engine.downgrades.length > 0 && { downgrades: engine.downgrades }),
+    ...(steps !== null && { steps: { count: steps.count, median_seconds: steps.median } }),
+    ...(work !== null && { work: workDone(work) }),
+    ...(peaks !== null && {
+      peaks: { allocated_bytes: peaks.allocated, reserved_bytes: peaks.reserved, device_bytes: peaks.device },
+    }),
+  };
+}
+
+function workDone({ teraflops, mfu, calls, graphs, cachedPrompts }: WorkFigures): NonNullable<Receipt['work']> {
+  return { teraflops, mfu, calls, graphs, cached_prompts: cachedPrompts };
 }
 
 type Energy = EnergyReading & { readonly flags: readonly string[] };

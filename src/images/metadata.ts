@@ -71,6 +71,26 @@ const receiptSchema: z.ZodType<Receipt> = z.object({
   }),
   cost: z.object({ amount: z.number().nullable(), currency: z.string(), method: methodSchema }),
   price: z.string(),
+  downgrades: z
+    .array(z.object({ setting: z.string(), asked: z.string(), in_effect: z.string(), reason: z.string() }))
+    .exactOptional(),
+  steps: z.object({ count: z.number(), median_seconds: z.number() }).exactOptional(),
+  work: z
+    .object({
+      teraflops: z.number().nullable(),
+      mfu: z.number().nullable(),
+      calls: z.number(),
+      graphs: z.number(),
+      cached_prompts: z.number(),
+    })
+    .exactOptional(),
+  peaks: z
+    .object({
+      allocated_bytes: z.number().nullable(),
+      reserved_bytes: z.number().nullable(),
+      device_bytes: z.number().nullable(),
+    })
+    .exactOptional(),
 });
 
 const kilnwattSchema: z.ZodType<ImageMetadata['kilnwatt']> = z.object({

@@ -224,10 +224,17 @@ export class FakeProvider implements Provider {
       seconds,
       phases: { encode: 0, denoise: seconds, decode: 0, save: 0 },
       peakMemory: this.#script.peakBytes ?? null,
+      peaks: null,
       steps: { count: steps, first: each, median: each, slowest: each },
       work: null,
       energy: this.#script.energy ?? UNKNOWN_ENERGY,
-      engine: { id: `fake-${name}`, preset: name, settings: { device, vae_dtype: settings.vae_dtype }, versions: {} },
+      engine: {
+        id: `fake-${name}`,
+        preset: name,
+        settings: { device, vae_dtype: settings.vae_dtype },
+        downgrades: [],
+        versions: {},
+      },
     };
   }
 

@@ -1,7 +1,17 @@
 import { createHash } from 'node:crypto';
 import { AppError, UnavailableError } from '../errors.ts';
 import type { Request } from '../job/request.ts';
-import type { Batch, BatchResult, Clock, Device, EnergyReading, EngineFacts, Failure, Progress } from '../ports.ts';
+import type {
+  Batch,
+  BatchResult,
+  Clock,
+  Device,
+  EnergyReading,
+  EngineFacts,
+  Failure,
+  MemoryPeaks,
+  Progress,
+} from '../ports.ts';
 import type { Preset } from '../preset/catalogue.ts';
 import { engineOf } from '../preset/engine.ts';
 import type { BatchReport } from '../worker/answers.ts';
@@ -73,9 +83,9 @@ async function makeOrRefuse(
   try {
     await load(place, engineFor(batch, place.device, preset), batch, options, overhead);
     loaded = true;
-    const loadedFacts = place.supervisor.engine?.facts ?? { id: 'none', settings: {}, versions: {} };
+    const none = { id: 'none', settings: {}, downgrades: [], versions: {} };
     // It may have been loaded under the name of a preset that sets the same.
-    const facts = { ...loadedFacts, preset: preset.name };
+    const facts = { ...(place.supervisor.engine?.facts ?? none), preset: preset.name };
     const report = await generate(place.supervisor, batch, options);
     if (report.memory !== null) options.onMemory(report.memory);
     return { result: { answers: report.answers, shared: sharedOf(report, place.device, facts), overhead }, loaded };
@@ -170,7 +180,13 @@ function itemOf({ id, request, temporary }: Batch['jobs'][number]): Generate['it
 function sharedOf(report: BatchReport, device: Device, engine: EngineFacts): BatchResult['shared'] {
   const { seconds, phases, energy, memory, steps, work } = report;
   const peakMemory = device.kind === 'cuda' ? memory?.peak_reserved_bytes : memory?.peak_rss_bytes;
-  return { seconds, phases, peakMemory: peakMemory ?? null, steps, work, energy, engine };
+  return { seconds, phases, peakMemory: peakMemory ?? null, peaks: peaksOf(memory), steps, work, energy, engine };
+}
+
+function peaksOf(memory: WorkerMemory | null): MemoryPeaks | null {
+  if (memory === null || memory.peak_allocated_bytes === null) return null;
+  const { peak_allocated_bytes: allocated, peak_reserved_bytes: reserved, peak_device_bytes: device } = memory;
+  return { allocated, reserved, device };
 }
 
 /**

@@ -8,10 +8,10 @@ export function refusal(
 ): BatchResult {
   const phases = { encode: 0, denoise: 0, decode: 0, save: 0 };
   const energy: EnergyReading = { millijoules: 0, method: 'derived', meter: 'none' };
-  const engine = { id: 'none', preset, settings: {}, versions: {} };
+  const engine = { id: 'none', preset, settings: {}, downgrades: [], versions: {} };
   return {
     answers,
-    shared: { seconds: 0, phases, peakMemory: null, steps: null, work: null, energy, engine },
+    shared: { seconds: 0, phases, peakMemory: null, peaks: null, steps: null, work: null, energy, engine },
     overhead,
   };
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { type EntryGroup, totalsOf } from '../cost/totals.ts';
-import type { Entry, Receipt, RunTotals, Settlement } from '../ports.ts';
+import type { Entry, Receipt, ReceiptDetails, RunTotals, Settlement } from '../ports.ts';
 import { decimalOf, METHODS, nanoOf } from '../units.ts';
 import type { Changes } from './changes.ts';
 import { integerOf, numberOf, numberOrNull, oneOf, type Row, recordOf, stringsOf, textOf, textOrNull } from './row.ts';
@@ -97,6 +97,7 @@ function columnsOf(entry: Entry) {
     cost_method: receipt.cost.method,
     price: receipt.price,
     tags: JSON.stringify(entry.tags),
+    details: JSON.stringify(detailsOf(receipt)),
   };
 }
 
@@ -130,6 +131,7 @@ const COLUMNS = [
   'cost_method',
   'price',
   'tags',
+  'details',
 ] as const satisfies readonly ('seq' | keyof ReturnType<typeof columnsOf>)[];
 
 /**
@@ -153,7 +155,7 @@ const PART = `
 export const RECEIPT_COLUMNS = `
   e.batch_id, e.batch_size, e.provider, e.device, e.engine, e.preset, e.settings, e.model, e.seconds_share, e.seconds_batch,
   e.seconds_method, e.peak_memory_bytes, e.peak_memory_method, e.energy_mj, e.energy_method, e.meter, e.flags,
-  CAST(e.cost_nano AS TEXT) AS cost_nano, e.currency, e.cost_method, e.price`;
+  CAST(e.cost_nano AS TEXT) AS cost_nano, e.currency, e.cost_method, e.price, e.details`;
 
 export function receiptOf(row: Row): Receipt {
   const millijoules = numberOrNull(row, 'energy_mj');
@@ -164,7 +166,7 @@ export function receiptOf(row: Row): Receipt {
     device: textOf(row, 'device'),
     engine: textOf(row, 'engine'),
     preset: textOf(row, 'preset'),
-    settings: settingsOf(row),
+    settings: writtenIn<Receipt['settings']>(row, 'settings'),
     model: textOf(row, 'model'),
     batch: { id: textOf(row, 'batch_id'), size: integerOf(row, 'batch_size') },
     seconds: {
@@ -188,12 +190,18 @@ export function receiptOf(row: Row): Receipt {
       method: oneOf(row, 'cost_method', METHODS),
     },
     price: textOf(row, 'price'),
+    ...writtenIn<ReceiptDetails>(row, 'details'),
   };
 }
 
+/** What is optional in a receipt. */
+function detailsOf({ downgrades, steps, work, peaks }: Receipt): object {
+  return { downgrades, steps, work, peaks };
+}
+
 /** The text is what this table itself wrote from a receipt, so it is not checked again. */
-function settingsOf(row: Row): Receipt['settings'] {
-  return JSON.parse(textOf(row, 'settings')) as Receipt['settings'];
+function writtenIn<Part>(row: Row, column: string): Part {
+  return JSON.parse(textOf(row, column)) as Part;
 }
 
 function groupOf(row: Row): EntryGroup {

@@ -221,4 +221,7 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (device, model, engine, shape, batch)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  ALTER TABLE entries ADD COLUMN details TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(details));
+  `,
 ];

@@ -41,8 +41,9 @@ export function answersLoad(message: Inbound, engine: string): message is Inboun
   return message.type === 'failure' && message.batch === null && message.job === null;
 }
 
-export function loadedEngine(spec: EngineSpec, { settings, versions }: InboundOf<'loaded'>): LoadedEngine {
-  return { spec, facts: { id: spec.id, preset: spec.preset.name, settings, versions } };
+export function loadedEngine(spec: EngineSpec, message: InboundOf<'loaded'>): LoadedEngine {
+  const { settings, downgrades, versions } = message;
+  return { spec, facts: { id: spec.id, preset: spec.preset.name, settings, downgrades, versions } };
 }
 
 const CANNOT_BE_LOADED = /^(bad_request|model_|preset_|unsupported)/;

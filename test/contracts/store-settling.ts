@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { CLEAN } from '../../src/batch/marks.ts';
 import type { RunWrite, Settlement, Store } from '../../src/ports.ts';
-import { activeEntry, jobOf, madeIn, receiptOf, runWrite } from '../store/samples.ts';
+import { activeEntry, DETAILS, jobOf, madeIn, receiptOf, runWrite } from '../store/samples.ts';
 import { seeded } from '../support/rng.ts';
 import type { StoreBench } from './store-bench.ts';
 
@@ -34,6 +34,14 @@ export function settlingPromises(open: () => StoreBench): void {
         energy: { joules: null, method: 'unknown', meter: 'none', flags: [] },
         cost: { amount: null, currency: 'EUR', method: 'unknown' },
       });
+      const settlement = madeIn('b-1', 'r1', [0]);
+      await store.settle({ ...settlement, entries: settlement.entries.map((entry) => ({ ...entry, receipt })) });
+      expect((await bench.rowOf('r1-000000')).receipt).toEqual(receipt);
+    });
+
+    it('keeps what a receipt says beyond what older ones said', async () => {
+      await bench.startRun('r1', 1);
+      const receipt = receiptOf('b-1', DETAILS);
       const settlement = madeIn('b-1', 'r1', [0]);
       await store.settle({ ...settlement, entries: settlement.entries.map((entry) => ({ ...entry, receipt })) });
       expect((await bench.rowOf('r1-000000')).receipt).toEqual(receipt);

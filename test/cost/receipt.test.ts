@@ -8,6 +8,8 @@ import { batchOf, metered, NO_METER, PRICES, resultOf } from './batches.ts';
 
 const ASSUMED = flatTariff({ pricePerKwh: 0.3, currency: 'EUR', assumed: true });
 
+const DOWNGRADE = { setting: 'fused_qkv', asked: 'true', in_effect: 'false', reason: 'it has no projections' };
+
 const joulesOf = (receipts: ReadonlyMap<string, Receipt>): readonly (number | null)[] =>
   [...receipts.values()].map((receipt) => receipt.energy.joules);
 
@@ -30,7 +32,35 @@ describe('the receipts of a batch', () => {
       energy: { joules: 1000.001, method: 'measured', meter: 'nvml_counter', flags: [] },
       cost: { amount: 0.000083333, currency: 'EUR', method: 'measured' },
       price: 'flat:0.3:EUR:config',
+      steps: { count: 30, median_seconds: 0.12 },
     });
+  });
+
+  it('say what gave way and what the meter of the batch told, which used to end at the wire', () => {
+    const batch = batchOf([{}]);
+    const work = { teraflops: 12.5, calls: 30, mfu: 0.31, graphs: 1, cachedPrompts: 2 };
+    const peaks = { allocated: 7, reserved: 8, device: null };
+    const engine = { id: 'engine-1', preset: 'quality', settings: {}, downgrades: [DOWNGRADE], versions: {} };
+    const result = resultOf(batch, metered(8000), { work, peaks, engine });
+    const [receipt] = receiptsFor(batch, result, PRICES, 'local').values();
+    expect(receipt).toMatchObject({
+      downgrades: [DOWNGRADE],
+      steps: { count: 30, median_seconds: 0.12 },
+      work: { teraflops: 12.5, mfu: 0.31, calls: 30, graphs: 1, cached_prompts: 2 },
+      peaks: { allocated_bytes: 7, reserved_bytes: 8, device_bytes: null },
+    });
+  });
+
+  it('leave out what nobody told, and a load keeps what gave way but has no steps', () => {
+    const batch = batchOf([{}]);
+    const engine = { id: 'engine-1', preset: 'quality', settings: {}, downgrades: [DOWNGRADE], versions: {} };
+    const told = receiptsFor(batch, resultOf(batch, metered(8000), { engine }), PRICES, 'local').get('r1-000000');
+    const load = overheadReceipt(told ?? expect.unreachable(), { seconds: 2, energy: NO_METER }, PRICES);
+    expect(load.downgrades).toEqual([DOWNGRADE]);
+    expect(Object.keys(load)).not.toContain('steps');
+    const untold = receiptsFor(batch, resultOf(batch, metered(8000), { steps: null }), PRICES, 'local');
+    for (const name of ['downgrades', 'steps', 'work', 'peaks'])
+      expect(Object.keys(untold.get('r1-000000') ?? {})).not.toContain(name);
   });
 
   it('divide by pixels, by steps, and by two passes where guidance is above 1', () => {
@@ -128,7 +158,7 @@ describe('the receipts of a batch', () => {
 describe('the receipt of an overhead', () => {
   it('is a receipt of the same engine with time and energy of its own', () => {
     const batch = batchOf([{}, {}], 'cpu');
-    const [like] = receiptsFor(batch, resultOf(batch, NO_METER), PRICES, 'local').values();
+    const [like] = receiptsFor(batch, resultOf(batch, NO_METER, { steps: null }), PRICES, 'local').values();
     if (like === undefined) throw new Error('no receipt');
     expect(overheadReceipt(like, { seconds: 2, energy: NO_METER }, PRICES)).toEqual({
       ...like,

@@ -109,6 +109,12 @@ describe.each(FORMATS)('a %s file', (format, file) => {
   });
 });
 
+test('a picture of an older kilnwatt, whose receipt says less, is read', async () => {
+  const { downgrades: _, steps: __, work: ___, peaks: ____, ...receipt } = metadata.kilnwatt.receipt;
+  const old = { ...metadata, kilnwatt: { ...metadata.kilnwatt, receipt } };
+  expect(readMetadata(await embedded('plain.png', old), 'a')).toEqual(old);
+});
+
 test("a PNG keeps Latin-1 text as tEXt and other text as iTXt, as AUTOMATIC1111's writer does", async () => {
   const latin = await embedded('plain.png', metadataOf('job-1', 'une été'));
   expect(latin.includes(Buffer.from('tEXtparameters\0une \xe9t\xe9', 'latin1'))).toBe(true);

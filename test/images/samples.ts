@@ -1,4 +1,5 @@
 import type { ImageMetadata, Receipt } from '../../src/ports.ts';
+import { DETAILS } from '../store/samples.ts';
 
 export const RECEIPT: Receipt = {
   v: 1,
@@ -14,6 +15,7 @@ export const RECEIPT: Receipt = {
   energy: { joules: 73.125, method: 'assumed', meter: 'model', flags: ['cpu_watts_assumed'] },
   cost: { amount: 0.000006, currency: 'EUR', method: 'assumed' },
   price: 'default',
+  ...DETAILS,
 };
 
 /** What a picture of this job says of itself. The prompt holds what is hard to carry: accents, Chinese, an emoji, a quote. */

@@ -131,6 +131,7 @@ describe('the database file', () => {
       marks: CLEAN,
       receipt: { engine: 'e', settings: { dtype: 'float16' }, energy: { joules: 3_600_000 } },
     });
+    expect(Object.keys((await store.job(job.id))?.receipt ?? {})).not.toContain('steps');
     await store.close();
     const now = new DatabaseSync(path);
     expect(now.prepare('SELECT service, quantity, total_cost FROM costs').all()).toEqual([

@@ -1,5 +1,5 @@
 /** Jobs, receipts and entries as small as they may be, for every test that needs a store. */
-import type { Entry, Job, NewJob, Receipt, RunWrite } from '../../src/ports.ts';
+import type { Entry, Job, NewJob, Receipt, ReceiptDetails, RunWrite } from '../../src/ports.ts';
 
 export function jobOf(runId: string, index: number, change: Partial<Job['request']> = {}): Job {
   return {
@@ -79,6 +79,14 @@ export function receiptOf(batchId: string, change: Partial<Receipt> = {}): Recei
     ...change,
   };
 }
+
+/** What receipts of older versions lack. */
+export const DETAILS: ReceiptDetails = {
+  downgrades: [{ setting: 'tf32', asked: 'True', in_effect: 'False', reason: 'a processor has none' }],
+  steps: { count: 20, median_seconds: 0.0425 },
+  work: { teraflops: 12.5, mfu: null, calls: 20, graphs: 0, cached_prompts: 1 },
+  peaks: { allocated_bytes: 1_000, reserved_bytes: 2_000, device_bytes: null },
+};
 
 export function activeEntry(runId: string, jobId: string, batchId: string, change: Partial<Entry> = {}): Entry {
   return {

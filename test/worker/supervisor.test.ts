@@ -25,7 +25,13 @@ describe('a worker that behaves', () => {
       energy: { millijoules: 1500, meter: 'nvml_counter', method: 'measured' },
     });
     expect(await supervisor.ensureLoaded(ENGINE)).toBeNull();
-    expect(supervisor.engine?.facts).toEqual({ id: 'e1', preset: 'plain', settings: { device: 'cpu' }, versions: {} });
+    expect(supervisor.engine?.facts).toEqual({
+      id: 'e1',
+      preset: 'plain',
+      settings: { device: 'cpu' },
+      downgrades: [],
+      versions: {},
+    });
     await supervisor.generate(batch('b1', ['one']));
     const report = await supervisor.generate(batch('b2', ['two', 'bad', 'three']));
     expect(report.answers).toEqual([
