@@ -43,16 +43,10 @@ def refuse_wrong_sizes(pipe: DiffusionPipeline, architecture: Architecture) -> N
 
 def _sd() -> DiffusionPipeline:
     return StableDiffusionPipeline(
-        vae=_vae(512, 4, 0.18215),
-        text_encoder=_clip_large(),
+        vae=sd_vae(512, 0.18215),
+        text_encoder=clip_large(),
         tokenizer=clip_tokenizer(),
-        unet=UNet2DConditionModel(
-            sample_size=64,
-            block_out_channels=(320, 640, 1280, 1280),
-            layers_per_block=2,
-            cross_attention_dim=768,
-            attention_head_dim=8,
-        ),
+        unet=sd_unet(),
         scheduler=on_the_host(lambda: PNDMScheduler(**SD_NOISE, skip_prk_steps=True)),
         safety_checker=None,
         feature_extractor=None,
@@ -62,25 +56,12 @@ def _sd() -> DiffusionPipeline:
 
 def _sdxl() -> DiffusionPipeline:
     return StableDiffusionXLPipeline(
-        vae=_vae(1024, 4, 0.13025),
-        text_encoder=_clip_large(),
-        text_encoder_2=_clip_big(),
+        vae=sd_vae(1024, 0.13025),
+        text_encoder=clip_large(),
+        text_encoder_2=clip_big(),
         tokenizer=clip_tokenizer(),
         tokenizer_2=clip_tokenizer(pad="!"),
-        unet=UNet2DConditionModel(
-            sample_size=128,
-            block_out_channels=(320, 640, 1280),
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-            layers_per_block=2,
-            cross_attention_dim=2048,
-            attention_head_dim=(5, 10, 20),
-            transformer_layers_per_block=(1, 2, 10),
-            use_linear_projection=True,
-            addition_embed_type="text_time",
-            addition_time_embed_dim=256,
-            projection_class_embeddings_input_dim=2816,
-        ),
+        unet=sdxl_unet(),
         scheduler=on_the_host(lambda: EulerDiscreteScheduler(**SD_NOISE, timestep_spacing="leading")),
         force_zeros_for_empty_prompt=True,
         add_watermarker=False,
@@ -89,24 +70,63 @@ def _sdxl() -> DiffusionPipeline:
 
 def _flux() -> DiffusionPipeline:
     return FluxPipeline(
-        vae=_vae(1024, 16, 0.3611, shift_factor=0.1159, use_quant_conv=False, use_post_quant_conv=False),
-        text_encoder=_clip_large(),
-        text_encoder_2=_t5(),
+        vae=flux_vae(),
+        text_encoder=clip_large(),
+        text_encoder_2=t5(),
         tokenizer=clip_tokenizer(),
         tokenizer_2=t5_tokenizer(),
-        transformer=FluxTransformer2DModel(
-            in_channels=64,
-            num_layers=19,
-            num_single_layers=38,
-            attention_head_dim=128,
-            num_attention_heads=24,
-            joint_attention_dim=4096,
-            pooled_projection_dim=768,
-            guidance_embeds=True,
-            axes_dims_rope=(16, 56, 56),
-        ),
+        transformer=flux_transformer(),
         scheduler=on_the_host(lambda: FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True)),
     )
+
+
+def sd_unet() -> UNet2DConditionModel:
+    return UNet2DConditionModel(
+        sample_size=64,
+        block_out_channels=(320, 640, 1280, 1280),
+        layers_per_block=2,
+        cross_attention_dim=768,
+        attention_head_dim=8,
+    )
+
+
+def sdxl_unet() -> UNet2DConditionModel:
+    return UNet2DConditionModel(
+        sample_size=128,
+        block_out_channels=(320, 640, 1280),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        layers_per_block=2,
+        cross_attention_dim=2048,
+        attention_head_dim=(5, 10, 20),
+        transformer_layers_per_block=(1, 2, 10),
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=256,
+        projection_class_embeddings_input_dim=2816,
+    )
+
+
+def flux_transformer() -> FluxTransformer2DModel:
+    return FluxTransformer2DModel(
+        in_channels=64,
+        num_layers=19,
+        num_single_layers=38,
+        attention_head_dim=128,
+        num_attention_heads=24,
+        joint_attention_dim=4096,
+        pooled_projection_dim=768,
+        guidance_embeds=True,
+        axes_dims_rope=(16, 56, 56),
+    )
+
+
+def sd_vae(sample_size: int, scaling_factor: float) -> AutoencoderKL:
+    return _vae(sample_size, 4, scaling_factor)
+
+
+def flux_vae() -> AutoencoderKL:
+    return _vae(1024, 16, 0.3611, shift_factor=0.1159, use_quant_conv=False, use_post_quant_conv=False)
 
 
 def _vae(sample_size: int, latent_channels: int, scaling_factor: float, **more: object) -> AutoencoderKL:
@@ -123,11 +143,11 @@ def _vae(sample_size: int, latent_channels: int, scaling_factor: float, **more: 
     )
 
 
-def _clip_large() -> CLIPTextModel:
+def clip_large() -> CLIPTextModel:
     return CLIPTextModel(_clip(768, 3072, 12, 12, "quick_gelu"))
 
 
-def _clip_big() -> CLIPTextModelWithProjection:
+def clip_big() -> CLIPTextModelWithProjection:
     return CLIPTextModelWithProjection(_clip(1280, 5120, 32, 20, "gelu"))
 
 
@@ -149,7 +169,7 @@ def _clip(width: int, inner: int, layers: int, heads: int, activation: str) -> C
     )
 
 
-def _t5() -> T5EncoderModel:
+def t5() -> T5EncoderModel:
     return T5EncoderModel(
         T5Config(
             vocab_size=32_128,

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import torch
-from diffusers import AutoencoderKL, FluxTransformer2DModel, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, T5Config, T5EncoderModel
+from transformers import T5EncoderModel
 
+from proof import architectures
 from tests.live_storages import LiveStorages
 
 Part: TypeAlias = Any
@@ -85,99 +85,25 @@ def _flux_inputs(rows: int, width: int, height: int) -> dict[str, object]:
     }
 
 
-def _vae(latent_channels: int, sample_size: int) -> Callable[[], Part]:
-    quant = latent_channels == 4
-    return lambda: AutoencoderKL(
-        block_out_channels=(128, 256, 512, 512),
-        layers_per_block=2,
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        latent_channels=latent_channels,
-        sample_size=sample_size,
-        use_quant_conv=quant,
-        use_post_quant_conv=quant,
-    )
-
-
-def _clip(factory: Callable[[CLIPTextConfig], Part], width: int, layers: int, heads: int) -> Callable[[], Part]:
-    return lambda: factory(
-        CLIPTextConfig(
-            hidden_size=width,
-            intermediate_size=4 * width,
-            num_hidden_layers=layers,
-            num_attention_heads=heads,
-            projection_dim=width,
-            vocab_size=49408,
-            max_position_embeddings=CLIP_TOKENS,
-            bos_token_id=49406,
-            eos_token_id=49407,
-        )
-    )
-
-
-def _t5() -> Part:
-    config = T5Config(
-        d_model=4096,
-        d_ff=10240,
-        num_layers=24,
-        num_heads=64,
-        d_kv=64,
-        vocab_size=32128,
-        feed_forward_proj="gated-gelu",
-    )
-    return T5EncoderModel(config)
-
-
-_CLIP_L = _clip(CLIPTextModel, 768, 12, 12)
-
 ARCHITECTURES: Mapping[str, Architecture] = {
     "sd": Architecture(
-        lambda: UNet2DConditionModel(
-            sample_size=64,
-            block_out_channels=(320, 640, 1280, 1280),
-            layers_per_block=2,
-            cross_attention_dim=768,
-            attention_head_dim=8,
-        ),
-        _vae(4, 512),
-        (_CLIP_L,),
+        architectures.sd_unet,
+        lambda: architectures.sd_vae(512, 0.18215),
+        (architectures.clip_large,),
         _unet_inputs(768, None),
         4,
     ),
     "sdxl": Architecture(
-        lambda: UNet2DConditionModel(
-            sample_size=128,
-            block_out_channels=(320, 640, 1280),
-            layers_per_block=2,
-            cross_attention_dim=2048,
-            attention_head_dim=[5, 10, 20],
-            transformer_layers_per_block=[1, 2, 10],
-            use_linear_projection=True,
-            addition_embed_type="text_time",
-            addition_time_embed_dim=256,
-            projection_class_embeddings_input_dim=2816,
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-        ),
-        _vae(4, 1024),
-        (_CLIP_L, _clip(CLIPTextModelWithProjection, 1280, 32, 20)),
+        architectures.sdxl_unet,
+        lambda: architectures.sd_vae(1024, 0.13025),
+        (architectures.clip_large, architectures.clip_big),
         _unet_inputs(2048, 1280),
         4,
     ),
     "flux": Architecture(
-        lambda: FluxTransformer2DModel(
-            in_channels=64,
-            num_layers=19,
-            num_single_layers=38,
-            attention_head_dim=128,
-            num_attention_heads=24,
-            joint_attention_dim=4096,
-            pooled_projection_dim=768,
-            guidance_embeds=True,
-            axes_dims_rope=(16, 56, 56),
-        ),
-        _vae(16, 1024),
-        (_CLIP_L, _t5),
+        architectures.flux_transformer,
+        architectures.flux_vae,
+        (architectures.clip_large, architectures.t5),
         _flux_inputs,
         16,
     ),
