@@ -70,7 +70,6 @@ VARIANTS: Sequence[Variant] = (
     Variant("lora-rank-any", {"lora_rank": 16}, True, swaps=True),
     Variant("vae-tiling-true", {"vae_tiling": True}, False, size=256),
     Variant("dtype-bfloat16", {"dtype": "bfloat16"}, False),
-    Variant("dtype-float16", {"dtype": "float16"}, False),
     Variant("vae-dtype-bfloat16", {"vae_dtype": "bfloat16"}, False),
     Variant("vae-dtype-float16", {"vae_dtype": "float16"}, False),
     Variant("quantize-int8-weights", {"quantize": "int8_weights"}, False),

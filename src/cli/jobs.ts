@@ -47,8 +47,8 @@ export async function jobsShow(app: App, id: string, { json }: JobsOptions): Pro
     ['prompt', row.prompt],
     ['seed', String(row.seed)],
     ['priority', isSuspect(row.marks) ? `${row.priority}, alone and behind the others` : row.priority],
-    ['picture', row.path],
   ];
+  if (row.state !== 'failed' && row.state !== 'cancelled') fields.push(['picture', row.path]);
   if (row.error !== null) fields.push(['error', `${row.error.code}: ${row.error.message}`]);
   if (deaths + cutOffs + failures + blacks > 0)
     fields.push(['befell it', `deaths ${deaths}, cut off ${cutOffs}, failures ${failures}, black ${blacks}`]);

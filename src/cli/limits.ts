@@ -22,6 +22,7 @@ export async function limitsLs(app: App, options: LimitsOptions): Promise<number
   else {
     const presets = presetsWith(app.loaded.config.presets);
     for (const line of columns(shown.map((limit) => rowOf(limit, presets, app.clock.now())))) app.io.out(line);
+    if (shown.length === 0) app.io.err('Nothing is known to have run out of memory.');
   }
   return EXIT.done;
 }

@@ -49,8 +49,22 @@ export function takesWords(name: string): boolean {
   return FIELDS.get(squeeze(name))?.words ?? false;
 }
 
+/** What `run` takes, and no line of a file. */
+const OF_RUN: ReadonlySet<string> = new Set([
+  'preset',
+  'devices',
+  'out',
+  'pattern',
+  'format',
+  'sidecar',
+  'priority',
+  'tag',
+]);
+
 /** The error for a name that no field has; `mend` says what else can be done about it. */
 export function unknownField(label: string, name: string, source: Source, mend = ''): InputError {
+  if (OF_RUN.has(squeeze(name)))
+    return new InputError(`${label} is of the whole run and not of one line: give it on the command line`, source);
   const meant = suggestion(name, FIELD_NAMES, label.startsWith('--') ? '--' : '');
   return new InputError(`${label} is not known${meant}${mend}`, source);
 }

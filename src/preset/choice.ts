@@ -154,7 +154,13 @@ function inOrder(asked: Asked, options: readonly Option[]): Picked {
   const [named] = asked.candidates;
   const why = first.preset === named ? 'was asked for' : `is the next below ${named?.name}, which ran out of memory`;
   const doubt = best.fits ? '' : ', tried although it does not fit by the test';
-  return [best, `${why}${doubt}: ${figuresOf(best, asked.room)}`];
+  return [best, `${why}${doubt}${madeFor(best.preset, asked.kind)}: ${figuresOf(best, asked.room)}`];
+}
+
+/** A preset that was asked for by its name may be one for another kind of device. */
+function madeFor({ device }: Preset, kind: Asked['kind']): string {
+  if (device === 'any' || device === kind) return '';
+  return device === 'cuda' ? ', although it was made for cards' : ', although it was made for processors';
 }
 
 /** Of two that are as fast, the first. */

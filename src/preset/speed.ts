@@ -57,8 +57,8 @@ export function speedIn({ steps, measured, candidates }: SpeedQuestion): (preset
     const others = known.filter((one) => one !== own);
     const expected = scaled(others, engine, priors.get(engine) ?? preset.speed, batch);
     if (own !== undefined) {
-      const isSure = own.count >= SURE || expected === null;
-      return { seconds: own.seconds, ground: 'learned', rank: isSure ? own.seconds : Math.min(own.seconds, expected) };
+      const isBelieved = own.count >= SURE || expected === null || own.seconds <= expected;
+      if (isBelieved) return { seconds: own.seconds, ground: 'learned', rank: own.seconds };
     }
     if (expected === null) return { seconds: null, ground: null, rank: 1 / (preset.speed * gainOf(batch)) };
     return { seconds: expected, ground: 'assumed', rank: expected };

@@ -34,7 +34,7 @@ class Target:
         """Says that a setting does not hold. `in_effect` is what `in_effect` of its technique will read back."""
         asked = getattr(self.preset, setting)
         self.downgrades.append(Downgrade(setting, str(asked), str(in_effect), reason))
-        self.log("warning", f"{setting}={asked} is not in effect ({reason}); {in_effect} is")
+        self.log("warning", f"{setting}={asked} is not in effect ({reason}); {setting}={in_effect} is")
 
 
 class Technique(Protocol):
