@@ -41,6 +41,7 @@ _SINGLE: Mapping[str, Sequence[Preset]] = {
     "sd": (
         Preset("one-sequential", offload="sequential"),
         Preset("one-tensorrt", compile="tensorrt"),
+        Preset("one-autotuned", compile="regional", compile_mode="max-autotune-no-cudagraphs"),
     ),
 }
 

@@ -4,6 +4,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -69,21 +70,24 @@ def refusal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     return told
 
 
-@pytest.fixture
-def file_limit() -> Iterator[Callable[[int], None]]:
-    """Sets how many bytes a file of this process may have, until the test ends."""
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """In bytes, for all of this process: over before pytest writes that the test has passed, perhaps to a file too."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda most: resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("most", [1024, 65_536], ids=["in the settings", "in the weights"])
 def test_a_disk_that_takes_no_more_is_one_sentence_and_leaves_nothing_behind(
-    refusal: Callable[[Path], str], file_limit: Callable[[int], None], tmp_path: Path, most: int
+    refusal: Callable[[Path], str], tmp_path: Path, most: int
 ) -> None:
     """A limit on the size of files stands for the full disk: both end a write in the middle."""
-    file_limit(most)
-    said = refusal(tmp_path / "models")
+    with files_of_at_most(most):
+        said = refusal(tmp_path / "models")
     assert said.startswith(f"the models cannot be written to {tmp_path / 'models'} (")
     assert "free some space or name another folder" in said
     assert list((tmp_path / "models").iterdir()) == []
