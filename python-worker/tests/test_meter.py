@@ -16,16 +16,8 @@ from kilnwatt_worker.diffusers_engine.meter import DenoiseMeter, told_mfu
 from kilnwatt_worker.diffusers_engine.pipeline import LoadedPipeline, denoiser_of
 from kilnwatt_worker.errors import Stopped
 from kilnwatt_worker.parts import Level, Params, StepSeconds, Work
+from proof.architectures import sd_unet
 from tests.samples import FLUX_PARAMS, PARAMS, Recorder, generate_of, item, load_of
-
-SD_15 = {
-    "sample_size": 64,
-    "in_channels": 4,
-    "block_out_channels": (320, 640, 1280, 1280),
-    "layers_per_block": 2,
-    "cross_attention_dim": 768,
-    "attention_head_dim": 8,
-}
 
 
 @pytest.fixture
@@ -53,7 +45,9 @@ def denoiser_in(engine: DiffusersEngine) -> torch.nn.Module:
 
 
 def test_the_counted_work_of_stable_diffusion_is_the_known_figure_and_takes_no_memory() -> None:
-    assert count(UNet2DConditionModel, SD_15, unet_sizes(SD_15, (64, 64), 77, 768)) == pytest.approx(0.803, abs=0.001)
+    with torch.device("meta"):
+        config = sd_unet().config
+    assert count(UNet2DConditionModel, config, unet_sizes(config, (64, 64), 77, 768)) == pytest.approx(0.803, abs=0.001)
 
 
 def test_a_small_flux_is_counted_as_its_matrices_say() -> None:

@@ -3,6 +3,7 @@ import { expect, it } from 'vitest';
 import type { Device } from '../../src/ports.ts';
 import { type CardMemory, Rooms, type RoomsOptions } from '../../src/provider/rooms.ts';
 import type { WorkerMemory } from '../../src/worker/messages.ts';
+import { MEMORY } from '../worker/fake-worker.ts';
 
 const CARD: Device = { id: 'cuda:0', kind: 'cuda', uuid: 'GPU-1', name: 'a card' };
 const OTHER: Device = { id: 'cuda:1', kind: 'cuda', uuid: 'GPU-2', name: 'another card' };
@@ -11,17 +12,7 @@ const SECOND: Device = { ...CPU, id: 'cpu:1' };
 
 /** All in bytes that are easy to read. */
 const HOST = { free: 600, total: 1_000 };
-const TOLD: WorkerMemory = {
-  peak_allocated_bytes: null,
-  peak_reserved_bytes: null,
-  reserved_bytes: null,
-  peak_device_bytes: null,
-  device_free_bytes: null,
-  device_total_bytes: null,
-  rss_bytes: 90,
-  peak_rss_bytes: 95,
-  anonymous_bytes: 50,
-};
+const TOLD: WorkerMemory = { ...MEMORY, rss_bytes: 90, peak_rss_bytes: 95, anonymous_bytes: 50 };
 const ON_CARD = { ...TOLD, device_free_bytes: 10, device_total_bytes: 100, reserved_bytes: 80 };
 
 it('a card has what is free and what its own worker holds; before one is there, what nvidia-smi says', () => {

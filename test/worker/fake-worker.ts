@@ -1,7 +1,8 @@
 import type { ChildSpec } from '../../src/process/child.ts';
 import { FakeChild } from '../process/fake-child.ts';
 
-const MEMORY = {
+/** Of a worker on a CPU. */
+export const MEMORY = {
   peak_allocated_bytes: null,
   peak_reserved_bytes: null,
   reserved_bytes: null,
@@ -12,7 +13,7 @@ const MEMORY = {
   peak_rss_bytes: 2_000,
   anonymous_bytes: 500,
 };
-const ENERGY = { millijoules: null, meter: 'none', method: 'unknown' };
+export const ENERGY = { millijoules: null, meter: 'none', method: 'unknown' };
 
 export type Fields = Readonly<Record<string, unknown>>;
 /** An order as it came on the worker's input. */

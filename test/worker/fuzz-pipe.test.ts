@@ -7,25 +7,13 @@ import { workerLimits } from '../../src/worker/limits.ts';
 import { Supervisor } from '../../src/worker/supervisor.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { WORKERS } from '../support/python.ts';
-import type { Fields } from './fake-worker.ts';
+import { ENERGY, type Fields, MEMORY } from './fake-worker.ts';
 import { mutated } from './mutations.ts';
 import { Seeded } from './seeded.ts';
 import { batchOf, ENGINE, made } from './supervised.ts';
 
 const SEED = Number(process.env.KW_SEED ?? 20_260_801);
 const LINES = 200;
-const MEMORY = {
-  peak_allocated_bytes: null,
-  peak_reserved_bytes: null,
-  reserved_bytes: null,
-  peak_device_bytes: null,
-  device_free_bytes: null,
-  device_total_bytes: null,
-  rss_bytes: 1,
-  peak_rss_bytes: 1,
-  anonymous_bytes: 1,
-};
-const ENERGY = { millijoules: null, meter: 'none', method: 'unknown' };
 const folder = mkdtempSync(join(tmpdir(), 'kilnwatt-lines-'));
 
 afterAll(() => rmSync(folder, { recursive: true }));
