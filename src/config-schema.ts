@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { complaining } from './config-complaint.ts';
 import { devicesFault } from './config-devices.ts';
 import { redisUrlFault } from './config-redis-url.ts';
-import { energySettings, tariffSettings } from './config-schema-costs.ts';
+import { carbonSettings, energySettings, reportSettings, tariffSettings, whenSetting } from './config-schema-costs.ts';
 import { hoursSetting, notifySettings } from './config-schema-night.ts';
 import { limitSettings, workerSettings } from './config-schema-worker.ts';
 import { isSecret } from './config-secret.ts';
@@ -115,6 +115,9 @@ export const configSchema = z.strictObject({
     .describe('Megabytes of the memory of a device that are left to others by the fit test; not set: by its size'),
   energy: energySettings,
   tariff: tariffSettings,
+  carbon: carbonSettings,
+  report: reportSettings,
+  when: whenSetting,
   limits: limitSettings,
   worker: workerSettings,
   hours: hoursSetting,

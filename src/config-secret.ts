@@ -1,6 +1,8 @@
 /** How much of a setting nobody else may see: the password of an address, all behind its host, or everything. */
 const SECRETS: ReadonlyMap<string, 'password' | 'path' | 'everything'> = new Map([
   ['redis_url', 'password'],
+  ['energy.plug_url', 'password'],
+  ['energy.plug_token', 'everything'],
   ['notify.url', 'path'],
   ['notify.body', 'everything'],
 ]);

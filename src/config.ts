@@ -35,10 +35,12 @@ export interface Config extends HiddenConfig {
   readonly batchLimit: number | null;
   /** Null: by the size of the memory. */
   readonly memoryReserveMb: number | null;
-  /** Watts. */
-  readonly energy: { readonly cpuWatts: number; readonly gpuWatts: number };
-  /** `assumed`: the user did not say what electricity costs. */
-  readonly tariff: { readonly pricePerKwh: number; readonly currency: string; readonly assumed: boolean };
+  readonly energy: EnergyConfig;
+  readonly tariff: TariffConfig;
+  readonly carbon: { readonly gramsPerKwh: number | null; readonly country: string | null };
+  readonly report: ReportConfig;
+  /** When bulk jobs are made. */
+  readonly when: Settings['when'];
   readonly limits: Limits;
   /** Null: never for that reason. */
   readonly worker: Readonly<Record<'recyclePictures' | 'recycleGrowthMb' | 'idleUnloadSeconds', number | null>>;
@@ -48,6 +50,42 @@ export interface Config extends HiddenConfig {
   readonly diskReserveMb: number;
   readonly log: Readonly<Settings['log']>;
   readonly noColor: boolean;
+}
+
+export interface EnergyConfig {
+  /** Watts. */
+  readonly cpuWatts: number;
+  readonly gpuWatts: number;
+  /** Null: nothing is known of the wall. */
+  readonly supplyEfficiency: number | null;
+  readonly hostWatts: number | null;
+  /** May hold a token. */
+  readonly plug: {
+    readonly url: string;
+    readonly kind: Settings['energy']['plug_kind'];
+    readonly token: string | null;
+  } | null;
+}
+
+export interface TariffConfig {
+  readonly pricePerKwh: number;
+  readonly currency: string;
+  /** The user did not say what electricity costs. */
+  readonly assumed: boolean;
+  /** Null: that of this host. */
+  readonly timezone: string | null;
+  readonly zones: readonly NonNullable<Settings['tariff']['zones']>[number][];
+  /** ISO dates. */
+  readonly holidays: readonly string[];
+  readonly chargesPerKwh: number;
+  readonly taxPercent: number;
+  readonly fixedPerMonth: number;
+}
+
+export interface ReportConfig {
+  readonly currency: string;
+  readonly rates: NonNullable<Settings['report']['rates']>;
+  readonly hardware: Settings['report']['hardware'];
 }
 
 /** Null: what is sensible for the kind of device; for `jobSeconds`, no limit. */
@@ -169,7 +207,6 @@ function configOf(
 ): Config {
   const { env, cwd, home } = place;
   const dataDir = settings.data_dir ?? join(xdg(env.XDG_DATA_HOME, join(home, '.local', 'share')), 'kilnwatt');
-  const { energy, tariff } = settings;
   return Object.freeze({
     ...hiddenOf(env),
     model: settings.model,
@@ -190,12 +227,7 @@ function configOf(
     python: settings.python ?? defaultPython(),
     batchLimit: settings.batch_limit,
     memoryReserveMb: settings.memory_reserve_mb,
-    energy: Object.freeze({ cpuWatts: energy.cpu_watts, gpuWatts: energy.gpu_watts ?? ASSUMED_GPU_WATTS }),
-    tariff: Object.freeze({
-      pricePerKwh: tariff.price_per_kwh ?? ASSUMED_PRICE_PER_KWH,
-      currency: tariff.currency,
-      assumed: tariff.price_per_kwh === null,
-    }),
+    ...costConfig(settings),
     ...workConfig(settings),
     hours: Object.freeze(settings.hours),
     notify: notifyConfig(settings),
@@ -203,6 +235,45 @@ function configOf(
     log: Object.freeze(settings.log),
     noColor: settings.no_color,
   });
+}
+
+function costConfig({
+  energy,
+  tariff,
+  carbon,
+  report,
+  when,
+}: Settings): Pick<Config, 'energy' | 'tariff' | 'carbon' | 'report' | 'when'> {
+  return {
+    energy: Object.freeze({
+      cpuWatts: energy.cpu_watts,
+      gpuWatts: energy.gpu_watts ?? ASSUMED_GPU_WATTS,
+      supplyEfficiency: energy.supply_efficiency,
+      hostWatts: energy.host_watts,
+      plug:
+        energy.plug_url === null
+          ? null
+          : Object.freeze({ url: energy.plug_url, kind: energy.plug_kind, token: energy.plug_token }),
+    }),
+    tariff: Object.freeze({
+      pricePerKwh: tariff.price_per_kwh ?? ASSUMED_PRICE_PER_KWH,
+      currency: tariff.currency,
+      assumed: tariff.price_per_kwh === null,
+      timezone: tariff.timezone,
+      zones: Object.freeze(tariff.zones ?? []),
+      holidays: Object.freeze(tariff.holidays ?? []),
+      chargesPerKwh: tariff.charges_per_kwh,
+      taxPercent: tariff.tax_percent,
+      fixedPerMonth: tariff.fixed_per_month,
+    }),
+    carbon: Object.freeze({ gramsPerKwh: carbon.grams_per_kwh, country: carbon.country }),
+    report: Object.freeze({
+      currency: report.currency ?? tariff.currency,
+      rates: Object.freeze(report.rates ?? {}),
+      hardware: Object.freeze(report.hardware),
+    }),
+    when,
+  };
 }
 
 function workConfig({ limits, worker }: Settings): Pick<Config, 'limits' | 'worker'> {

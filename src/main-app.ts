@@ -49,7 +49,7 @@ export class LocalApp implements App {
   readonly images: DiskImages;
   readonly contactSheets: ContactSheets;
   readonly #config: Config;
-  readonly #telemetry = systemTelemetry();
+  readonly telemetry = systemTelemetry();
   readonly #presence: Presence;
   readonly #folder: DataFolder;
   readonly #timetables = new Map<string, Timetable>();
@@ -106,12 +106,12 @@ export class LocalApp implements App {
 
   readonly provider = once(async (): Promise<Provider> => {
     const { python, workerEngine, limits, worker, hours } = this.#config;
-    const devices = await devicesOf(this.#config.devices, this.#telemetry);
+    const devices = await devicesOf(this.#config.devices, this.telemetry);
     for (const device of devices) this.#timetables.set(device.id, new Timetable(hoursOf(hours, device)));
     for (const name of strangersIn(hours, devices))
       this.#log(`config: warning: hours names ${name}, and there is no such device here`);
     await requirePython(python);
-    const world = { config: this.#config, store: await this.store(), telemetry: this.#telemetry };
+    const world = { config: this.#config, store: await this.store(), telemetry: this.telemetry };
     const provider = new LocalProvider({
       devices,
       ...(await choicePartsFor({ ...world, devices, log: (line) => this.#log(line) })),
@@ -136,8 +136,10 @@ export class LocalApp implements App {
     return provider;
   });
 
+  readonly books = once(async (): Promise<null> => null);
+
   async machine(): ReturnType<App['machine']> {
-    const known = once(() => this.#telemetry.gpus());
+    const known = once(() => this.telemetry.gpus());
     const devices = await devicesOf(this.#config.devices, { gpus: known });
     const cards = devices.some(({ kind }) => kind === 'cuda') ? await known() : [];
     const memoryOf = (uuid: string | null) => cards.find((card) => card.uuid === uuid)?.memory ?? null;
@@ -175,7 +177,7 @@ export class LocalApp implements App {
   async checked(): Promise<readonly Part[]> {
     return [
       ...hostParts(this.loaded),
-      { name: 'gpu', check: () => this.#telemetry.check() },
+      { name: 'gpu', check: () => this.telemetry.check() },
       // The first import of torch from a cold disk takes its time.
       { name: 'worker', limit: 150_000, check: async () => (await this.provider()).check() },
       { name: 'redis', check: async () => (await this.#queues[this.own() ? 'owner' : 'client']()).check() },

@@ -1,7 +1,7 @@
 /** What is made: a job on its way through a provider, and what comes back. Types only. */
 import type { Request } from './job/request.ts';
 import type { Anatomy } from './preset/anatomy.ts';
-import type { Bytes, Method, Millijoules, Seconds } from './units.ts';
+import type { Bytes, EpochMillis, Method, Millijoules, Seconds } from './units.ts';
 
 /** What the door must know about a model before it accepts a request. */
 export interface Model {
@@ -88,9 +88,47 @@ export interface Progress {
 
 /** A figure and how it was obtained. Null if and only if the method is `unknown`. */
 export interface EnergyReading {
+  /** Of ours: without what other programs burnt on the card in the same time. */
   readonly millijoules: Millijoules | null;
   readonly method: Method;
-  readonly meter: 'nvml_counter' | 'power_integral' | 'model' | 'none';
+  readonly meter: 'nvml_counter' | 'power_integral' | 'rapl' | 'model' | 'none';
+  /** What whoever reads the figure should know; left out where there is nothing. */
+  readonly flags?: readonly EnergyFlag[];
+  /** The true value is at most so far away, as far as the samples tell; left out where nothing bounds it. */
+  readonly bound?: Millijoules;
+  /** What the card's meters said at both ends; left out where no card was read. */
+  readonly window?: EnergyWindow;
+}
+
+/**
+ * `coarse`: the bound is wide, or the window too short for its meter; `counter_fell`: the driver was loaded anew in the
+ * window; `implausible`: the counter said more than the card can draw; `disagrees`: counter and integral differ by over a
+ * tenth; `shared_gpu`: another program worked on the card, and its part was taken out, or could not be; `sharing_unknown`:
+ * whether another program did cannot be told here; `whole_package`: all of a processor, other programs included;
+ * `configured_watts`: time x watts of the configuration.
+ */
+export type EnergyFlag =
+  | 'coarse'
+  | 'counter_fell'
+  | 'implausible'
+  | 'disagrees'
+  | 'shared_gpu'
+  | 'sharing_unknown'
+  | 'whole_package'
+  | 'configured_watts';
+
+/** One stretch of a worker's work, between two moments at which its card had nothing left to do. */
+export interface EnergyWindow {
+  /** UUID of the card. */
+  readonly gpu: string;
+  readonly from: EpochMillis;
+  readonly to: EpochMillis;
+  /** The card's counter at both ends; null where it has none, or did not answer. */
+  readonly counter: { readonly from: Millijoules; readonly to: Millijoules } | null;
+  /** By samples of its power; null where there were none. */
+  readonly integral: { readonly millijoules: Millijoules; readonly bound: Millijoules } | null;
+  /** What others burnt of it; null where they did and how much cannot be told, and then nothing is known of ours. */
+  readonly foreign: Millijoules | null;
 }
 
 /** One answer for each job, in the order of the batch. One bad prompt does not fail its neighbours. */

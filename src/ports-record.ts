@@ -2,6 +2,7 @@
 import type { Marks } from './batch/marks.ts';
 import type { Request } from './job/request.ts';
 import type { Downgrade, EnergyReading, EngineFacts, Job, Priority } from './ports-job.ts';
+import type { MeterBooking } from './ports-ledger.ts';
 import type { Bytes, EpochMillis, Method, Seconds } from './units.ts';
 
 export type JobState = 'submitting' | 'queued' | 'running' | 'done' | 'failed' | 'cancelled' | 'interrupted';
@@ -84,6 +85,15 @@ export interface Entry {
   readonly receipt: Receipt;
   /** Beside those of its run, which the store adds. */
   readonly tags: Readonly<Record<string, string>>;
+  /** When and on which card its energy was burnt; left out where nobody saw it. All entries of one window have the same. */
+  readonly span?: EntrySpan;
+}
+
+export interface EntrySpan {
+  /** UUID of the card; null for a processor. */
+  readonly gpu: string | null;
+  readonly from: EpochMillis;
+  readonly to: EpochMillis;
 }
 
 /** What one image took. Travels in the picture, in the ledger and on the wire, always in this shape. */
@@ -109,6 +119,10 @@ export interface Receipt {
     readonly method: Method;
     readonly meter: EnergyReading['meter'];
     readonly flags: readonly string[];
+    /** The true value is at most so far away; left out where nothing bounds it. */
+    readonly bound_joules?: number;
+    /** What samples of power add up to, by what the counter says, for the whole batch; where there are both. */
+    readonly integral_ratio?: number;
   };
   readonly cost: { readonly amount: number | null; readonly currency: string; readonly method: Method };
   /** Which tariff priced it; past receipts are never priced again. */
@@ -154,6 +168,8 @@ export interface Settlement {
     /** Waits again, with what befell it so far. */
     | { readonly id: string; readonly state: 'queued'; readonly marks: Marks }
   )[];
+  /** Of the card's energy, what the batch's windows are made of and what lies between them; left out where there is no card. */
+  readonly meter?: MeterBooking;
 }
 
 /** The user wants the cards for something else. */

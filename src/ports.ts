@@ -7,6 +7,18 @@ import type { Marks } from './batch/marks.ts';
 import type { AppError } from './errors.ts';
 import type { Batch, BatchResult, Device, ImageFormat, Job, Lora, Model, Progress } from './ports-job.ts';
 import type {
+  BatchBooking,
+  Chain,
+  Charge,
+  LedgerRow,
+  LedgerSpan,
+  LedgerSum,
+  Mark,
+  MeterBooking,
+  PriceSnapshot,
+  SumKey,
+} from './ports-ledger.ts';
+import type {
   ImageMetadata,
   JobRow,
   JobState,
@@ -21,10 +33,12 @@ import type {
   Settlement,
 } from './ports-record.ts';
 import type { Choice } from './preset/explanation.ts';
-import type { Bytes, EpochMillis, Millis, Watts } from './units.ts';
+import type { EpochMillis, Millis } from './units.ts';
 
 export type * from './ports-job.ts';
+export type * from './ports-ledger.ts';
 export type * from './ports-record.ts';
+export type * from './ports-telemetry.ts';
 export type { Marks };
 
 // ---------------------------------------------------------------------------------------- time
@@ -304,6 +318,23 @@ export interface Store extends Checked {
    * where it was booked as `redone`, if the job's active entry is older than `seq`: it is what this stretch made.
    */
   totals(runId: string, seq: number): Promise<RunTotals>;
+  /** What a card did besides settled batches. Marks get their numbers here; what was written before is not written again. */
+  meter(booking: MeterBooking): Promise<void>;
+  /** Of every card that was ever marked. */
+  chains(): Promise<readonly Chain[]>;
+  /** What the batches of these ids have booked. Nothing is known of one that is not in the answer. */
+  bookedOf(batchIds: readonly string[]): Promise<ReadonlyMap<string, BatchBooking>>;
+  /** Marks of a card in the order of their times, at most `limit`, after the number `after` at the same or a later time. */
+  marksOf(gpu: string, span: LedgerSpan, after: Mark | null, limit: number): Promise<readonly Mark[]>;
+  /** Books charges; one that is there already is left. Returns how many were new. */
+  charge(charges: readonly Charge[]): Promise<number>;
+  /** Keeps what a price is; one that is known stays. */
+  keepPrice(snapshot: PriceSnapshot): Promise<void>;
+  price(id: string): Promise<PriceSnapshot | undefined>;
+  /** Sums over rows whose time ended in the span, which begins and ends at quarters of an hour. */
+  sums(span: LedgerSpan, by: readonly SumKey[]): Promise<readonly LedgerSum[]>;
+  /** Rows in the order of their writing, whose time ended in the span, with a `seq` over `after`, at most `limit`. */
+  ledger(span: LedgerSpan, after: number, limit: number): Promise<readonly LedgerRow[]>;
   close(): Promise<void>;
 }
 
@@ -366,42 +397,4 @@ export interface Notice {
 export interface Notifier extends Checked {
   /** Never throws, and gives up after a while: a deaf receiver must not hold up the night. What failed is logged. */
   tell(notice: Notice): Promise<void>;
-}
-
-// ---------------------------------------------------------------------------------- telemetry
-
-/** A graphics card as the host sees it. A figure that could not be read is null; a real 0 stays 0. */
-export interface Gpu {
-  readonly vendor: 'nvidia' | 'amd' | 'intel' | 'other';
-  readonly name: string;
-  /** Its number in nvidia-smi; a label only, because CUDA may count in another order. Null where nvidia-smi does not list it. */
-  readonly index: number | null;
-  /** What addresses it. Null where nvidia-smi does not list it. */
-  readonly uuid: string | null;
-  readonly driver: string | null;
-  readonly memory: Bytes | null;
-  readonly memoryUsed: Bytes | null;
-  /** Draw now, and the limit in force. */
-  readonly power: Watts | null;
-  readonly powerLimit: Watts | null;
-}
-
-/** A one-off record of the host. */
-export interface Inventory {
-  readonly host: { readonly os: string; readonly kernel: string; readonly virtual: boolean | null };
-  readonly cpu: { readonly name: string; readonly cores: number; readonly threads: number };
-  readonly memory: Bytes;
-  readonly gpus: readonly Gpu[];
-  /** What could not be found out: a sentence each. */
-  readonly problems: readonly string[];
-}
-
-export interface Telemetry extends Checked {
-  /**
-   * The NVIDIA cards, read now, in the order of nvidia-smi; none where there is no nvidia-smi.
-   * @throws UnavailableError `nvidia_smi_failed` when it is there and does not answer
-   */
-  gpus(): Promise<readonly Gpu[]>;
-  /** Read once; every call gives the same record. Never throws. */
-  inventory(): Promise<Inventory>;
 }

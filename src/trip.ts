@@ -3,7 +3,7 @@ import { settlementOf } from './cost/entries.ts';
 import { type Prices, receiptsFor } from './cost/receipt.ts';
 import { HandedBack, StorageError } from './errors.ts';
 import type { Folders } from './folders.ts';
-import type { Batch, BatchResult, Clock, ImageStore, Job, Progress, Provider, Store } from './ports.ts';
+import type { Batch, BatchResult, Clock, ImageStore, Job, MeterBooking, Progress, Provider, Store } from './ports.ts';
 import { adoptionOf } from './recovery.ts';
 import { givingUp, type Outcome, type OutcomeParts, outcomeOf } from './trip-outcome.ts';
 import type { Millis } from './units.ts';
@@ -11,12 +11,25 @@ import type { Millis } from './units.ts';
 /** Where a test may have the process killed: between each step of *Done, in this order*. */
 export type TripFault = 'receipt_computed' | 'batch_finished' | 'transaction_committed';
 
+/** Keeps the chain of marks of every card. */
+export interface Bookkeeping {
+  /** The card of a device has a batch from now on. */
+  begin(device: string, batchId: string): void;
+  /**
+   * The batch has ended, well or not. Energy that its worker could not tell is filled in from the marks; null where the
+   * device has no card.
+   */
+  end(batch: Batch, result: BatchResult): { readonly result: BatchResult; readonly meter: MeterBooking | null };
+}
+
 /** What one batch needs on its way. */
 export interface TripParts extends OutcomeParts {
   readonly clock: Clock;
   readonly store: Store;
   readonly provider: Provider;
   readonly prices: Prices;
+  /** Null where no card is used. */
+  readonly books: Bookkeeping | null;
   readonly folders: Folders;
   /** @throws StorageError where the disk of database and queue has no room */
   requireRoom(): Promise<void>;
@@ -150,11 +163,14 @@ type Prepared = Omit<PassengersInHand, 'passengers'> & {
 
 async function makeAndSettle(parts: TripParts, hand: Prepared): Promise<readonly Outcome[]> {
   const { id, key, device, passengers } = hand;
-  const { images, disk, prices, provider } = parts;
+  const { images, disk, prices, provider, books } = parts;
   const jobs = passengers.map(({ job, temporary }) => ({ ...job, temporary }));
   const batch: Batch = { id, key, device, jobs, safe: passengers.some(({ marks }) => marks.blacks > 0) };
-  const result = await makeWithin(parts, batch, passengers);
-  const receipts = receiptsFor(batch, result, prices, provider.name);
+  books?.begin(device, id);
+  const made = await makeWithin(parts, batch, passengers);
+  const { result, meter } = books?.end(batch, made) ?? { result: made, meter: null };
+  const at = parts.clock.now();
+  const receipts = receiptsFor(batch, result, prices, provider.name, at);
   parts.fault('receipt_computed');
   const outcomes = await Promise.all(
     passengers.map(({ job, marks, temporary, giveUp }, at) => {
@@ -165,7 +181,7 @@ async function makeAndSettle(parts: TripParts, hand: Prepared): Promise<readonly
   const paths = outcomes.flatMap((outcome) => (outcome.state === 'done' ? [outcome.path] : []));
   await disk.untilTaken(() => images.syncFolders(paths));
   parts.fault('batch_finished');
-  const settlement = settlementOf({ batch, result, receipts, outcomes, prices, at: parts.clock.now() });
+  const settlement = settlementOf({ batch, result, receipts, outcomes, prices, at, meter });
   await disk.untilTaken(() => parts.store.settle(settlement));
   parts.fault('transaction_committed');
   return outcomes;

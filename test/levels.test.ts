@@ -24,6 +24,7 @@ const PARTS: Readonly<Record<string, string>> = {
   gate: 'pipeline',
   folders: 'pipeline',
   kiln: 'pipeline',
+  bookkeeper: 'pipeline',
 };
 
 /** What may be named in one room only. */

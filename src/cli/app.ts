@@ -12,7 +12,9 @@ import type {
   Provider,
   Queue,
   Store,
+  Telemetry,
 } from '../ports.ts';
+import type { Bookkeeping } from '../trip.ts';
 import type { Bytes, Millis } from '../units.ts';
 import type { Io } from './io.ts';
 
@@ -54,6 +56,10 @@ export interface App {
   /** Something that the work cannot go on without has been lost for good, after it had come up. */
   readonly broken: AppError | null;
   provider(): Promise<Provider>;
+  /** Of the cards that the provider works with, from now until `close`; null where it has none. */
+  books(): Promise<Bookkeeping | null>;
+  /** The host's own meters, with what the configuration names besides. */
+  readonly telemetry: Telemetry;
   /** The devices of the configuration, each with its own memory: a card's, or the host's; null where nobody says it. */
   machine(): Promise<readonly { readonly device: Device; readonly memory: Bytes | null }[]>;
   /** As the configuration says; with a command of the user's that is told too. */

@@ -274,6 +274,7 @@ export class Session {
       prices,
       store: await app.store(),
       provider,
+      books: await app.books(),
       texts: app.loaded.config.metadata,
       fault: (point) => app.fault(point),
       onFatal: (error) => {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Batch, BatchResult, Entry, Marks, Receipt, Settlement } from '../ports.ts';
+import type { Batch, BatchResult, EnergyReading, Entry, Marks, MeterBooking, Receipt, Settlement } from '../ports.ts';
 import type { EpochMillis } from '../units.ts';
 import { overheadReceipt, type Prices } from './receipt.ts';
 
@@ -36,6 +36,8 @@ export interface SettlementParts {
   readonly outcomes: readonly Outcome[];
   readonly prices: Prices;
   readonly at: EpochMillis;
+  /** What the books of the card say besides; null where no card was read. */
+  readonly meter: MeterBooking | null;
 }
 
 /**
@@ -44,16 +46,17 @@ export interface SettlementParts {
  * want it; loads are overhead `load`.
  */
 export function settlementOf(parts: SettlementParts): Settlement {
-  const { batch, outcomes, at } = parts;
+  const { batch, outcomes, at, meter } = parts;
   return {
     batchId: batch.id,
     at,
     entries: [...outcomes.flatMap((outcome) => entryOf(parts, outcome)), ...loadsOf(parts)],
     jobs: outcomes.flatMap(stateOf),
+    ...(meter !== null && { meter }),
   };
 }
 
-function entryOf({ batch, receipts, at }: SettlementParts, outcome: Outcome): readonly Entry[] {
+function entryOf({ batch, result, receipts, at }: SettlementParts, outcome: Outcome): readonly Entry[] {
   const receipt = receipts.get(outcome.id);
   const job = batch.jobs.find((candidate) => candidate.id === outcome.id);
   if (receipt === undefined || job === undefined) return [];
@@ -69,6 +72,7 @@ function entryOf({ batch, receipts, at }: SettlementParts, outcome: Outcome): re
       batchId: batch.id,
       receipt,
       tags: {},
+      ...spanOf(result.shared.energy),
     },
   ];
 }
@@ -87,10 +91,15 @@ function loadsOf({ batch, result, receipts, prices, at }: SettlementParts): read
       runId: first.runId,
       jobId: null,
       batchId: batch.id,
-      receipt: overheadReceipt(like, spent, prices),
+      receipt: overheadReceipt(like, spent, prices, at),
       tags: {},
+      ...spanOf(spent.energy),
     };
   });
+}
+
+function spanOf({ window }: EnergyReading): Pick<Entry, 'span'> {
+  return window === undefined ? {} : { span: { gpu: window.gpu, from: window.from, to: window.to } };
 }
 
 /** Nothing else of an outcome reaches the store, which knows already what was withdrawn. */

@@ -1,7 +1,7 @@
 import type { Batch, BatchResult, EnergyReading, Job, Receipt, ReceiptDetails, WorkFigures } from '../ports.ts';
-import { decimalOf, type Seconds, type Watts, weakest } from '../units.ts';
+import { decimalOf, type EpochMillis, type Seconds, type Watts, weakest } from '../units.ts';
 import { share } from './share.ts';
-import { priceOf, type Tariff } from './tariff.ts';
+import { priceOf, type Span, type Tariff } from './tariff.ts';
 
 /** What energy is priced with, and what is assumed where no meter answered. */
 export interface Prices {
@@ -14,18 +14,21 @@ export interface Prices {
  * One receipt for each job of the batch, failed ones included: a bad prompt keeps its share, and its
  * neighbours do not pay for it. Energy is divided in whole millijoules and time in whole microseconds by
  * pixels × steps × passes, so that both add up to the batch exactly.
+ * @param at when the batch was settled: it ended then, where its meter does not say when
  */
 export function receiptsFor(
   batch: Batch,
   result: Pick<BatchResult, 'shared'>,
   prices: Prices,
   provider: string,
+  at: EpochMillis,
 ): ReadonlyMap<string, Receipt> {
   const { shared } = result;
   const weights = batch.jobs.map(workOf);
   const energy = withEstimate(shared.energy, shared.seconds, batch.device, prices);
   const millijoules = energy.millijoules === null ? null : share(energy.millijoules, weights);
   const micros = share(microsOf(shared.seconds), weights);
+  const span = spanOf(shared.energy, shared.seconds, at);
   return new Map(
     batch.jobs.map((job, place): [string, Receipt] => {
       const { id, preset, settings } = shared.engine;
@@ -40,7 +43,7 @@ export function receiptsFor(
           batch: { id: batch.id, size: batch.jobs.length },
           seconds: timed((micros[place] ?? 0) / 1e6, shared.seconds),
           peak_memory_bytes: { value: shared.peakMemory, method: shared.peakMemory === null ? 'unknown' : 'measured' },
-          ...pricedEnergy({ ...energy, millijoules: millijoules?.[place] ?? null }, prices.tariff),
+          ...pricedEnergy({ ...energy, millijoules: millijoules?.[place] ?? null }, prices.tariff, span),
           ...detailsOf(shared),
         },
       ];
@@ -53,6 +56,7 @@ export function overheadReceipt(
   like: Receipt,
   spent: { readonly seconds: Seconds; readonly energy: EnergyReading },
   prices: Prices,
+  at: EpochMillis,
 ): Receipt {
   const energy = withEstimate(spent.energy, spent.seconds, like.device, prices);
   const { steps: _, work: __, peaks: ___, ...same } = like;
@@ -60,7 +64,7 @@ export function overheadReceipt(
     ...same,
     seconds: timed(microsOf(spent.seconds) / 1e6, spent.seconds),
     peak_memory_bytes: { value: null, method: 'unknown' },
-    ...pricedEnergy(energy, prices.tariff),
+    ...pricedEnergy(energy, prices.tariff, spanOf(spent.energy, spent.seconds, at)),
   };
 }
 
@@ -89,27 +93,36 @@ type Energy = EnergyReading & { readonly flags: readonly string[] };
 
 /** Where no meter answered, configured watts × time. Without a time there is nothing to estimate from. */
 function withEstimate(reading: EnergyReading, seconds: Seconds, device: string, prices: Prices): Energy {
-  if (reading.millijoules !== null) return { ...reading, millijoules: Math.round(reading.millijoules), flags: [] };
-  if (!(seconds > 0)) return { millijoules: null, method: 'unknown', meter: 'none', flags: [] };
+  const flags = reading.flags ?? [];
+  if (reading.millijoules !== null) return { ...reading, millijoules: Math.round(reading.millijoules), flags };
+  // What others burnt beside ours cannot be told: a guess would only hide that.
+  if (reading.window?.foreign === null || !(seconds > 0))
+    return { millijoules: null, method: 'unknown', meter: 'none', flags };
   const watts = device.startsWith('cpu') ? prices.watts.cpu : prices.watts.gpu;
   return {
     millijoules: Math.round(watts * seconds * 1000),
     method: 'assumed',
     meter: 'model',
-    flags: ['configured_watts'],
+    flags: [...flags, 'configured_watts'],
   };
+}
+
+/** When the energy was burnt. */
+function spanOf({ window }: EnergyReading, seconds: Seconds, at: EpochMillis): Span {
+  return window ?? { from: at - Math.round(seconds * 1000), to: at };
 }
 
 function pricedEnergy(
   { millijoules, method, meter, flags }: Energy,
   tariff: Tariff,
+  span: Span,
 ): Pick<Receipt, 'energy' | 'cost' | 'price'> {
-  const cost = millijoules === null ? null : priceOf(millijoules, tariff);
+  const cost = millijoules === null ? null : priceOf(millijoules, tariff, span);
   return {
     energy: { joules: millijoules === null ? null : millijoules / 1000, method, meter, flags },
     cost: {
       amount: cost === null ? null : decimalOf(cost.nano),
-      currency: tariff.price.currency,
+      currency: tariff.currency,
       method: weakest([method, tariff.method]),
     },
     price: tariff.id,

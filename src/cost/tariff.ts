@@ -1,13 +1,26 @@
-import { decimalOf, type Method, type Millijoules, type Money, nanoOf } from '../units.ts';
+import { decimalOf, type EpochMillis, type Method, type Millijoules, type Money, nanoOf } from '../units.ts';
 
-/** What a kilowatt-hour costs, and how sure that is. */
+export interface Span {
+  readonly from: EpochMillis;
+  /** Not included. */
+  readonly to: EpochMillis;
+}
+
+/** A part of time in which a kilowatt-hour has one price. */
+export interface Slice extends Span {
+  /** Nano-units of the currency a kilowatt-hour, with charges and tax. */
+  readonly nano: bigint;
+}
+
+/** What a kilowatt-hour costs at any time, and how sure that is. */
 export interface Tariff {
-  /** Names this price in every receipt, so that past receipts stay explained: `flat:0.3:EUR:config`. */
+  /** Names these prices in every receipt, so that past receipts stay explained: `flat:0.3:EUR:config`. */
   readonly id: string;
-  /** Per kilowatt-hour. */
-  readonly price: Money;
-  /** `measured` for a price that the user states, `assumed` for our default. */
+  readonly currency: string;
+  /** `measured` for prices that the user states, `assumed` for our default. */
   readonly method: Method;
+  /** A span cut where its price changes, in order; a span of no length is one slice. */
+  slices(span: Span): readonly Slice[];
 }
 
 /** One price at all hours. */
@@ -19,17 +32,26 @@ export function flatTariff(price: {
   const nano = nanoOf(price.pricePerKwh);
   return {
     id: `flat:${decimalOf(nano)}:${price.currency}:${price.assumed ? 'default' : 'config'}`,
-    price: { nano, currency: price.currency },
+    currency: price.currency,
     method: price.assumed ? 'assumed' : 'measured',
+    slices: (span) => [{ ...span, nano }],
   };
 }
 
 const MILLIJOULES_A_KWH = 3_600_000_000n;
 
-/** The price of this energy, rounded to the nearest nano-unit; halves away from zero. */
-export function priceOf(millijoules: Millijoules, tariff: Tariff): Money {
-  const { nano, currency } = tariff.price;
-  return { nano: dividedBy(BigInt(millijoules) * nano, MILLIJOULES_A_KWH), currency };
+/**
+ * The price of energy that was burnt evenly over a span, rounded once to the nearest nano-unit; halves away from zero.
+ */
+export function priceOf(millijoules: Millijoules, tariff: Tariff, span: Span): Money {
+  const slices = tariff.slices(span);
+  const [only] = slices;
+  const energy = BigInt(millijoules);
+  if (only !== undefined && slices.length === 1)
+    return { nano: dividedBy(energy * only.nano, MILLIJOULES_A_KWH), currency: tariff.currency };
+  const weighted = slices.reduce((sum, { from, to, nano }) => sum + BigInt(to - from) * nano, 0n);
+  const nano = dividedBy(energy * weighted, MILLIJOULES_A_KWH * BigInt(span.to - span.from));
+  return { nano, currency: tariff.currency };
 }
 
 /** Rounds to the nearest whole number; halves away from zero, so that a credit is rounded as a charge is. */

@@ -269,6 +269,42 @@ export class MemoryStore implements Store {
     return [{ name: 'store', status: 'warn', detail: 'in memory: nothing is kept when the program ends' }];
   }
 
+  async meter(): Promise<never> {
+    throw new Error('not yet');
+  }
+
+  async chains(): Promise<never> {
+    throw new Error('not yet');
+  }
+
+  async bookedOf(): Promise<never> {
+    throw new Error('not yet');
+  }
+
+  async marksOf(): Promise<never> {
+    throw new Error('not yet');
+  }
+
+  async charge(): Promise<never> {
+    throw new Error('not yet');
+  }
+
+  async keepPrice(): Promise<never> {
+    throw new Error('not yet');
+  }
+
+  async price(): Promise<never> {
+    throw new Error('not yet');
+  }
+
+  async sums(): Promise<never> {
+    throw new Error('not yet');
+  }
+
+  async ledger(): Promise<never> {
+    throw new Error('not yet');
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
   }

@@ -226,6 +226,42 @@ class SqliteStore implements Store {
   }
 
   /** Waits for the calls that were made before. May be called twice. */
+  async meter(): Promise<never> {
+    throw new Error('not yet');
+  }
+
+  async chains(): Promise<never> {
+    throw new Error('not yet');
+  }
+
+  async bookedOf(): Promise<never> {
+    throw new Error('not yet');
+  }
+
+  async marksOf(): Promise<never> {
+    throw new Error('not yet');
+  }
+
+  async charge(): Promise<never> {
+    throw new Error('not yet');
+  }
+
+  async keepPrice(): Promise<never> {
+    throw new Error('not yet');
+  }
+
+  async price(): Promise<never> {
+    throw new Error('not yet');
+  }
+
+  async sums(): Promise<never> {
+    throw new Error('not yet');
+  }
+
+  async ledger(): Promise<never> {
+    throw new Error('not yet');
+  }
+
   close(): Promise<void> {
     this.#closed ??= this.#inTurn(async () => {
       if (!this.#thread.gone()) await this.#thread.call('close');

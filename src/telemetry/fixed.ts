@@ -5,6 +5,7 @@ export function fixedTelemetry(inventory: Inventory): Telemetry {
   return {
     inventory: async () => inventory,
     gpus: async () => inventory.gpus.filter((gpu) => gpu.uuid !== null),
+    watch: () => ({ stop: async () => {} }),
     check: async () => [
       { name: 'machine', status: 'ok', detail: `${inventory.host.os}; ${inventory.cpu.name} (fixed)` },
     ],

@@ -16,6 +16,7 @@ export function systemTelemetry(options: Partial<NvidiaOptions> = {}): Telemetry
   return {
     inventory: once,
     gpus: async () => (await readNvidia(probing)).gpus,
+    watch: () => ({ stop: async () => {} }),
     check: async () => {
       const [inventory, read] = await Promise.all([once(), readNvidia(probing).catch((error: unknown) => ({ error }))]);
       return [...machineChecks(inventory), ...nvidiaChecks(read, inventory)];

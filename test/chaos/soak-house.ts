@@ -88,6 +88,7 @@ export class SoakHouse {
       images: this.#images,
       provider: this.#provider,
       launch: LAUNCH,
+      books: null,
       prices: {
         tariff: flatTariff({ pricePerKwh: 0.3, currency: 'EUR', assumed: true }),
         watts: { cpu: 65, gpu: 300 },

@@ -13,6 +13,7 @@ import type { Model, Queue } from '../../src/ports.ts';
 import { FakeProvider, type FakeScript } from '../../src/provider/fake.ts';
 import { MemoryQueue } from '../../src/queue/memory.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
+import { fixedTelemetry } from '../../src/telemetry/fixed.ts';
 import { MODEL, Pictures } from '../pipeline/workshop.ts';
 import { diskAnswers } from '../support/disk.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -200,6 +201,8 @@ function appOf(
     desk: () => null,
     broken: null as AppError | null,
     provider: async () => provider,
+    books: async () => null,
+    telemetry: fixedTelemetry(NO_CARDS),
     machine: async () => provider.devices.map((device) => ({ device, memory: house.memory })),
     notifier: () => command.notifier,
     requireRoom: async () => {},
@@ -208,6 +211,14 @@ function appOf(
     close: async () => {},
   };
 }
+
+const NO_CARDS = {
+  host: { os: 'Linux', kernel: '6', virtual: null },
+  cpu: { name: 'CPU', cores: 2, threads: 2 },
+  memory: 8_000_000_000,
+  gpus: [],
+  problems: [],
+};
 
 /** Every pass is 20 ms of the clock. */
 const MOST_PASSES = 10_000;

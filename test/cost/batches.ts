@@ -47,3 +47,6 @@ export function resultOf(
     overhead: [],
   };
 }
+
+/** When batches were settled. */
+export const AT = 1_780_000_000_000;

@@ -3,7 +3,7 @@ import { CLEAN } from '../../src/batch/marks.ts';
 import { entryId, type Outcome, settlementOf } from '../../src/cost/entries.ts';
 import { receiptsFor } from '../../src/cost/receipt.ts';
 import type { BatchResult } from '../../src/ports.ts';
-import { batchOf, metered, NO_METER, PRICES, resultOf } from './batches.ts';
+import { AT, batchOf, metered, NO_METER, PRICES, resultOf } from './batches.ts';
 
 const batch = batchOf([{}, { steps: 40 }, {}]);
 const [made, broken, back] = batch.jobs.map((job) => job.id);
@@ -20,8 +20,8 @@ const outcomes: readonly Outcome[] = [
 const load = { cause: 'load', seconds: 3, energy: NO_METER } as const;
 
 function settlement(result: BatchResult) {
-  const receipts = receiptsFor(batch, result, PRICES, 'local');
-  return settlementOf({ batch, result, receipts, outcomes, prices: PRICES, at: 42 });
+  const receipts = receiptsFor(batch, result, PRICES, 'local', AT);
+  return settlementOf({ meter: null, batch, result, receipts, outcomes, prices: PRICES, at: 42 });
 }
 
 describe('the settlement of a batch', () => {
@@ -60,8 +60,8 @@ describe('the settlement of a batch', () => {
     const noisy = outcomes.map((outcome) =>
       outcome.state === 'queued' ? { ...outcome, error: new Error('again') } : outcome,
     );
-    const receipts = receiptsFor(batch, result, PRICES, 'local');
-    const parts = { batch, result, receipts, outcomes: noisy, prices: PRICES, at: 42 };
+    const receipts = receiptsFor(batch, result, PRICES, 'local', AT);
+    const parts = { batch, result, receipts, outcomes: noisy, prices: PRICES, at: 42, meter: null };
     expect(settlementOf(parts)).toMatchObject({ batchId: 'launch-7', at: 42 });
     expect(settlementOf(parts).jobs).toEqual([
       outcomes[0],
@@ -71,10 +71,10 @@ describe('the settlement of a batch', () => {
   });
 
   it('books a share that somebody gave up as cancelled, and leaves the state of that job to whoever did', () => {
-    const receipts = receiptsFor(batch, result, PRICES, 'local');
+    const receipts = receiptsFor(batch, result, PRICES, 'local', AT);
     const withdrawn: Outcome = { id: made ?? '', state: 'withdrawn', wasted: 'cancelled' };
     const paused: Outcome = { id: back ?? '', state: 'queued', marks: CLEAN, wasted: 'cancelled' };
-    const parts = { batch, result, receipts, outcomes: [withdrawn, paused], prices: PRICES, at: 42 };
+    const parts = { batch, result, receipts, outcomes: [withdrawn, paused], prices: PRICES, at: 42, meter: null };
     const { entries, jobs } = settlementOf(parts);
     expect(entries.slice(0, 2).map(({ kind, cause }) => [kind, cause])).toEqual(
       Array(2).fill(['overhead', 'cancelled']),

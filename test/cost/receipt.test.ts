@@ -4,7 +4,7 @@ import { flatTariff } from '../../src/cost/tariff.ts';
 import type { Job, Receipt } from '../../src/ports.ts';
 import { nanoOf } from '../../src/units.ts';
 import { seeded } from '../support/rng.ts';
-import { batchOf, metered, NO_METER, PRICES, resultOf } from './batches.ts';
+import { AT, batchOf, metered, NO_METER, PRICES, resultOf } from './batches.ts';
 
 const ASSUMED = flatTariff({ pricePerKwh: 0.3, currency: 'EUR', assumed: true });
 
@@ -16,7 +16,7 @@ const joulesOf = (receipts: ReadonlyMap<string, Receipt>): readonly (number | nu
 describe('the receipts of a batch', () => {
   it('say all that is known of a picture and how it was obtained', () => {
     const batch = batchOf([{}, {}]);
-    const receipts = receiptsFor(batch, resultOf(batch, metered(2_000_001)), PRICES, 'local');
+    const receipts = receiptsFor(batch, resultOf(batch, metered(2_000_001)), PRICES, 'local', AT);
     expect([...receipts.keys()]).toEqual(['r1-000000', 'r1-000001']);
     expect(receipts.get('r1-000000')).toEqual({
       v: 1,
@@ -42,7 +42,7 @@ describe('the receipts of a batch', () => {
     const peaks = { allocated: 7, reserved: 8, device: null };
     const engine = { id: 'engine-1', preset: 'quality', settings: {}, downgrades: [DOWNGRADE], versions: {} };
     const result = resultOf(batch, metered(8000), { work, peaks, engine });
-    const [receipt] = receiptsFor(batch, result, PRICES, 'local').values();
+    const [receipt] = receiptsFor(batch, result, PRICES, 'local', AT).values();
     expect(receipt).toMatchObject({
       downgrades: [DOWNGRADE],
       steps: { count: 30, median_seconds: 0.12 },
@@ -54,11 +54,11 @@ describe('the receipts of a batch', () => {
   it('leave out what nobody told, and a load keeps what gave way but has no steps', () => {
     const batch = batchOf([{}]);
     const engine = { id: 'engine-1', preset: 'quality', settings: {}, downgrades: [DOWNGRADE], versions: {} };
-    const told = receiptsFor(batch, resultOf(batch, metered(8000), { engine }), PRICES, 'local').get('r1-000000');
-    const load = overheadReceipt(told ?? expect.unreachable(), { seconds: 2, energy: NO_METER }, PRICES);
+    const told = receiptsFor(batch, resultOf(batch, metered(8000), { engine }), PRICES, 'local', AT).get('r1-000000');
+    const load = overheadReceipt(told ?? expect.unreachable(), { seconds: 2, energy: NO_METER }, PRICES, AT);
     expect(load.downgrades).toEqual([DOWNGRADE]);
     expect(Object.keys(load)).not.toContain('steps');
-    const untold = receiptsFor(batch, resultOf(batch, metered(8000), { steps: null }), PRICES, 'local');
+    const untold = receiptsFor(batch, resultOf(batch, metered(8000), { steps: null }), PRICES, 'local', AT);
     for (const name of ['downgrades', 'steps', 'work', 'peaks'])
       expect(Object.keys(untold.get('r1-000000') ?? {})).not.toContain(name);
   });
@@ -71,7 +71,7 @@ describe('the receipts of a batch', () => {
       { width: 1024, height: 512, steps: 10, guidance: 1 },
     ];
     const batch = batchOf(work);
-    const receipts = receiptsFor(batch, resultOf(batch, metered(8000)), PRICES, 'local');
+    const receipts = receiptsFor(batch, resultOf(batch, metered(8000)), PRICES, 'local', AT);
     expect(joulesOf(receipts)).toEqual([1, 2, 3, 2]);
     expect([...receipts.values()].map((receipt) => receipt.seconds.share)).toEqual([0.5625, 1.125, 1.6875, 1.125]);
   });
@@ -88,7 +88,7 @@ describe('the receipts of a batch', () => {
       const batch = batchOf(requests);
       const [millijoules, micros] = [Math.floor(random() * 1e9), Math.floor(random() * 1e9)];
       const result = resultOf(batch, metered(millijoules), { seconds: micros / 1e6 });
-      const receipts = [...receiptsFor(batch, result, PRICES, 'local').values()];
+      const receipts = [...receiptsFor(batch, result, PRICES, 'local', AT).values()];
       expect(receipts.reduce((sum, { energy }) => sum + Math.round((energy.joules ?? Number.NaN) * 1000), 0)).toBe(
         millijoules,
       );
@@ -103,7 +103,7 @@ describe('the receipts of a batch', () => {
       ['cuda:0', 300 * 4.5],
     ] as const) {
       const batch = batchOf([{}], device);
-      const [receipt] = receiptsFor(batch, resultOf(batch, NO_METER), PRICES, 'local').values();
+      const [receipt] = receiptsFor(batch, resultOf(batch, NO_METER), PRICES, 'local', AT).values();
       expect(receipt?.energy).toEqual({ joules, method: 'assumed', meter: 'model', flags: ['configured_watts'] });
       expect(receipt?.cost.method).toBe('assumed');
     }
@@ -112,7 +112,7 @@ describe('the receipts of a batch', () => {
   it('leave time, energy and money unknown where there is neither a meter nor a time', () => {
     const batch = batchOf([{}]);
     const result = resultOf(batch, NO_METER, { seconds: 0, peakMemory: null });
-    const [receipt] = receiptsFor(batch, result, PRICES, 'local').values();
+    const [receipt] = receiptsFor(batch, result, PRICES, 'local', AT).values();
     expect(receipt?.seconds).toEqual({ share: 0, batch: 0, method: 'unknown' });
     expect(receipt?.energy).toEqual({ joules: null, method: 'unknown', meter: 'none', flags: [] });
     expect(receipt?.cost).toEqual({ amount: null, currency: 'EUR', method: 'unknown' });
@@ -121,7 +121,7 @@ describe('the receipts of a batch', () => {
 
   it('take a measured zero for zero', () => {
     const batch = batchOf([{}]);
-    const [receipt] = receiptsFor(batch, resultOf(batch, metered(0)), PRICES, 'local').values();
+    const [receipt] = receiptsFor(batch, resultOf(batch, metered(0)), PRICES, 'local', AT).values();
     expect(receipt?.energy).toMatchObject({ joules: 0, method: 'measured' });
     expect(receipt?.cost).toMatchObject({ amount: 0, method: 'measured' });
   });
@@ -131,7 +131,7 @@ describe('the receipts of a batch', () => {
     const costs = [metered(1000), { millijoules: 1000, method: 'derived', meter: 'power_integral' } as const].map(
       (energy) =>
         [ASSUMED, PRICES.tariff].map((tariff) => {
-          const [receipt] = receiptsFor(batch, resultOf(batch, energy), { ...PRICES, tariff }, 'local').values();
+          const [receipt] = receiptsFor(batch, resultOf(batch, energy), { ...PRICES, tariff }, 'local', AT).values();
           return receipt?.cost.method;
         }),
     );
@@ -144,23 +144,29 @@ describe('the receipts of a batch', () => {
   it('can be checked by hand: joules times price, to the nano-unit', () => {
     const tariff = flatTariff({ pricePerKwh: 0.15, currency: 'USD', assumed: false });
     const batch = batchOf([{}]);
-    const [receipt] = receiptsFor(batch, resultOf(batch, metered(299_000)), { ...PRICES, tariff }, 'local').values();
+    const [receipt] = receiptsFor(
+      batch,
+      resultOf(batch, metered(299_000)),
+      { ...PRICES, tariff },
+      'local',
+      AT,
+    ).values();
     expect(nanoOf(receipt?.cost.amount ?? 0)).toBe(12458n);
   });
 
   it('are the same however often they are computed', () => {
     const batch = batchOf([{}, { steps: 7 }, { steps: 3 }]);
-    const once = receiptsFor(batch, resultOf(batch, metered(12_345)), PRICES, 'local');
-    expect(receiptsFor(batch, resultOf(batch, metered(12_345)), PRICES, 'local')).toEqual(once);
+    const once = receiptsFor(batch, resultOf(batch, metered(12_345)), PRICES, 'local', AT);
+    expect(receiptsFor(batch, resultOf(batch, metered(12_345)), PRICES, 'local', AT)).toEqual(once);
   });
 });
 
 describe('the receipt of an overhead', () => {
   it('is a receipt of the same engine with time and energy of its own', () => {
     const batch = batchOf([{}, {}], 'cpu');
-    const [like] = receiptsFor(batch, resultOf(batch, NO_METER, { steps: null }), PRICES, 'local').values();
+    const [like] = receiptsFor(batch, resultOf(batch, NO_METER, { steps: null }), PRICES, 'local', AT).values();
     if (like === undefined) throw new Error('no receipt');
-    expect(overheadReceipt(like, { seconds: 2, energy: NO_METER }, PRICES)).toEqual({
+    expect(overheadReceipt(like, { seconds: 2, energy: NO_METER }, PRICES, AT)).toEqual({
       ...like,
       seconds: { share: 2, batch: 2, method: 'measured' },
       peak_memory_bytes: { value: null, method: 'unknown' },

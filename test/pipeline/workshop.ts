@@ -126,6 +126,7 @@ export class Workshop {
         tariff: flatTariff({ pricePerKwh: 0.3, currency: 'EUR', assumed: true }),
         watts: { cpu: 65, gpu: 300 },
       },
+      books: null,
       software: 'kilnwatt test',
       texts: { prompt: true, cost: true },
       jobLimit: null,
