@@ -1,3 +1,4 @@
+import { suggestion } from '../job/nearest.ts';
 import type { EpochMillis, Millis } from '../units.ts';
 
 /**
@@ -75,7 +76,8 @@ export function timezoneFault(text: string): string | undefined {
     new Intl.DateTimeFormat('en-US', { timeZone: text });
     return undefined;
   } catch {
-    return 'expected the name of a time zone, as Europe/Berlin or America/New_York';
+    const meant = suggestion(text, Intl.supportedValuesOf('timeZone'));
+    return `expected the name of a time zone, as Europe/Berlin or America/New_York${meant}`;
   }
 }
 
