@@ -38,8 +38,8 @@ export interface ZonedTariff extends Tariff {
 
 /**
  * Prices by the clock on the wall: of all zones that hold the last one counts, and the base price where none does. A
- * kilowatt-hour costs (price + charges) × (1 + tax), to the nearest nano-unit. An hour that the clock skips has no price,
- * one that comes twice has its price both times.
+ * kilowatt-hour costs (price + charges) × (1 + tax), to the nearest nano-unit. An hour that the clock skips has no
+ * price, one that comes twice has its price both times.
  */
 export function zonedTariff(terms: TariffTerms): ZonedTariff {
   const clock = wallClock(terms.timezone);
