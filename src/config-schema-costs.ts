@@ -1,8 +1,13 @@
 import { z } from 'zod';
+import { complaining } from './config-complaint.ts';
+import { countryFault } from './cost/carbon.ts';
+import { timezoneFault } from './cost/local-time.ts';
+import { dateFault, daysFault, monthsFault } from './cost/zone-days.ts';
+import { hoursFault } from './hours.ts';
 
 const currency = z.string().regex(/^[A-Z]{3}$/, 'expected three capital letters, as in EUR');
 const price = z.number().min(0);
-const date = z.string().regex(/^\d{4}-\d{2}-\d{2}$/, 'expected a date, as 2026-12-24');
+const date = z.string().superRefine(complaining(dateFault));
 
 export const energySettings = z
   .strictObject({
@@ -51,9 +56,9 @@ export const energySettings = z
 export const zoneSchema = z.strictObject({
   name: z.string().min(1).optional(),
   price_per_kwh: price,
-  hours: z.string().optional(),
-  days: z.string().optional(),
-  months: z.string().optional(),
+  hours: z.string().superRefine(complaining(hoursFault)).optional(),
+  days: z.string().superRefine(complaining(daysFault)).optional(),
+  months: z.string().superRefine(complaining(monthsFault)).optional(),
 });
 
 export const tariffSettings = z
@@ -65,6 +70,7 @@ export const tariffSettings = z
     currency: currency.default('EUR').describe('ISO 4217 code'),
     timezone: z
       .string()
+      .superRefine(complaining(timezoneFault))
       .nullable()
       .default(null)
       .describe('Whose clock the zones go by, as Europe/Berlin; not set: that of this host'),
@@ -73,13 +79,16 @@ export const tariffSettings = z
       .nullable()
       .default(null)
       .describe(
-        'Other prices, the last that fits wins: [{ name: night, price_per_kwh: 0.2, hours: "22:00-06:00", days: "mon-fri", months: "oct-mar" }]',
+        'Other prices, the last that fits wins: [{ name: night, price_per_kwh: 0.2, hours: "22:00-06:00", days: "mon-fri", ' +
+          'months: "oct-mar" }]; hours over midnight belong to the day that they begin on',
       ),
     holidays: z
       .array(date)
       .nullable()
       .default(null)
-      .describe('Dates that count as "holiday" in the days of a zone, and not as their day of the week'),
+      .describe(
+        'Dates in that time zone that count as "holiday" in the days of a zone, and not as their day of the week',
+      ),
     charges_per_kwh: price.default(0).describe('What is added to each kilowatt-hour before tax: grid, levies'),
     tax_percent: price.max(100).default(0).describe('Tax on price and charges; 0 where the prices hold it'),
     fixed_per_month: price
@@ -94,9 +103,10 @@ export const carbonSettings = z
     grams_per_kwh: z.number().min(0).nullable().default(null).describe('Grams of CO2 of a kilowatt-hour'),
     country: z
       .string()
+      .superRefine(complaining(countryFault))
       .nullable()
       .default(null)
-      .describe('Two letters, as DE: takes the mean of a built-in table where grams_per_kwh is not set'),
+      .describe('Two letters, as DE, or world: takes the mean of a built-in table where grams_per_kwh is not set'),
   })
   .prefault({})
   .describe('Grams of CO2, an estimate; not set: none are told');

@@ -1,7 +1,8 @@
 import { z } from 'zod';
-import { deviceNameFault, hoursFault } from './batch/hours.ts';
+import { deviceNameFault } from './batch/hours.ts';
 import { complaining } from './config-complaint.ts';
 import { bodyFault, NOTICE_KINDS, noticeKindsOf, noticeUrlFault } from './config-notify.ts';
+import { hoursFault } from './hours.ts';
 
 const HOURS_FORM = 'expected 22:00-07:00, or { "cuda:0": "22:00-07:00" }';
 const hoursOfOne = z.string().superRefine(complaining(hoursFault));

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { complaining } from './config-complaint.ts';
 import { devicesFault } from './config-devices.ts';
+import { type Fault, innerFault, reasonOf } from './config-fault.ts';
 import { redisUrlFault } from './config-redis-url.ts';
 import { carbonSettings, energySettings, reportSettings, tariffSettings, whenSetting } from './config-schema-costs.ts';
 import { hoursSetting, notifySettings } from './config-schema-night.ts';
@@ -173,16 +174,16 @@ export function faultOf(setting: Setting, value: unknown): string | undefined {
 }
 
 /** As {@link faultOf}, with where inside the value it is. */
-export function faultAt(
-  setting: Setting,
-  value: unknown,
-): { readonly path: readonly (string | number)[]; readonly message: string } | undefined {
+export function faultAt(setting: Setting, value: unknown): Fault | undefined {
   if (setting.path === 'presets') return ownPresetsFault(value);
   const result = setting.schema.safeParse(value);
   if (result.success) return undefined;
-  const reason = (result.error.issues[0]?.message ?? 'not valid').replace(/^[^:]*: (?=expected)/, '');
-  const shown = isSecret(setting.path) ? 'be used' : `be ${JSON.stringify(value)}`;
-  return { path: [], message: `${setting.path} cannot ${shown}: ${reason}` };
+  const [issue] = result.error.issues;
+  const secret = isSecret(setting.path);
+  if (issue !== undefined && issue.path.length > 0 && !secret)
+    return innerFault(setting.path, setting.schema, value, issue);
+  const shown = secret ? 'be used' : `be ${JSON.stringify(value)}`;
+  return { path: [], message: `${setting.path} cannot ${shown}: ${reasonOf(issue)}` };
 }
 
 /** The known path that a mistyped one most likely meant. Case, `-` and `_` do not count, nor does the group where the rest fits. */

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 
 /** `design.md`, "The house": a file imports only rooms of a lower level, or its own. */
 const LEVELS: readonly (readonly string[])[] = [
-  ['units', 'errors'],
+  ['units', 'errors', 'hours'],
   ['job'],
   ['route', 'batch', 'preset', 'cost', 'workflow'],
   ['ports', 'config'],

@@ -1,13 +1,5 @@
+import { type Hours, isOpen, parseHours } from '../hours.ts';
 import type { EpochMillis } from '../units.ts';
-
-/** A part of the day in local time, in minutes since midnight: from `from` up to, not including, `to`. Over midnight where `to` is the smaller. */
-export interface Span {
-  readonly from: number;
-  readonly to: number;
-}
-
-/** When a device may work. Its spans may overlap; it works while any of them holds. */
-export type Hours = readonly Span[];
 
 /** `22:00-07:00` for all devices, or by device; a device that is not named always works. */
 export type HoursSetting = string | Readonly<Record<string, string>>;
@@ -19,21 +11,6 @@ const DAY = 24 * 60;
 const MINUTE_MS = 60_000;
 /** A span that lies in the hour that a change of the clock skips begins on the next day only. */
 const MOST_MINUTES_AHEAD = 3 * DAY;
-
-/** @param text one that {@link hoursFault} finds nothing in */
-export function parseHours(text: string): Hours {
-  return text.split(',').flatMap((part) => spanOf(part) ?? []);
-}
-
-/** Why a text cannot be the hours of a device; undefined for one that can. */
-export function hoursFault(text: string): string | undefined {
-  const wrong = text.split(',').find((part) => spanOf(part) === undefined);
-  if (wrong === undefined) return undefined;
-  const same = SPAN.exec(wrong);
-  if (same !== null && timeOf(same[1]) !== undefined && timeOf(same[1]) === timeOf(same[2]))
-    return `${wrong.trim()} ends as it begins; the whole day is 00:00-24:00`;
-  return `expected ${HOURS_FORM}`;
-}
 
 /** Why the name of a device cannot be one; undefined for one that can. */
 export function deviceNameFault(name: string): string | undefined {
@@ -65,11 +42,6 @@ export function strangersIn(setting: HoursSetting | null, devices: readonly Para
     const only = { [name]: setting[name] ?? '' };
     return devices.every((device) => hoursOf(only, device) === null);
   });
-}
-
-/** @param minute of the local day */
-export function isOpen(hours: Hours, minute: number): boolean {
-  return hours.some(({ from, to }) => (from < to ? from <= minute && minute < to : from <= minute || minute < to));
 }
 
 /**
@@ -106,23 +78,7 @@ export function localTimeIn(zone?: string): LocalTime {
   };
 }
 
-/** The minute of the day that `7:00` or `07:00` means; undefined for what is no time of day. `24:00` is one, the end of it. */
-export function timeOf(text: string | undefined): number | undefined {
-  const [, hour, minute] = /^\s*(\d{1,2}):(\d{2})\s*$/.exec(text ?? '') ?? [];
-  const time = Number(hour) * 60 + Number(minute);
-  return Number(minute) < 60 && time <= DAY ? time : undefined;
-}
-
-const SPAN = /^([^-–]+)[-–]([^-–]+)$/;
-const HOURS_FORM = '22:00-07:00, or several: 12:00-13:30,22:00-07:00';
 const DEVICE = /^(?:cpu(?::\d+)?|(?:cuda:)?\d+|gpu-[\da-f-]+)$/i;
-
-function spanOf(part: string): Span | undefined {
-  const span = SPAN.exec(part);
-  const [from, to] = [timeOf(span?.[1]), timeOf(span?.[2])];
-  if (from === undefined || to === undefined || from === DAY || from === to) return undefined;
-  return { from, to };
-}
 
 /** Offsets of time zones are whole minutes, so that changes fall on whole minutes of any clock. */
 function firstMinuteAfter(now: EpochMillis, holds: (at: EpochMillis) => boolean): EpochMillis | null {

@@ -1,5 +1,6 @@
+import { type Hours, isOpen } from '../hours.ts';
 import type { EpochMillis, Millis } from '../units.ts';
-import { type Hours, isOpen, type LocalTime, localTimeIn, nextChange } from './hours.ts';
+import { type LocalTime, localTimeIn, nextChange } from './hours.ts';
 
 /** How long a device is to rest now. The next change is looked for once, because that takes a walk through the minutes. */
 export class Timetable {

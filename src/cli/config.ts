@@ -24,9 +24,21 @@ export function configShow(
   for (const { path, value, origin } of rows) {
     // What a preset holds, `presets show` says.
     const shown = path === 'presets' ? config.presets.map(({ name }) => name) : value;
-    const text = typeof shown === 'string' ? shown : JSON.stringify(shown);
-    io.out(`${path.padEnd(width)}  ${text}  ${paint.dim(`# ${origin}`)}`);
+    const [first, ...more] = linesOf(shown);
+    io.out(`${path.padEnd(width)}  ${first}  ${paint.dim(`# ${origin}`)}`);
+    for (const line of more) io.out(`${' '.repeat(width)}  ${line}`);
   }
+}
+
+/** A list of groups, as the zones of a tariff, has a line for each; they are read one by one. */
+function linesOf(value: unknown): readonly string[] {
+  if (typeof value === 'string') return [value];
+  if (!Array.isArray(value) || value.length === 0 || value.some((one) => typeof one !== 'object'))
+    return [JSON.stringify(value)];
+  return value.map((one: object) => {
+    const pairs = Object.entries(one).map(([name, said]) => `${name}: ${linesOf(said).join(' ')}`);
+    return `- ${pairs.join(', ')}`;
+  });
 }
 
 /** The files that are looked at, first wins. */
@@ -40,12 +52,14 @@ export function configSchema(io: Io): void {
   io.out(JSON.stringify(configJsonSchema(), null, 2));
 }
 
-/** The configuration has the shape of the settings, in camel case. */
+/** The configuration has the shape of the settings, in camel case; those of the plug are a group of their own there, or null. */
 export function valueAt(config: Config, path: string): unknown {
-  return path.split('.').reduce<unknown>((holder, name) => {
-    const camel = name.replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
-    return holder !== null && typeof holder === 'object'
-      ? Object.entries(holder).find(([key]) => key === camel)?.[1]
-      : undefined;
-  }, config);
+  return path
+    .replace(/^energy\.plug_/, 'energy.plug.')
+    .split('.')
+    .reduce<unknown>((holder, name) => {
+      const camel = name.replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+      if (holder === null || typeof holder !== 'object') return holder === null ? null : undefined;
+      return Object.entries(holder).find(([key]) => key === camel)?.[1];
+    }, config);
 }

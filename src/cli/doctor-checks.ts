@@ -7,6 +7,7 @@ import { hostChecks } from '../telemetry/host.ts';
 import { wslChecks } from '../telemetry/wsl.ts';
 import type { EpochMillis } from '../units.ts';
 import type { Part } from './doctor.ts';
+import { counted } from './figures.ts';
 import { momentOf } from './pause.ts';
 
 /** What `doctor` asks beside the adapters: the configuration, this host, and what surrounds it. */
@@ -69,9 +70,10 @@ function hasPassword(url: unknown): boolean {
 }
 
 function tariffCheck({ config, files }: LoadedConfig): Check {
-  const { pricePerKwh, currency, assumed } = config.tariff;
+  const { pricePerKwh, currency, assumed, zones } = config.tariff;
   const detail = `${pricePerKwh.toFixed(2)} ${currency} per kWh`;
-  if (!assumed) return { name: 'tariff', status: 'ok', detail: `${pricePerKwh} ${currency} per kWh` };
+  const besides = zones.length === 0 ? '' : ` and ${counted(zones.length, 'zone')}; see "kilnwatt tariff show"`;
+  if (!assumed) return { name: 'tariff', status: 'ok', detail: `${pricePerKwh} ${currency} per kWh${besides}` };
   return {
     name: 'tariff',
     status: 'warn',

@@ -1,6 +1,7 @@
 import { hoursOfAll } from '../batch/hours.ts';
 import { Timetable } from '../batch/timetable.ts';
 import type { Prices } from '../cost/receipt.ts';
+import { snapshotOf } from '../cost/tariff.ts';
 import type { AppError } from '../errors.ts';
 import { isMendable } from '../gate.ts';
 import { submit, type Working, work } from '../pipeline.ts';
@@ -265,6 +266,9 @@ export class Session {
     const { limits } = app.loaded.config;
     const provider = await app.provider();
     this.#devices = provider.devices.map(({ id }) => id);
+    const store = await app.store();
+    // Before anything is priced: entries name it by its id.
+    await store.keepPrice(snapshotOf(prices.tariff, clock.now()));
     return work({
       clock,
       images,
@@ -272,7 +276,7 @@ export class Session {
       software,
       queue,
       prices,
-      store: await app.store(),
+      store,
       provider,
       books: await app.books(),
       texts: app.loaded.config.metadata,

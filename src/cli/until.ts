@@ -1,5 +1,6 @@
-import { type LocalTime, nextLocalTime, timeOf } from '../batch/hours.ts';
+import { type LocalTime, nextLocalTime } from '../batch/hours.ts';
 import { InputError } from '../errors.ts';
+import { timeOf } from '../hours.ts';
 import type { EpochMillis, Millis } from '../units.ts';
 
 /**

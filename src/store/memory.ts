@@ -16,6 +16,7 @@ import type {
   News,
   Owner,
   Pause,
+  PriceSnapshot,
   RunRow,
   RunTotals,
   RunWrite,
@@ -57,6 +58,7 @@ export class MemoryStore implements Store {
     one.shape,
     one.batch,
   ]);
+  readonly #prices = new Map<string, PriceSnapshot>();
   #pause: Pause | null = null;
   #owner: Owner | null = null;
   #latest = 0;
@@ -289,12 +291,14 @@ export class MemoryStore implements Store {
     throw new Error('not yet');
   }
 
-  async keepPrice(): Promise<never> {
-    throw new Error('not yet');
+  async keepPrice(snapshot: PriceSnapshot): Promise<void> {
+    this.#mustBeOpen();
+    if (!this.#prices.has(snapshot.id)) this.#prices.set(snapshot.id, snapshot);
   }
 
-  async price(): Promise<never> {
-    throw new Error('not yet');
+  async price(id: string): Promise<PriceSnapshot | undefined> {
+    this.#mustBeOpen();
+    return this.#prices.get(id);
   }
 
   async sums(): Promise<never> {

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
-import { localTimeIn, parseHours } from '../../src/batch/hours.ts';
+import { localTimeIn } from '../../src/batch/hours.ts';
 import { Timetable } from '../../src/batch/timetable.ts';
+import { parseHours } from '../../src/hours.ts';
 
 const at = (time: string) => Date.parse(`2026-06-01T${time}:00Z`);
 const HOUR = 3_600_000;

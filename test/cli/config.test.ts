@@ -54,6 +54,22 @@ describe('config show', () => {
     }
   });
 
+  it('shows a list of groups with a line for each, and as it is in JSON', () => {
+    const zones = [{ name: 'night', price_per_kwh: 0.2, hours: '22:00-06:00' }, { price_per_kwh: 0.4 }];
+    const loaded = load();
+    const config = { ...loaded.config, tariff: { ...loaded.config.tariff, zones } };
+    const io = keptIo();
+    configShow({ ...loaded, config }, io);
+    const first = io.written.findIndex((line) => line.startsWith('tariff.zones'));
+    expect(io.written.slice(first, first + 2).map((line) => line.trim().replaceAll(/ +/g, ' '))).toEqual([
+      'tariff.zones - name: night, price_per_kwh: 0.2, hours: 22:00-06:00 # default',
+      '- price_per_kwh: 0.4',
+    ]);
+    const json = keptIo();
+    configShow({ ...loaded, config }, json, { json: true });
+    expect(JSON.parse(json.written[0] ?? '')['tariff.zones'].value).toEqual(zones);
+  });
+
   it('shows a URL without a password as it is', () => {
     const io = keptIo();
     configShow(load({ KILNWATT_REDIS_URL: 'redis://host:6379' }), io);

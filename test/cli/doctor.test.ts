@@ -99,6 +99,10 @@ describe('its own checks', () => {
       ({ name }) => name === 'tariff',
     );
     expect(set).toEqual({ name: 'tariff', status: 'ok', detail: '0.284 EUR per kWh' });
+    const zoned = loadedWith('tariff: { price_per_kwh: 0.284, zones: [{ price_per_kwh: 0.2, hours: "1:00-2:00" }] }\n');
+    expect(configChecks(zoned.loaded).find(({ name }) => name === 'tariff')?.detail).toBe(
+      '0.284 EUR per kWh and 1 zone; see "kilnwatt tariff show"',
+    );
   });
 
   it('warn of a password in a file that others can read', () => {

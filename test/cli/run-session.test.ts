@@ -29,6 +29,13 @@ const ids = async (...indexes: readonly number[]) => {
 };
 const someDone = () => house.until(async () => (await house.done('a')) > 0, 'a picture');
 
+it('whoever works keeps the prices that its entries name', async () => {
+  const run = running(1);
+  await house.until(run.over);
+  const { receipt } = user.io.written.map((line) => JSON.parse(line)).find(({ event }) => event === 'image') ?? {};
+  expect(await house.store.price(receipt.price)).toMatchObject({ id: receipt.price, source: 'default' });
+});
+
 describe('that a run is done is told', () => {
   it('when all of it is made, and when there was nothing to make', async () => {
     const first = running();

@@ -1,0 +1,102 @@
+import { DAY_MS, MINUTE_MS, type WallClock } from '../cost/local-time.ts';
+import { dateOf, dayNumber, weekdayOf } from '../cost/zone-days.ts';
+import { InputError } from '../errors.ts';
+import { timeOf } from '../hours.ts';
+import type { EpochMillis, Millis } from '../units.ts';
+
+export interface Moment {
+  readonly at: EpochMillis;
+  /** A sentence, where the clock shows this time twice or never; null for most. */
+  readonly note: string | null;
+}
+
+/**
+ * A time as the user writes it: `2026-03-29T02:30` on the clock on the wall, the date alone for its midnight, with `Z` or
+ * an offset for one that is the same everywhere, or `now`.
+ * @throws InputError `bad_flag`
+ */
+export function parseMoment(text: string, clock: WallClock, now: EpochMillis, place: string): Moment {
+  if (text === 'now') return { at: now, note: null };
+  const [, date = '', time = '00:00', seconds = '0', offset] = MOMENT.exec(text.trim()) ?? [];
+  const [day, minute] = [dayNumber(date), timeOf(time)];
+  if (day === undefined || minute === undefined)
+    throw new InputError(
+      `needs a time as 2026-03-29T14:30, with +02:00 or Z where it is of another clock, not "${text}"`,
+      {
+        code: 'bad_flag',
+        place,
+      },
+    );
+  const wall = day * DAY_MS + minute * MINUTE_MS + Number(seconds) * 1000;
+  return offset === undefined ? onTheWall(wall, text, clock) : { at: wall - offsetOf(offset), note: null };
+}
+
+/** Midnight of a date. @throws InputError `bad_flag` */
+export function parseDate(text: string, clock: WallClock, place: string): EpochMillis {
+  const day = dayNumber(text);
+  if (day !== undefined) return clock.reached(day * DAY_MS);
+  throw new InputError(`needs a date as 2026-03-29, not "${text}"`, { code: 'bad_flag', place });
+}
+
+/** `2026-03-29T14:30+02:00`; seconds where there are some. */
+export function momentText(clock: WallClock, at: EpochMillis): string {
+  return `${dateText(clock, at)}T${clockText(clock, at)}${offsetText(clock.offset(at))}`;
+}
+
+/** `14:30+02:00` on a day on which the clock is set, else `14:30`. */
+export function timeText(clock: WallClock, at: EpochMillis, withOffset: boolean): string {
+  return `${clockText(clock, at)}${withOffset ? offsetText(clock.offset(at)) : ''}`;
+}
+
+export function dateText(clock: WallClock, at: EpochMillis): string {
+  return dateOf(Math.floor(clock.wall(at) / DAY_MS));
+}
+
+export function weekdayText(clock: WallClock, at: EpochMillis): string {
+  return WEEKDAYS[weekdayOf(Math.floor(clock.wall(at) / DAY_MS))] ?? '';
+}
+
+/** `8 h`, `1 h 30 min`, `45 min`, `90 s`. */
+export function lengthText(span: Millis): string {
+  if (span % MINUTE_MS !== 0) return `${span / 1000} s`;
+  const minutes = span / MINUTE_MS;
+  const hours = Math.floor(minutes / 60);
+  return [hours > 0 ? `${hours} h` : '', minutes % 60 > 0 || hours === 0 ? `${minutes % 60} min` : '']
+    .filter((part) => part !== '')
+    .join(' ');
+}
+
+const MOMENT = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{1,2}:\d{2})(?::([0-5]\d))?\s*(Z|[+-]\d{2}:?\d{2})?)?$/;
+const WEEKDAYS = ['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'];
+
+function onTheWall(wall: number, text: string, clock: WallClock): Moment {
+  const [first, second] = clock.instants(wall);
+  const on = `on the clock of ${clock.timezone}`;
+  if (first === undefined) {
+    const at = clock.reached(wall);
+    return { at, note: `${text} is skipped ${on}; ${momentText(clock, at)} is taken, where it goes on` };
+  }
+  if (second === undefined) return { at: first, note: null };
+  const times = `${momentText(clock, first)} is taken; the other is ${momentText(clock, second)}`;
+  return { at: first, note: `${text} comes twice ${on}; ${times}` };
+}
+
+function offsetOf(text: string): Millis {
+  const [, sign, hours = '0', minutes = '0'] = /^([+-])(\d{2}):?(\d{2})$/.exec(text) ?? [];
+  const size = (Number(hours) * 60 + Number(minutes)) * MINUTE_MS;
+  return sign === '-' ? -size : size;
+}
+
+function offsetText(offset: Millis): string {
+  const minutes = Math.abs(offset) / MINUTE_MS;
+  return `${offset < 0 ? '-' : '+'}${twoDigits(minutes / 60)}:${twoDigits(minutes % 60)}`;
+}
+
+function clockText(clock: WallClock, at: EpochMillis): string {
+  const text = new Date(clock.wall(at)).toISOString();
+  return at % MINUTE_MS === 0 ? text.slice(11, 16) : text.slice(11, 19);
+}
+
+function twoDigits(value: number): string {
+  return String(Math.floor(value)).padStart(2, '0');
+}

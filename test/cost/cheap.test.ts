@@ -1,0 +1,55 @@
+import { describe, expect, it } from 'vitest';
+import { cheapNow, nextCheap } from '../../src/cost/cheap.ts';
+import { flatTariff } from '../../src/cost/tariff.ts';
+import { zonedTariff } from '../../src/cost/tariff-zones.ts';
+import { seeded } from '../support/rng.ts';
+import { anyTerms, NIGHT, termsOf } from './terms.ts';
+
+const at = (text: string) => Date.parse(text);
+const iso = (time: number | null) => (time === null ? null : new Date(time).toISOString());
+const night = zonedTariff(termsOf([NIGHT]));
+
+describe('the cheap time of a day', () => {
+  it.each([
+    ['2026-01-10T12:00Z', false, '2026-01-10T21:00:00.000Z'],
+    ['2026-01-10T21:00Z', true, '2026-01-11T21:00:00.000Z'],
+    ['2026-01-11T04:59Z', true, '2026-01-11T21:00:00.000Z'],
+    ['2026-01-11T05:00Z', false, '2026-01-11T21:00:00.000Z'],
+    ['2026-03-28T12:00Z', false, '2026-03-28T21:00:00.000Z'],
+    ['2026-03-29T12:00Z', false, '2026-03-29T20:00:00.000Z'],
+  ])('with a night that is cheap: at %s it is %s, and begins next at %s', (now, cheap, next) => {
+    expect([cheapNow(night, at(now)), iso(nextCheap(night, at(now)))]).toEqual([cheap, next]);
+  });
+
+  it('begins tomorrow where that of today is over', () => {
+    const early = zonedTariff(termsOf([{ price_per_kwh: 0.1, hours: '02:00-05:00' }]));
+    expect(iso(nextCheap(early, at('2026-01-10T12:00Z')))).toBe('2026-01-11T01:00:00.000Z');
+  });
+
+  it('is by the prices of that day: a Sunday that is dear as a whole is not waited through', () => {
+    const week = zonedTariff(termsOf([{ ...NIGHT, days: 'mon-thu' }]));
+    // The 10th of January 2026 is a Saturday, with one price from the first minute to the last.
+    expect(cheapNow(week, at('2026-01-10T12:00Z'))).toBe(true);
+    expect(iso(nextCheap(week, at('2026-01-10T12:00Z')))).toBe('2026-01-12T21:00:00.000Z');
+  });
+
+  it('is always, and never begins, with one price', () => {
+    const flat = flatTariff({ pricePerKwh: 0.3, currency: 'EUR', assumed: true });
+    for (const tariff of [flat, zonedTariff(termsOf([]))]) {
+      expect(cheapNow(tariff, at('2026-01-10T12:00Z'))).toBe(true);
+      expect(nextCheap(tariff, at('2026-01-10T12:00Z'))).toBeNull();
+    }
+  });
+
+  it('comes within two days of any time that is not cheap, and is not cheap before', () => {
+    const random = seeded(9);
+    for (let round = 0; round < 300; round += 1) {
+      const tariff = zonedTariff(anyTerms(random, 2026));
+      const now = at('2026-01-01T00:00Z') + Math.floor(random() * 365 * 86_400_000);
+      const next = nextCheap(tariff, now);
+      if (next === null) expect(cheapNow(tariff, now)).toBe(true);
+      else expect([next > now, cheapNow(tariff, next), cheapNow(tariff, next - 1)]).toEqual([true, true, false]);
+      if (!cheapNow(tariff, now)) expect(next ?? 0).toBeLessThan(tariff.day(tariff.day(now).to).to);
+    }
+  });
+});
