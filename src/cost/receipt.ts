@@ -108,7 +108,7 @@ function withEstimate(reading: EnergyReading, seconds: Seconds, device: string, 
   };
 }
 
-/** Of one job. How sure the whole is says nothing of the part, so the bound is divided as the energy is. */
+/** Of one job, with its share of the bound. */
 function partOf(
   { bound: _, ...whole }: Energy,
   millijoules: Millijoules | undefined,
