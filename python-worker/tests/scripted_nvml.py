@@ -56,6 +56,8 @@ class ScriptedNvml:
     pids: Callable[[float], Sequence[int] | None] = lambda _now: (OURS,)
     used: Sequence[tuple[float, int, int]] | None = ()
     """Moment, process id, hundredths of the card's time; None: not supported."""
+    none_used: int = NOT_FOUND
+    """The code of the error that comes in place of an empty list."""
     now: float = 0.0
 
     def nvmlInit(self) -> None:
@@ -89,7 +91,7 @@ class ScriptedNvml:
             if at <= self.now and round(at * 1e6) > since
         ]
         if not samples:
-            raise NVMLError(NOT_FOUND)
+            raise NVMLError(self.none_used)
         return samples
 
 

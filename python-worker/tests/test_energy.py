@@ -109,8 +109,8 @@ def test_a_counter_that_says_more_than_the_card_may_draw_is_not_believed() -> No
 
 
 def test_one_step_of_the_counter_too_much_in_a_short_window_is_no_reason_for_doubt() -> None:
-    energy = took(ScriptedNvml(counter=lambda now: 10_000 if now < 100.05 else 50_000), 0.1, every=0.05)
-    assert summary(energy) == (40_000, "nvml_counter", "measured", ("coarse",))
+    energy = took(ScriptedNvml(counter=lambda now: 10_000 if now < 100.05 else 90_000), 0.1, every=0.05)
+    assert summary(energy) == (80_000, "nvml_counter", "measured", ("coarse",))
 
 
 def test_a_counter_that_stands_still_for_over_a_second_is_dead_and_has_not_measured_zero() -> None:

@@ -52,9 +52,10 @@ def test_another_program_that_does_nothing_costs_nothing_and_leaves_the_measure_
     assert (energy.method, energy.flags) == ("measured", ())
 
 
-def test_programs_on_a_card_where_nobody_computes_take_nothing_from_each_other() -> None:
-    """A load reads files for seconds before the card has anything to do."""
-    assert took(ScriptedNvml(pids=both, used=()), 20).method == "measured"
+@pytest.mark.parametrize("code", [6, 0], ids=["by NVML", "by its Python package"])
+def test_programs_on_a_card_where_nobody_computes_take_nothing_from_each_other(code: int) -> None:
+    """A load reads files for seconds before the card has anything to do. An empty list comes as an error."""
+    assert took(ScriptedNvml(pids=both, used=(), none_used=code), 20).method == "measured"
 
 
 def test_what_the_card_was_used_for_before_the_window_is_not_of_the_window() -> None:
