@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
+from kilnwatt_worker.energy import Energy
 from kilnwatt_worker.errors import WorkerError
 from kilnwatt_worker.messages import Generate, Load
-from kilnwatt_worker.parts import Downgrade, Energy, Item, Level, Memory, Phase, Settings, StepSeconds, Work
+from kilnwatt_worker.parts import Downgrade, Item, Level, Memory, Phase, Settings, StepSeconds, Work
 
 LogTo: TypeAlias = Callable[[Level, str], None]
 

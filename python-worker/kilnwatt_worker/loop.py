@@ -98,8 +98,10 @@ class Loop:
             engine = self._engine_now()
             self._enter("load")
             window = engine.window(load.device)
-            facts = engine.load(load, self.log)
-            usage = window.close()
+            try:
+                facts = engine.load(load, self.log)
+            finally:
+                usage = window.close()
         except Exception as error:
             known = internal(error)
             self._enter("idle")

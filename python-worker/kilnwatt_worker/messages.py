@@ -10,10 +10,10 @@ import json
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
+from kilnwatt_worker.energy import Energy
 from kilnwatt_worker.parts import (
     Count,
     Downgrade,
-    Energy,
     Item,
     Level,
     Memory,

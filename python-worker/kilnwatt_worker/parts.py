@@ -157,15 +157,6 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class Energy:
-    """What the device's counter said. Unknown is null, never zero."""
-
-    millijoules: Count | None
-    meter: Literal["nvml_counter", "none"]
-    method: Literal["measured", "unknown"]
-
-
-@dataclass(frozen=True, slots=True)
 class PhaseSeconds:
     encode: Positive
     denoise: Positive

@@ -3,9 +3,10 @@
 import resource
 from pathlib import Path
 
-from kilnwatt_worker.parts import Energy, Memory
+from kilnwatt_worker.energy import Energy
+from kilnwatt_worker.parts import Memory
 
-NO_ENERGY = Energy(millijoules=None, meter="none", method="unknown")
+NO_ENERGY = Energy(millijoules=None, meter="none", method="unknown", flags=(), bound_mj=None, window=None)
 
 _STATUS = Path("/proc/self/status")
 _PAGES = Path("/proc/self/statm")

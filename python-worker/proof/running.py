@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from kilnwatt_worker.diffusers_engine.engine import DiffusersEngine
+from kilnwatt_worker.energy import EnergyWindow
 from kilnwatt_worker.engine import Usage
 from kilnwatt_worker.errors import DEVICE_LOST, WorkerError, internal
 from kilnwatt_worker.messages import Generate, Load
@@ -137,9 +138,15 @@ class Runner:
 
     def _took(self, usage: Usage, began: float, images: int) -> Case:
         ended = time.monotonic()
-        energy = {"counter_mj": usage.energy.millijoules, "integral_mj": self.integral(began, ended)}
+        energy = {"counter_mj": _counted(usage.energy.window), "integral_mj": self.integral(began, ended)}
         seconds = ended - began
         return {"seconds": seconds, "seconds_per_image": seconds / images, "memory": usage.memory, "energy": energy}
+
+
+def _counted(window: EnergyWindow | None) -> int | None:
+    """By the card's counter alone; None where it has none, or fell."""
+    ends = None if window is None else window.counter
+    return None if ends is None or ends.to_mj < ends.from_mj else ends.to_mj - ends.from_mj
 
 
 def outcome_of(error: WorkerError) -> str:

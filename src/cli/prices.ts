@@ -1,6 +1,7 @@
 import type { Config, LoadedConfig } from '../config.ts';
 import type { Prices } from '../cost/receipt.ts';
 import { zonedTariff } from '../cost/tariff-zones.ts';
+import { assumedPart } from './assumed-energy.ts';
 import type { RunSummary } from './run-events.ts';
 
 /** What energy costs and what is assumed where nothing measures it, as configured. */
@@ -12,12 +13,17 @@ export function pricesOf(config: Config): Prices {
 }
 
 /** One line for each figure of the bill that nobody measured or set, with the line that sets it. */
-export function assumptionsOf({ config, files }: LoadedConfig, bill: Pick<RunSummary, 'energy'>): readonly string[] {
+export function assumptionsOf(
+  { config, files }: LoadedConfig,
+  bill: Pick<RunSummary, 'energy' | 'parts'>,
+): readonly string[] {
   const { energy } = config;
   const lines = [...priceAssumption({ config, files })];
   if (bill.energy.method === 'assumed') {
     const watts = `${energy.cpuWatts} W for the CPU, ${energy.gpuWatts} W for a card without a meter`;
-    lines.push(`~ energy is time × watts (${watts}); set yours there: "energy: { cpu_watts: 65, gpu_watts: 300 }"`);
+    lines.push(
+      `~ energy${assumedPart(bill.parts)} is time × watts (${watts}); set yours there: "energy: { cpu_watts: 65, gpu_watts: 300 }"`,
+    );
   }
   return lines;
 }

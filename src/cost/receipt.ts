@@ -1,5 +1,5 @@
 import type { Batch, BatchResult, EnergyReading, Job, Receipt, ReceiptDetails, WorkFigures } from '../ports.ts';
-import { decimalOf, type EpochMillis, type Seconds, type Watts, weakest } from '../units.ts';
+import { decimalOf, type EpochMillis, type Millijoules, type Seconds, type Watts, weakest } from '../units.ts';
 import { share } from './share.ts';
 import { priceOf, type Span, type Tariff } from './tariff.ts';
 
@@ -27,6 +27,7 @@ export function receiptsFor(
   const weights = batch.jobs.map(workOf);
   const energy = withEstimate(shared.energy, shared.seconds, batch.device, prices);
   const millijoules = energy.millijoules === null ? null : share(energy.millijoules, weights);
+  const bounds = energy.bound === undefined ? null : share(energy.bound, weights);
   const micros = share(microsOf(shared.seconds), weights);
   const span = spanOf(shared.energy, shared.seconds, at);
   return new Map(
@@ -43,7 +44,7 @@ export function receiptsFor(
           batch: { id: batch.id, size: batch.jobs.length },
           seconds: timed((micros[place] ?? 0) / 1e6, shared.seconds),
           peak_memory_bytes: { value: shared.peakMemory, method: shared.peakMemory === null ? 'unknown' : 'measured' },
-          ...pricedEnergy({ ...energy, millijoules: millijoules?.[place] ?? null }, prices.tariff, span),
+          ...pricedEnergy(partOf(energy, millijoules?.[place], bounds?.[place]), prices.tariff, span),
           ...detailsOf(shared),
         },
       ];
@@ -107,19 +108,36 @@ function withEstimate(reading: EnergyReading, seconds: Seconds, device: string, 
   };
 }
 
+/** Of one job, with its share of the bound. */
+function partOf(
+  { bound: _, ...whole }: Energy,
+  millijoules: Millijoules | undefined,
+  bound: Millijoules | undefined,
+): Energy {
+  return { ...whole, millijoules: millijoules ?? null, ...(bound !== undefined && { bound }) };
+}
+
 /** When the energy was burnt. */
 function spanOf({ window }: EnergyReading, seconds: Seconds, at: EpochMillis): Span {
   return window ?? { from: at - Math.round(seconds * 1000), to: at };
 }
 
 function pricedEnergy(
-  { millijoules, method, meter, flags }: Energy,
+  { millijoules, method, meter, flags, bound, window }: Energy,
   tariff: Tariff,
   span: Span,
 ): Pick<Receipt, 'energy' | 'cost' | 'price'> {
   const cost = millijoules === null ? null : priceOf(millijoules, tariff, span);
+  const ratio = ratioOf(window);
   return {
-    energy: { joules: millijoules === null ? null : millijoules / 1000, method, meter, flags },
+    energy: {
+      joules: millijoules === null ? null : millijoules / 1000,
+      method,
+      meter,
+      flags,
+      ...(bound !== undefined && { bound_joules: bound / 1000 }),
+      ...(ratio !== null && { integral_ratio: ratio }),
+    },
     cost: {
       amount: cost === null ? null : decimalOf(cost.nano),
       currency: tariff.currency,
@@ -127,6 +145,13 @@ function pricedEnergy(
     },
     price: tariff.id,
   };
+}
+
+/** To four digits after the point; null where there are not both, or the counter did not rise. */
+function ratioOf(window: EnergyReading['window']): number | null {
+  const { counter, integral } = window ?? { counter: null, integral: null };
+  if (counter === null || integral === null || counter.to <= counter.from) return null;
+  return Math.round((10_000 * integral.millijoules) / (counter.to - counter.from)) / 10_000;
 }
 
 /** A whole of 0 is a batch or a load that ended before anyone could take its time. */

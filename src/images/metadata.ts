@@ -50,7 +50,13 @@ const XMP = [
 ].join('\n');
 
 const methodSchema = z.enum(METHODS);
-const meterSchema = z.enum(['nvml_counter', 'power_integral', 'model', 'none'] satisfies EnergyReading['meter'][]);
+const meterSchema = z.enum([
+  'nvml_counter',
+  'power_integral',
+  'rapl',
+  'model',
+  'none',
+] satisfies EnergyReading['meter'][]);
 
 const receiptSchema: z.ZodType<Receipt> = z.object({
   v: z.literal(1),
@@ -68,6 +74,8 @@ const receiptSchema: z.ZodType<Receipt> = z.object({
     method: methodSchema,
     meter: meterSchema,
     flags: z.array(z.string()),
+    bound_joules: z.number().exactOptional(),
+    integral_ratio: z.number().exactOptional(),
   }),
   cost: z.object({ amount: z.number().nullable(), currency: z.string(), method: methodSchema }),
   price: z.string(),

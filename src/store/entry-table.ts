@@ -64,7 +64,7 @@ export class EntryTable {
   }
 }
 
-const METERS = ['nvml_counter', 'power_integral', 'model', 'none'] as const;
+const METERS = ['nvml_counter', 'power_integral', 'rapl', 'model', 'none'] as const;
 
 function columnsOf(entry: Entry) {
   const { receipt } = entry;
@@ -160,6 +160,7 @@ export const RECEIPT_COLUMNS = `
 export function receiptOf(row: Row): Receipt {
   const millijoules = numberOrNull(row, 'energy_mj');
   const nano = textOrNull(row, 'cost_nano');
+  const { energy, ...details } = writtenIn<Details>(row, 'details');
   return {
     v: 1,
     provider: textOf(row, 'provider'),
@@ -183,6 +184,7 @@ export function receiptOf(row: Row): Receipt {
       method: oneOf(row, 'energy_method', METHODS),
       meter: oneOf(row, 'meter', METERS),
       flags: stringsOf(row, 'flags'),
+      ...energy,
     },
     cost: {
       amount: nano === null ? null : decimalOf(BigInt(nano)),
@@ -190,13 +192,17 @@ export function receiptOf(row: Row): Receipt {
       method: oneOf(row, 'cost_method', METHODS),
     },
     price: textOf(row, 'price'),
-    ...writtenIn<ReceiptDetails>(row, 'details'),
+    ...details,
   };
 }
 
 /** What is optional in a receipt. */
-function detailsOf({ downgrades, steps, work, peaks }: Receipt): object {
-  return { downgrades, steps, work, peaks };
+type Details = ReceiptDetails & { readonly energy?: Pick<Receipt['energy'], 'bound_joules' | 'integral_ratio'> };
+
+function detailsOf({ downgrades, steps, work, peaks, energy }: Receipt): object {
+  const { bound_joules, integral_ratio } = energy;
+  const isBare = bound_joules === undefined && integral_ratio === undefined;
+  return { downgrades, steps, work, peaks, ...(!isBare && { energy: { bound_joules, integral_ratio } }) };
 }
 
 /** The text is what this table itself wrote from a receipt, so it is not checked again. */

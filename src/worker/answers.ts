@@ -1,6 +1,7 @@
 import { AppError, sentenceOf } from '../errors.ts';
 import type { BatchResult, Clock, EnergyReading, Failure, Made, WorkFigures } from '../ports.ts';
 import type { Seconds } from '../units.ts';
+import { energyOf } from './energy.ts';
 import type { Inbound, InboundOf, Phase } from './messages.ts';
 
 /** What a batch came to. */
@@ -102,7 +103,8 @@ export class Answers {
       retryable: true,
     });
     const { steps, work } = done;
-    return { answers: this.#all(missing), seconds, phases, memory, energy, steps, work: work && workOf(work) };
+    const told = { seconds, phases, memory, energy: energyOf(energy), steps, work: work && workOf(work) };
+    return { answers: this.#all(missing), ...told };
   }
 
   /** Where every item was left out. */

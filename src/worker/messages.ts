@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { AppError } from '../errors.ts';
 import type { SCHEDULERS, SCHEDULES } from '../job/request.ts';
 import type { PresetSettings } from '../preset/settings.ts';
-import { METHODS } from '../units.ts';
+import { energySchema } from './energy.ts';
 
 /**
  * The closed set of messages between the orchestrator and one Python worker, version 1. A golden sample
@@ -47,15 +47,6 @@ const work = z.strictObject({
   graphs: whole,
   cached_prompts: whole,
 });
-const energy = z
-  .strictObject({
-    millijoules: whole.nullable(),
-    meter: z.enum(['nvml_counter', 'power_integral', 'model', 'none']),
-    method: z.enum(METHODS),
-  })
-  .refine((reading) => (reading.millijoules === null) === (reading.method === 'unknown'), {
-    message: 'millijoules must be null if and only if the method is unknown',
-  });
 const versions = z.record(text, text);
 
 /** What a worker is at. */
@@ -84,7 +75,7 @@ const inbound = z.discriminatedUnion('type', [
     versions,
     seconds: amount,
     memory,
-    energy,
+    energy: energySchema,
   }),
   z.strictObject({
     ...head,
@@ -127,7 +118,7 @@ const inbound = z.discriminatedUnion('type', [
     /** Null where nothing was denoised. */
     work: work.nullable(),
     memory,
-    energy,
+    energy: energySchema,
   }),
   /** The answer of items that will not be made. */
   z.strictObject({ ...head, type: z.literal('cancelled'), batch: text, jobs: z.array(text) }),

@@ -4,6 +4,7 @@ import { Answers, type BatchReport, isAboutBatch } from './answers.ts';
 import type { Quarantine } from './breaker.ts';
 import { type Outcome, only } from './conversation.ts';
 import { type Death, endOfWorker } from './death.ts';
+import { energyOf } from './energy.ts';
 import {
   answersLoad,
   type EngineSpec,
@@ -157,7 +158,7 @@ export class Supervisor {
     this.#engine = loadedEngine(spec, outcome.value);
     this.#wear = afterLoad(this.#wear);
     const { seconds, energy, memory } = outcome.value;
-    return { seconds, energy, memory };
+    return { seconds, energy: energyOf(energy), memory };
   }
 
   /** Before another load, so that two models are never in memory together. */

@@ -41,7 +41,26 @@ export function settlingPromises(open: () => StoreBench): void {
 
     it('keeps what a receipt says beyond what older ones said', async () => {
       await bench.startRun('r1', 1);
-      const receipt = receiptOf('b-1', DETAILS);
+      const receipt = receiptOf('b-1', {
+        ...DETAILS,
+        energy: {
+          joules: 12.5,
+          method: 'derived',
+          meter: 'power_integral',
+          flags: ['coarse', 'counter_fell'],
+          bound_joules: 0.75,
+          integral_ratio: 1.0125,
+        },
+      });
+      const settlement = madeIn('b-1', 'r1', [0]);
+      await store.settle({ ...settlement, entries: settlement.entries.map((entry) => ({ ...entry, receipt })) });
+      expect((await bench.rowOf('r1-000000')).receipt).toEqual(receipt);
+    });
+
+    it('keeps the energy of a processor that metered itself', async () => {
+      await bench.startRun('r1', 1);
+      const energy = { joules: 8.125, method: 'derived', meter: 'rapl', flags: ['whole_package'] } as const;
+      const receipt = receiptOf('b-1', { energy });
       const settlement = madeIn('b-1', 'r1', [0]);
       await store.settle({ ...settlement, entries: settlement.entries.map((entry) => ({ ...entry, receipt })) });
       expect((await bench.rowOf('r1-000000')).receipt).toEqual(receipt);

@@ -109,6 +109,49 @@ describe('the receipts of a batch', () => {
     }
   });
 
+  it('say how far from the truth a share may be, and how the samples compare with the counter', () => {
+    const batch = batchOf([{}, { steps: 7 }, { steps: 3 }]);
+    const window = {
+      gpu: 'GPU-1',
+      from: AT - 4500,
+      to: AT,
+      counter: { from: 5000, to: 12_000 },
+      integral: { millijoules: 6500, bound: 401 },
+      foreign: 0,
+    };
+    const integral = { millijoules: 6500, method: 'derived', meter: 'power_integral', bound: 401, window } as const;
+    const flagged = { ...integral, flags: ['coarse', 'implausible'] } as const;
+    const receipts = [...receiptsFor(batch, resultOf(batch, flagged), PRICES, 'local', AT).values()];
+    const bounds = receipts.map(({ energy }) => Math.round((energy.bound_joules ?? Number.NaN) * 1000));
+    expect(bounds.reduce((sum, bound) => sum + bound, 0)).toBe(401);
+    expect(bounds[0]).toBeGreaterThan(bounds[1] ?? Number.NaN);
+    expect(receipts.map(({ energy }) => energy.integral_ratio)).toEqual([0.9286, 0.9286, 0.9286]);
+    expect(receipts[0]?.energy.flags).toEqual(['coarse', 'implausible']);
+  });
+
+  it('have no bound and no ratio where the samples or the counter cannot tell', () => {
+    const batch = batchOf([{}]);
+    const integral = { millijoules: 6500, bound: 401 };
+    const at = { gpu: 'GPU-1', from: AT - 4500, to: AT, foreign: 0 };
+    for (const window of [
+      { ...at, counter: { from: 12_000, to: 5000 }, integral },
+      { ...at, counter: { from: 5000, to: 5000 }, integral },
+      { ...at, counter: null, integral },
+      { ...at, counter: { from: 5000, to: 12_000 }, integral: null },
+    ]) {
+      const [receipt] = receiptsFor(batch, resultOf(batch, { ...metered(7000), window }), PRICES, 'local', AT).values();
+      expect(Object.keys(receipt?.energy ?? {})).toEqual(['joules', 'method', 'meter', 'flags']);
+    }
+  });
+
+  it('leave the energy unknown, and do not guess, where others worked beside and their part cannot be told', () => {
+    const batch = batchOf([{}]);
+    const window = { gpu: 'GPU-1', from: AT - 4500, to: AT, counter: null, integral: null, foreign: null };
+    const reading = { ...NO_METER, flags: ['shared_gpu'], window } as const;
+    const [receipt] = receiptsFor(batch, resultOf(batch, reading), PRICES, 'local', AT).values();
+    expect(receipt?.energy).toEqual({ joules: null, method: 'unknown', meter: 'none', flags: ['shared_gpu'] });
+  });
+
   it('leave time, energy and money unknown where there is neither a meter nor a time', () => {
     const batch = batchOf([{}]);
     const result = resultOf(batch, NO_METER, { seconds: 0, peakMemory: null });

@@ -60,6 +60,8 @@ export class Kiln {
       KILNWATT_MODEL: 'tiny-sd',
       KILNWATT_DEVICES: 'cpu',
       KILNWATT_WORKER_ENGINE: 'fake',
+      // Some processors tell their energy, and figures must not depend on the host.
+      KW_POWERCAP: this.root,
       ...this.#env,
     };
   }

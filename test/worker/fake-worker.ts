@@ -13,7 +13,14 @@ export const MEMORY = {
   peak_rss_bytes: 2_000,
   anonymous_bytes: 500,
 };
-export const ENERGY = { millijoules: null, meter: 'none', method: 'unknown' };
+export const ENERGY = {
+  millijoules: null,
+  meter: 'none',
+  method: 'unknown',
+  flags: [],
+  bound_mj: null,
+  window: null,
+};
 
 export type Fields = Readonly<Record<string, unknown>>;
 /** An order as it came on the worker's input. */

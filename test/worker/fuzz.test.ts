@@ -41,7 +41,7 @@ it('a setting by the name of a prototype is dropped', () => {
     `{"v":1,"type":"loaded","launch":"l","seq":1,"engine":"e","settings":${settings},"downgrades":[],"weights":{},"versions":{},"seconds":1,` +
     `"memory":{"peak_allocated_bytes":null,"peak_reserved_bytes":null,"reserved_bytes":null,"peak_device_bytes":null,"device_free_bytes":null,` +
     `"device_total_bytes":null,"rss_bytes":1,"peak_rss_bytes":1,"anonymous_bytes":1},` +
-    `"energy":{"millijoules":null,"meter":"none","method":"unknown"}}`;
+    `"energy":{"millijoules":null,"meter":"none","method":"unknown","flags":[],"bound_mj":null,"window":null}}`;
   for (const settings of ['{"__proto__":"x"}', '{"__proto__":{"polluted":true}}', '{"constructor":"x","toString":1}']) {
     const parsed = parseMessage(line(settings));
     if (!parsed.ok || parsed.message.type !== 'loaded') throw new Error('it is a message');

@@ -124,11 +124,21 @@ describe('a line', () => {
 
   it('with energy that is both unknown and a figure, or neither, is refused', () => {
     const done = sample('done.json');
-    const energies = [
-      { millijoules: 5, meter: 'none', method: 'unknown' },
-      { millijoules: null, meter: 'nvml_counter', method: 'measured' },
-    ];
-    for (const energy of energies) expect(parseMessage(JSON.stringify({ ...done, energy })).ok).toBe(false);
+    const { energy } = done as { readonly energy: object };
+    expect(parseMessage(JSON.stringify({ ...done, energy: { ...energy, flags: ['coarse'] } })).ok).toBe(true);
+    for (const wrong of [{ millijoules: 5 }, { method: 'measured' }, { flags: ['tired'] }, { bound_mj: -1 }])
+      expect(parseMessage(JSON.stringify({ ...done, energy: { ...energy, ...wrong } })).ok).toBe(false);
+  });
+
+  it('with a window that ends before it begins, or a figure beside others whose part cannot be told, is refused', () => {
+    const shared = sample('done-shared.json');
+    const { energy } = shared as { readonly energy: { readonly window: { readonly from_ms: number } } };
+    const withWindow = (change: object) =>
+      parseMessage(JSON.stringify({ ...shared, energy: { ...energy, window: { ...energy.window, ...change } } })).ok;
+    expect(withWindow({ to_ms: energy.window.from_ms })).toBe(true);
+    expect(withWindow({ to_ms: energy.window.from_ms - 1 })).toBe(false);
+    expect(withWindow({ foreign_mj: null })).toBe(false);
+    expect(withWindow({ gpu: '' })).toBe(false);
   });
 
   it('that is refused is quoted only by its beginning', () => {

@@ -22,7 +22,12 @@ describe('a worker that behaves', () => {
     const load = await supervisor.ensureLoaded(ENGINE);
     expect(load).toMatchObject({
       seconds: 1.5,
-      energy: { millijoules: 1500, meter: 'nvml_counter', method: 'measured' },
+      energy: {
+        millijoules: 1500,
+        meter: 'nvml_counter',
+        method: 'measured',
+        window: { gpu: 'GPU-1', counter: { from: 1000, to: 2500 }, integral: null, foreign: 0 },
+      },
     });
     expect(await supervisor.ensureLoaded(ENGINE)).toBeNull();
     expect(supervisor.engine?.facts).toEqual({

@@ -14,7 +14,7 @@ from kilnwatt_worker.diffusers_engine.denoise import check, denoise
 from kilnwatt_worker.diffusers_engine.device_errors import device_told
 from kilnwatt_worker.diffusers_engine.device_memory import DeviceMemory, Watched, memory_of_device
 from kilnwatt_worker.diffusers_engine.encode import encode, remembered, warn_of_idle_negatives, warn_of_long_prompts
-from kilnwatt_worker.diffusers_engine.energy import Counter, EnergyWindow, counter_of
+from kilnwatt_worker.diffusers_engine.energy import Meter, meter_of
 from kilnwatt_worker.diffusers_engine.flops import FlopCounts
 from kilnwatt_worker.diffusers_engine.load import Read, device_of, load_pipeline, versions
 from kilnwatt_worker.diffusers_engine.memory import free_unused, limited, read_memory, reset_peaks, start_afresh
@@ -31,18 +31,22 @@ Footprint: TypeAlias = tuple[int, int, int, bool]
 class DiffusersWindow:
     """Both ends wait for the device, so that the work inside is all of the work."""
 
-    def __init__(self, device: torch.device, counter: Counter, memory: DeviceMemory) -> None:
+    def __init__(self, device: torch.device, meter: Meter, memory: DeviceMemory) -> None:
         self._device = device
         self._memory = memory
         with device_told("waiting for it"):
             synchronise(device)
             reset_peaks(device, memory)
-        self._energy = EnergyWindow(counter)
+        self._energy = meter.open()
 
     def close(self) -> Usage:
-        with device_told("waiting for it"):
-            synchronise(self._device)
-            return Usage(read_memory(self._device, self._memory), self._energy.close())
+        try:
+            with device_told("waiting for it"):
+                synchronise(self._device)
+                energy = self._energy.close()
+                return Usage(read_memory(self._device, self._memory), energy)
+        finally:
+            self._energy.abandon()
 
 
 class DiffusersEngine:
@@ -51,16 +55,16 @@ class DiffusersEngine:
     def __init__(self, read: Read | None = None) -> None:
         self._read = read
         self._loaded: LoadedPipeline | None = None
-        self._counters: dict[torch.device, Counter] = {}
+        self._meters: dict[torch.device, Meter] = {}
         self._memories: dict[torch.device, DeviceMemory] = {}
         self._flops = FlopCounts()
         self._footprint: Footprint | None = None
 
     def window(self, device: str) -> DiffusersWindow:
         place = device_of(device)
-        if place not in self._counters:
-            self._counters[place] = counter_of(place)
-        return DiffusersWindow(place, self._counters[place], self._memory(place))
+        if place not in self._meters:
+            self._meters[place] = meter_of(place)
+        return DiffusersWindow(place, self._meters[place], self._memory(place))
 
     def load(self, load: Load, log: LogTo) -> EngineFacts:
         self.unload()

@@ -17,9 +17,13 @@ def find_card(uuid: str) -> tuple[Nvml, object] | None:
         return None
     try:
         nvml.nvmlInit()
-        return nvml, nvml.nvmlDeviceGetHandleByUUID(uuid if uuid.startswith("GPU-") else f"GPU-{uuid}")
+        return nvml, nvml.nvmlDeviceGetHandleByUUID(full_uuid(uuid))
     except nvml.NVMLError:
         return None
+
+
+def full_uuid(uuid: str) -> str:
+    return uuid if uuid.startswith("GPU-") else f"GPU-{uuid}"
 
 
 def uuid_of(device: torch.device) -> str:
