@@ -52,10 +52,10 @@ export class CardMeter {
     this.#idle.add(reading);
     if (watts === null) return;
     if (!instant) this.#flags.add('mean_power');
-    this.#whole ??= new Integral({ from: this.#first ?? at, mean: !instant });
-    this.#since ??= new Integral({ from: this.#count?.at ?? at, mean: !instant });
-    this.#whole.add(at, watts);
-    this.#since.add(at, watts);
+    this.#whole ??= new Integral({ from: this.#first ?? at });
+    this.#since ??= new Integral({ from: this.#count?.at ?? at });
+    this.#whole.add(at, watts, instant);
+    this.#since.add(at, watts, instant);
   }
 
   counter({ at, millijoules }: CounterReading): void {

@@ -10,8 +10,6 @@ export interface IntegralOptions {
   readonly from?: EpochMillis;
   /** What the power surely stays in, as 0 … 1.3 x its limit; not given: the range that the samples of the window show. */
   readonly declared?: WattRange;
-  /** Each sample is a mean over the second before it, and not the power of its moment. */
-  readonly mean?: boolean;
   /** Of the meter: over a `gap` the figure is coarse, over `missing` nothing is known of what lies between. */
   readonly longest?: { readonly gap: Millis; readonly missing: Millis };
 }
@@ -62,14 +60,18 @@ export class Integral {
     this.#longest = options.longest ?? { gap: 1000, missing: 5000 };
   }
 
-  /** Takes a sample; null, and one that is not later than the last, is none. */
-  add(at: EpochMillis, watts: Watts | null): void {
+  /**
+   * Takes a sample; null, and one that is not later than the last, is none.
+   * @param instant false where it is a mean over the second before it, and not the power of its moment
+   */
+  add(at: EpochMillis, watts: Watts | null, instant = true): void {
     const last = this.#last;
     if (watts === null || !(watts >= 0) || (last !== null && at <= last.at)) return;
     this.#from ??= at;
     const sample = { at, watts };
     if (at >= this.#from) {
       this.#sums.samples += 1;
+      this.#sums.means ||= !instant;
       this.#sums.peak = Math.max(this.#sums.peak, watts);
       this.#sums.see(watts);
       if (last === null) this.#hold(this.#sums, sample, this.#from, at);
@@ -149,6 +151,8 @@ class Sums {
   /** What the figure is off by at most where the power went from each sample straight to the next. */
   turned: Millijoules = 0;
   samples = 0;
+  /** Any of them is a mean. */
+  means = false;
   peak: Watts = 0;
   /** Seen, the last sample before the window included. */
   min: Watts = Number.POSITIVE_INFINITY;
@@ -180,11 +184,11 @@ const COARSE_SHARE = 0.05;
 /** What a mean is taken over. */
 const MEAN_MS: Millis = 1000;
 
-function figuresOf(sums: Sums, { declared, mean = false }: IntegralOptions): IntegralFigures {
+function figuresOf(sums: Sums, { declared }: IntegralOptions): IntegralFigures {
   const { time, energy, held, samples } = sums;
   const min = Math.min(sums.min, declared?.min ?? sums.min);
   const max = Math.max(sums.max, declared?.max ?? sums.max);
-  const hidden = mean && declared === undefined ? MEAN_MS * sums.max * (sums.holes + 1) : 0;
+  const hidden = sums.means && declared === undefined ? MEAN_MS * sums.max * (sums.holes + 1) : 0;
   const worst = Math.max(max * time - energy, energy - min * time) + hidden;
   // The figure itself is rounded.
   const bound = Math.ceil(worst) + 1;

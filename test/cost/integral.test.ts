@@ -3,16 +3,18 @@ import { Integral, type IntegralFigures, type IntegralOptions } from '../../src/
 import { seeded } from '../support/rng.ts';
 import { busyCurve, type Curve, curveOf, energyOf, KINDS, rangeOf, samplesOf } from './power-curves.ts';
 
+type Options = IntegralOptions & { readonly mean?: boolean };
 type Samples = readonly (readonly [at: number, watts: number | null])[];
 
-function figuresOf(samples: Samples, to: number, options: IntegralOptions = {}): IntegralFigures | null {
-  const integral = new Integral({ from: 0, ...options });
-  for (const [at, watts] of samples) integral.add(at, watts);
+function figuresOf(samples: Samples, to: number, options: Options = {}): IntegralFigures | null {
+  const { mean = false, ...rest } = options;
+  const integral = new Integral({ from: 0, ...rest });
+  for (const [at, watts] of samples) integral.add(at, watts, !mean);
   return integral.upTo(to);
 }
 
 /** As `figuresOf`, where there must be some. */
-function known(samples: Samples, to: number, options: IntegralOptions = {}): IntegralFigures {
+function known(samples: Samples, to: number, options: Options = {}): IntegralFigures {
   const figures = figuresOf(samples, to, options);
   if (figures === null) throw new Error('nothing is known of the window');
   return figures;

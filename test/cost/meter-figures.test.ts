@@ -152,7 +152,9 @@ describe('the figures of a recording', () => {
   });
 
   it('keep two equal cards apart', () => {
-    const two = card(10, () => 30).flatMap((one) => (one.kind === 'power' ? [one, { ...one, gpu: 'GPU-2' }] : [one]));
+    const two = card(10, () => 30, false).flatMap((one): Reading[] =>
+      one.kind === 'power' ? [one, { ...one, gpu: 'GPU-2' }] : [],
+    );
     const busy = two.map((one) => (one.kind === 'power' && one.gpu === 'GPU-2' ? { ...one, watts: 400 } : one));
     expect(figuresOf(busy).gpus).toMatchObject([
       { uuid: 'GPU-1', energy_integral_j: 300 },
