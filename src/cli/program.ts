@@ -9,6 +9,7 @@ import { addControl } from './program-control.ts';
 import { addPlaces, type PlaceFlags } from './program-places.ts';
 import { addPresets } from './program-presets.ts';
 import { addRun, addSubmit, type RunFlags } from './program-run.ts';
+import { addTelemetry } from './program-telemetry.ts';
 import { run } from './run.ts';
 import { submit } from './submit.ts';
 
@@ -69,6 +70,7 @@ function programOf(options: ProgramOptions, io: Io, finish: Finish): Command {
     withApp: (flags, use) => withApp(configFlags(flags), use),
   });
   addPresets(program, (flags, use) => withApp(configFlags(flags), use));
+  addTelemetry(program, { interrupts: options.interrupts, withApp: (flags, use) => withApp(configFlags(flags), use) });
   addDoctor(program, (flags) =>
     withApp(configFlags(flags), async (app) => doctor(await app.checked(), io, { json: flags.json === true })),
   );
