@@ -107,13 +107,7 @@ class Collected {
 }
 
 function linesOf({ supplyEfficiency, hostWatts, residual, count, dropped, least, most }: Found): readonly string[] {
-  const left =
-    dropped === 0
-      ? ''
-      : `; ${counted(dropped, 'other')} did not fit and was left out`.replace(
-          'others did not fit and was',
-          'others did not fit and were',
-        );
+  const left = dropped === 0 ? '' : `; left out: ${counted(dropped, 'reading')} of something else`;
   return [
     `From ${counted(count, 'steady reading')}, with the cards at ${least} to ${most} W; off by ${residual} W in the mean${left}.`,
     'In kilnwatt.yaml:',

@@ -49,7 +49,7 @@ function timeOf({ seconds: all, gaps, gap_seconds, missing_seconds }: Card): str
 
 function integralOf({ energy_integral_j, bound_j, likely_j, coarse }: Card): string {
   if (energy_integral_j === null) return 'it tells none';
-  const off = `off by ${joules(likely_j)} if nothing happened between samples, by ${joules(bound_j)} at the very most`;
+  const off = `off by at most ${joules(likely_j)} if nothing happened between samples, else ${joules(bound_j)}`;
   return `${energy(energy_integral_j, 'derived')}, ${off}${coarse ? ' (coarse)' : ''}`;
 }
 

@@ -69,8 +69,9 @@ describe('telemetry watch', () => {
     expect(seconds.length).toBeGreaterThanOrEqual(9);
     expect(seconds.at(1)).toMatch(/ {2}RTX 4060 Ti P8 15 W 0% 2\.00 GiB 41°C \S+ J$/);
     expect(seconds.at(-1)).toMatch(/RTX 4060 Ti P2 160 W 97%/);
-    expect(io.written.join('\n')).toMatch(/by its counter +\d+ J\n.*by its power +~\d+ J, off by .* at the very most/);
-    expect(io.written.join('\n')).toContain('160 W at most, 15.0 W idle');
+    const text = io.written.join(' ').replaceAll(/ +/g, ' ');
+    expect(text).toMatch(/by its counter \d+ J by its power ~\d+ J, off by at most \S+ J if .* else \d+ J \(coarse\)/);
+    expect(text).toContain('160 W at most, 15.0 W idle');
     expect(io.shown.filter((text) => text !== '')).toEqual([]);
   });
 
@@ -310,6 +311,6 @@ describe('telemetry --help', () => {
     const text = await help('replay');
     const named = Object.keys(events(io).at(-1).gpus[0]).filter((key) => key !== 'uuid' && key !== 'name');
     expect(named.filter((key) => !new RegExp(`\\b${key}\\b`).test(text))).toEqual([]);
-    expect(Math.max(...text.split('\n').map((line) => line.length))).toBeLessThanOrEqual(120);
+    expect(Math.max(...text.split('\n').map((line) => line.length))).toBeLessThanOrEqual(100);
   });
 });
