@@ -1,4 +1,4 @@
-import type { Gpu, RawRow, Reading } from '../ports.ts';
+import type { Gpu, Reading, Watching } from '../ports.ts';
 import { pause } from '../process/clock.ts';
 import type { Millis } from '../units.ts';
 import type { App, Interrupts } from './app.ts';
@@ -8,7 +8,10 @@ export interface ListenOptions {
   /** Null: until Ctrl-C. */
   readonly lasts: Millis | null;
   onReading(reading: Reading): void;
-  onRow?(row: RawRow): void;
+  /** How the meters are heard, where that is not by the host's own telemetry alone. */
+  start?(hear: (reading: Reading) => void): Promise<Watching>;
+  /** Looked at now and then: it ends when this is true. */
+  isOver?(): boolean;
   /** Each second, with those that have gone by. */
   onSecond?(seconds: number): void;
 }
@@ -19,7 +22,7 @@ export type Listened = 'over' | 'silent';
 /** Hears all meters until the time is up or Ctrl-C. A host without a card and without a plug is given up after a while. */
 export async function listen(app: App, cards: Cards, options: ListenOptions): Promise<Listened> {
   const { clock, telemetry } = app;
-  const { interrupts, lasts, onReading, onRow, onSecond } = options;
+  const { interrupts, lasts, onReading, onSecond, isOver = () => false } = options;
   // Nothing else keeps the process alive where no meter has a program.
   const awake = setInterval(() => {}, 60_000);
   let heard = cards.gpus.length > 0 || cards.error !== null || app.loaded.config.energy.plug !== null;
@@ -28,10 +31,11 @@ export async function listen(app: App, cards: Cards, options: ListenOptions): Pr
     heard ||= reading.kind !== 'lost';
     onReading(reading);
   };
-  const watching = telemetry.watch(hear, (row) => onRow?.(row));
+  let watching: Watching | null = null;
   try {
+    watching = (await options.start?.(hear)) ?? telemetry.watch(hear);
     const start = clock.monotonic();
-    for (let seconds = 0; interrupts.count() === 0; ) {
+    for (let seconds = 0; interrupts.count() === 0 && !isOver(); ) {
       await pause(clock, LOOK_MS);
       const passed = clock.monotonic() - start;
       if (!heard && passed >= PATIENCE_MS) return 'silent';
@@ -44,7 +48,7 @@ export async function listen(app: App, cards: Cards, options: ListenOptions): Pr
     return 'over';
   } finally {
     clearInterval(awake);
-    await watching.stop();
+    await watching?.stop();
   }
 }
 

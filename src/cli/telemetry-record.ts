@@ -1,6 +1,6 @@
 import { unlink } from 'node:fs/promises';
 import { UnavailableError } from '../errors.ts';
-import { createRecording } from '../telemetry/recording.ts';
+import { type Recorder, recordTelemetry } from '../telemetry/recorder.ts';
 import type { App, Interrupts } from './app.ts';
 import { EXIT } from './exit.ts';
 import { counted, seconds } from './figures.ts';
@@ -17,33 +17,30 @@ export interface RecordOptions {
 /**
  * Writes what the meters say into a new file, for `telemetry replay` and `telemetry calibrate`.
  * @returns the exit code
- * @throws InputError `recording_exists`, `not_writable`
+ * @throws InputError `recording_exists`
+ * @throws StorageError `recording_failed`
  * @throws UnavailableError `no_meter` where there is nothing to record; then there is no file either
  */
 export async function telemetryRecord(app: App, file: string, options: RecordOptions): Promise<number> {
-  const { io, clock } = app;
+  const { io, clock, telemetry } = app;
   const lasts = options.for === undefined ? null : parseSpan(options.for);
-  const cards = await cardsOf(app);
   const started = clock.now();
-  const driver = cards.gpus[0]?.driver ?? null;
-  const recording = await createRecording(file, { started, driver, names: cards.names });
   let readings = 0;
-  let listened: Awaited<ReturnType<typeof listen>>;
-  try {
-    listened = await listen(app, cards, {
-      lasts,
-      interrupts: options.interrupts,
-      onReading: (reading) => {
-        readings += 1;
-        recording.reading(reading);
-      },
-      onRow: (row) => recording.row(row),
-      onSecond: (passed) => io.live(`${counted(readings, 'reading')} in ${seconds(passed)}; Ctrl-C ends it`),
-    });
-  } finally {
-    io.live('');
-    await recording.close();
-  }
+  let recorder: Recorder | null = null;
+  const listened = await listen(app, await cardsOf(app), {
+    lasts,
+    interrupts: options.interrupts,
+    start: async (onReading) => {
+      recorder = await recordTelemetry(telemetry, file, { clock, onReading });
+      return recorder;
+    },
+    // A disk that is full; it is told by the recorder's end.
+    isOver: () => recorder !== null && recorder.fault !== null,
+    onReading: () => {
+      readings += 1;
+    },
+    onSecond: (passed) => io.live(`${counted(readings, 'reading')} in ${seconds(passed)}; Ctrl-C ends it`),
+  }).finally(() => io.live(''));
   if (listened === 'silent') {
     await unlink(file);
     throw new UnavailableError(noMeterHere(app), { code: 'no_meter' });

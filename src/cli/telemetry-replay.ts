@@ -16,8 +16,8 @@ export async function telemetryReplay(
   file: string,
   { json = false }: { readonly json?: boolean },
 ): Promise<number> {
-  const { names } = await metadataOf(file);
-  const meters = new MeterFigures(new Map(Object.entries(names)));
+  const { uuids, names } = await metadataOf(file);
+  const meters = new MeterFigures(new Map(uuids.map((uuid, at) => [uuid, names[at] ?? uuid])));
   for await (const reading of readRecording(file)) if (reading.kind !== 'mark') meters.add(reading);
   const { figures } = meters;
   if (json) app.io.out(JSON.stringify(figures));

@@ -1,8 +1,7 @@
 import { createReadStream } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
-import { AppError, InputError, StorageError, sentenceOf } from '../errors.ts';
-import type { PowerReading, RawRow, Reading } from '../ports.ts';
+import { InputError, sentenceOf } from '../errors.ts';
+import type { PowerReading, Reading } from '../ports.ts';
 import type { EpochMillis } from '../units.ts';
 
 /** What was going on, by who recorded. */
@@ -14,8 +13,9 @@ export interface RecordingMark {
 
 export interface RecordingMetadata {
   readonly fields: readonly string[];
-  /** Of the cards, by UUID. */
-  readonly names: Readonly<Record<string, string>>;
+  readonly uuids: readonly string[];
+  /** Of the cards, in the order of `uuids`. */
+  readonly names: readonly string[];
 }
 
 /**
@@ -44,116 +44,10 @@ export async function* readRecording(file: string): AsyncGenerator<Reading | Rec
 export async function metadataOf(file: string): Promise<RecordingMetadata> {
   for await (const line of linesOf(file)) {
     const value = parsed(line) ?? {};
-    const names = typeof value.names === 'object' && value.names !== null ? value.names : {};
-    return { fields: fieldsOf(value, file), names: names as Record<string, string> };
+    return { fields: fieldsOf(value, file), uuids: textsOf(value.uuids), names: textsOf(value.names) };
   }
   throw bad(file, 1, 'is empty');
 }
-
-export interface RecordingWriter {
-  /** As nvidia-smi printed it. */
-  row(row: RawRow): void;
-  /** Of all meters; those of nvidia-smi are in its rows already. */
-  reading(reading: Reading): void;
-  /** Whole lines only. @throws StorageError `recording_failed` */
-  close(): Promise<void>;
-}
-
-export interface RecordingOptions {
-  readonly started: EpochMillis;
-  readonly names: ReadonlyMap<string, string>;
-  readonly driver: string | null;
-}
-
-/**
- * Begins a recording in a file that is not there yet.
- * @throws InputError `recording_exists`, `not_writable`
- */
-export async function createRecording(file: string, options: RecordingOptions): Promise<RecordingWriter> {
-  const handle = await open(file, 'wx').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'EEXIST')
-      throw new InputError('is there already; name another file', { code: 'recording_exists', place: file });
-    throw new InputError(`cannot be written (${sentenceOf(error)}); name another file`, {
-      code: 'not_writable',
-      place: file,
-      cause: error,
-    });
-  });
-  return new Writer(handle, options, file);
-}
-
-class Writer implements RecordingWriter {
-  readonly #handle: FileHandle;
-  readonly #options: RecordingOptions;
-  readonly #file: string;
-  /** What waits for the first row, whose fields the first line names. */
-  #waiting: string[] | null = [];
-  #written: Promise<unknown> = Promise.resolve();
-
-  constructor(handle: FileHandle, options: RecordingOptions, file: string) {
-    this.#handle = handle;
-    this.#options = options;
-    this.#file = file;
-  }
-
-  row({ at, fields, row }: RawRow): void {
-    this.#begin(fields);
-    this.#line({ t: at, src: 'smi', row });
-  }
-
-  reading(reading: Reading): void {
-    const { at: t } = reading;
-    if (reading.kind === 'counter')
-      this.#line({ t, src: 'nvml', uuid: reading.gpu, mj: reading.millijoules, processes: reading.processes });
-    if (reading.kind === 'wall') this.#line({ t, src: 'plug', w: reading.watts, wh: reading.wattHours });
-    if (reading.kind === 'package') this.#line({ t, src: 'rapl', mj: reading.millijoules });
-    if (reading.kind === 'lost') this.#line({ t, src: 'lost', source: reading.source, reason: reading.reason });
-    if ((this.#waiting?.length ?? 0) >= MOST_WAITING) this.#begin([]);
-  }
-
-  async close(): Promise<void> {
-    this.#begin([]);
-    try {
-      await this.#written;
-      await this.#handle.sync();
-    } catch (error) {
-      const sentence = `${this.#file}: the recording could not be written to its end (${sentenceOf(error)}); free the disk and record again`;
-      throw error instanceof AppError ? error : new StorageError(sentence, { code: 'recording_failed', cause: error });
-    } finally {
-      await this.#handle.close();
-    }
-  }
-
-  #begin(fields: readonly string[]): void {
-    const waiting = this.#waiting;
-    if (waiting === null) return;
-    const { started, names, driver } = this.#options;
-    const all = {
-      kilnwatt: 'telemetry',
-      v: 1,
-      fields,
-      driver,
-      uuids: [...names.keys()],
-      names: Object.fromEntries(names),
-    };
-    this.#write([JSON.stringify({ ...all, started }), ...waiting]);
-    this.#waiting = null;
-  }
-
-  #line(value: Readonly<Record<string, unknown>>): void {
-    if (this.#waiting === null) this.#write([JSON.stringify(value)]);
-    else this.#waiting.push(JSON.stringify(value));
-  }
-
-  #write(lines: readonly string[]): void {
-    this.#written = this.#written.then(() => this.#handle.appendFile(`${lines.join('\n')}\n`));
-    // It is told at the end.
-    this.#written.catch(() => {});
-  }
-}
-
-/** A host without nvidia-smi has no rows to wait for. */
-const MOST_WAITING = 20;
 
 async function* linesOf(file: string): AsyncGenerator<string> {
   const stream = createReadStream(file, 'utf8');
@@ -179,6 +73,10 @@ function parsed(line: string): Readonly<Record<string, unknown>> | null {
   } catch {
     return null;
   }
+}
+
+function textsOf(value: unknown): readonly string[] {
+  return Array.isArray(value) ? value.map(String) : [];
 }
 
 function fieldsOf({ fields }: Readonly<Record<string, unknown>>, file: string): readonly string[] {

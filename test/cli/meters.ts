@@ -25,6 +25,12 @@ export interface MetersOptions {
   readonly lost?: readonly (readonly [passed: number, reason: string])[];
 }
 
+const HOST = {
+  host: { os: 'Linux', kernel: '6', virtual: null },
+  cpu: { name: 'CPU', cores: 2, threads: 2 },
+  memory: 8_000_000_000,
+  problems: [],
+};
 const FIELDS = ['uuid', 'pstate', 'power.draw.instant', 'enforced.power.limit', 'utilization.gpu'];
 
 /** A host whose meters say what they are told to, by its clock. */
@@ -55,7 +61,7 @@ export function madeUpMeters(clock: ManualClock, options: MetersOptions): Teleme
       },
     };
   };
-  return { gpus: async () => gpus, inventory: async () => Promise.reject(), check: async () => [], watch };
+  return { gpus: async () => gpus, inventory: async () => ({ ...HOST, gpus }), check: async () => [], watch };
 }
 
 interface Telling {

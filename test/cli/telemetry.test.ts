@@ -9,7 +9,7 @@ import { telemetryRecord } from '../../src/cli/telemetry-record.ts';
 import { telemetryReplay } from '../../src/cli/telemetry-replay.ts';
 import { telemetryWatch } from '../../src/cli/telemetry-watch.ts';
 import { loadConfig } from '../../src/config.ts';
-import { ConfigError, InputError, UnavailableError } from '../../src/errors.ts';
+import { ConfigError, InputError, StorageError, UnavailableError } from '../../src/errors.ts';
 import type { Telemetry } from '../../src/ports.ts';
 import { type Command, House } from './house.ts';
 import { type KeptIo, keptIo } from './kept-io.ts';
@@ -171,7 +171,8 @@ describe('telemetry record and replay', () => {
       kilnwatt: 'telemetry',
       v: 1,
       driver: '570.1',
-      names: { 'GPU-1': CARD.name },
+      uuids: ['GPU-1'],
+      names: [CARD.name],
     });
     expect(JSON.parse(second)).toMatchObject({ src: 'smi', row: 'GPU-1, P8, 15, 165.00, 0' });
     const { app, io } = onHost({});
@@ -218,7 +219,7 @@ describe('telemetry record and replay', () => {
     await expect(again).rejects.toThrow(expect.objectContaining({ code: 'recording_exists', place: file }));
     expect(readFileSync(file, 'utf8')).toBe('mine');
     const nowhere = ended(telemetryRecord(app, join(folder, 'no', 'x.ndjson'), { interrupts }));
-    await expect(nowhere).rejects.toThrow(InputError);
+    await expect(nowhere).rejects.toThrow(StorageError);
   });
 
   it('leave no file behind where there is nothing to record', async () => {
@@ -237,9 +238,10 @@ describe('telemetry record and replay', () => {
     await expect(telemetryReplay(app, join(folder, 'absent'), {})).rejects.toThrow(InputError);
     await wrong('empty', '').toThrow(InputError);
     await wrong('prose', 'not a recording\n').toThrow(InputError);
-    await wrong('bent', '{"kilnwatt":"telemetry","v":1,"fields":[]}\nnonsense\n{"t":1,"src":"rapl","mj":1}\n').toThrow(
-      /bent:2: /,
-    );
+    await wrong(
+      'bent',
+      '{"kilnwatt":"telemetry","v":1,"fields":[],"uuids":[]}\nnonsense\n{"t":1,"src":"rapl","mj":1}\n',
+    ).toThrow(/bent:2: /);
   });
 });
 
