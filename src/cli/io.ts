@@ -4,8 +4,11 @@ import { styleText } from 'node:util';
 export interface Io {
   out(line: string): void;
   err(line: string): void;
-  /** Shows or replaces the one line at the bottom of a terminal; '' takes it away. Does nothing elsewhere. */
-  live(line: string): void;
+  /**
+   * Shows or replaces what stands at the bottom of a terminal, a line or several of at most its width; '' takes it away.
+   * Does nothing elsewhere.
+   */
+  live(text: string): void;
   /** Of stdout: may a line be rewritten? */
   readonly isTTY: boolean;
   readonly color: boolean;
@@ -22,10 +25,10 @@ export function processIo(): Io {
   const out = writerTo(stdout);
   const err = writerTo(stderr);
   let shown = '';
-  const live = (line: string) => {
-    if (!isTTY || line === shown) return;
-    out(`${shown === '' ? '' : ERASE}${line}`);
-    shown = line;
+  const live = (text: string) => {
+    if (!isTTY || text === shown) return;
+    out(`${erasing(shown)}${text}`);
+    shown = text;
   };
   const above = (write: (text: string) => void) => (line: string) => {
     const kept = shown;
@@ -45,8 +48,12 @@ export function processIo(): Io {
   };
 }
 
-/** To the beginning of the line, and clear it. */
-const ERASE = '\r\x1b[2K';
+/** What takes lines that stand above the cursor, and its own, off a terminal. */
+export function erasing(shown: string): string {
+  if (shown === '') return '';
+  const above = shown.split('\n').length - 1;
+  return above === 0 ? '\r\x1b[2K' : `\r\x1b[${above}A\x1b[J`;
+}
 
 /** What a write says once nobody can read it: the end of a pipe was closed, or the terminal. */
 const READER_GONE = new Set(['EPIPE', 'EIO']);

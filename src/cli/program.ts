@@ -10,6 +10,7 @@ import { addPlaces, type PlaceFlags } from './program-places.ts';
 import { addPresets } from './program-presets.ts';
 import { addRun, addSubmit, type RunFlags } from './program-run.ts';
 import { addTariff } from './program-tariff.ts';
+import { addTelemetry } from './program-telemetry.ts';
 import { run } from './run.ts';
 import { submit } from './submit.ts';
 
@@ -71,6 +72,7 @@ function programOf(options: ProgramOptions, io: Io, finish: Finish): Command {
   });
   addPresets(program, (flags, use) => withApp(configFlags(flags), use));
   addTariff(program, (flags, use) => withApp(configFlags(flags), use));
+  addTelemetry(program, { interrupts: options.interrupts, withApp: (flags, use) => withApp(configFlags(flags), use) });
   addDoctor(program, (flags) =>
     withApp(configFlags(flags), async (app) => doctor(await app.checked(), io, { json: flags.json === true })),
   );

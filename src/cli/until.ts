@@ -16,6 +16,18 @@ export function parseFor(text: string, place = '--for'): Millis {
 }
 
 /**
+ * How long a look at the meters is: `30s`, `5m`, `1h30m`.
+ * @throws InputError `bad_flag`
+ */
+export function parseSpan(text: string, place = '--for'): Millis {
+  const [, hours, minutes, seconds] = /^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$/i.exec(text.replaceAll(/\s/g, '')) ?? [];
+  const span = ((Number(hours ?? 0) * 60 + Number(minutes ?? 0)) * 60 + Number(seconds ?? 0)) * 1000;
+  if (span > MOST_MS) throw refused(`${text} is more than a week; without ${place} it lasts until Ctrl-C`, place);
+  if (span === 0) throw refused(`needs a time span as 30s, 5m or 1h30m, not "${text}"`, place);
+  return span;
+}
+
+/**
  * The next time that the clock on the wall shows what `--until` says, today or tomorrow: `07:00`.
  * @throws InputError `bad_flag`
  */

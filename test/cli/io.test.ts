@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { resolve } from 'node:path';
 import { Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
-import { writerTo } from '../../src/cli/io.ts';
+import { erasing, writerTo } from '../../src/cli/io.ts';
 
 /** A stream whose reader leaves after `readable` writes; every later one fails with `code`. */
 function streamThatBreaks(readable: number, code: string): { stream: Writable; written: string[] } {
@@ -36,6 +36,14 @@ describe('a command that writes', () => {
     writerTo(stream);
     const full = Object.assign(new Error('write ENOSPC'), { code: 'ENOSPC' });
     expect(() => stream.emit('error', full)).toThrow(full);
+  });
+});
+
+describe('what stands at the bottom of a terminal', () => {
+  it('is taken away line by line', () => {
+    expect(erasing('')).toBe('');
+    expect(erasing('one')).toBe('\r\x1b[2K');
+    expect(erasing('one\ntwo\nthree')).toBe('\r\x1b[2A\x1b[J');
   });
 });
 

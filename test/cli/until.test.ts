@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { localTimeIn } from '../../src/batch/hours.ts';
-import { parseFor, parseUntil } from '../../src/cli/until.ts';
+import { parseFor, parseSpan, parseUntil } from '../../src/cli/until.ts';
 
 const berlin = localTimeIn('Europe/Berlin');
 
@@ -25,6 +25,24 @@ describe('--for', () => {
 
   it('refuses more than a week', () => {
     expect(() => parseFor('169h')).toThrow('--for: 169h is more than a week; without --for it lasts until "resume"');
+  });
+});
+
+describe('--for of a look at the meters', () => {
+  it.each([
+    ['30s', 30],
+    ['5m', 300],
+    ['1h 30m 5s', 5405],
+  ])('takes %s', (text, seconds) => {
+    expect(parseSpan(text)).toBe(seconds * 1000);
+  });
+
+  it.each(['', '30', '0s', '1.5m', '-1s', '5s5m'])('refuses "%s", and says how a span is written', (text) => {
+    expect(() => parseSpan(text)).toThrow(`--for: needs a time span as 30s, 5m or 1h30m, not "${text}"`);
+  });
+
+  it('refuses more than a week', () => {
+    expect(() => parseSpan('200h')).toThrow('--for: 200h is more than a week; without --for it lasts until Ctrl-C');
   });
 });
 

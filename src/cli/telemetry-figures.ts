@@ -1,0 +1,67 @@
+import type { TelemetryFigures } from '../cost/meter-figures.ts';
+import { counted, energy, seconds, significant } from './figures.ts';
+import { shortName } from './telemetry-view.ts';
+
+type Card = TelemetryFigures['gpus'][number];
+
+/** Rows for `wrappedColumns`: what each meter told, a block for each card. */
+export function rowsOfFigures({ gpus, wall, package: cpu, lost }: TelemetryFigures): readonly (readonly string[])[] {
+  return [
+    ...gpus.flatMap(rowsOfCard),
+    ...(wall === null ? [] : [['at the wall', `${energyOfWall(wall)} in ${seconds(wall.seconds)}`]]),
+    ...(cpu === null
+      ? []
+      : [['CPU', `${energy(cpu.energy_j, 'derived')} in ${seconds(cpu.seconds)}, all programs together`]]),
+    ...lost.slice(0, MOST_LOST).map(({ at, reason }) => ['telemetry lost', `${new Date(at).toISOString()}: ${reason}`]),
+    ...(lost.length > MOST_LOST ? [['', `and ${counted(lost.length - MOST_LOST, 'more time')}`]] : []),
+  ];
+}
+
+const MOST_LOST = 5;
+
+function rowsOfCard(card: Card): string[][] {
+  const { uuid, name, ratio, peak_w, idle_w, flags } = card;
+  const notes = flags.map((flag) => NOTES[flag]);
+  return [
+    [name === null ? 'card' : shortName(name), uuid],
+    ['  time', timeOf(card)],
+    ['  by its counter', card.energy_counter_j === null ? 'it has none' : energy(card.energy_counter_j, 'measured')],
+    ['  by its power', integralOf(card)],
+    ...(ratio === null ? [] : [['  counter / power', ratio.toFixed(3)]]),
+    ['  draw', `${watts(peak_w)} at most, ${idle_w === null ? 'never seen idle' : `${watts(idle_w)} idle`}`],
+    ...notes.map((note) => ['  note', note]),
+  ];
+}
+
+const NOTES: Readonly<Record<Card['flags'][number], string>> = {
+  counter_fell: 'the counter fell: the driver was loaded anew, and that stretch is the integral of power',
+  implausible: 'the counter rose by more than the card can draw, and that stretch is the integral of power',
+  unfilled: 'while the counter began anew the power was not sampled throughout: more was burnt than is told here',
+  disagrees: 'counter and power are over a tenth apart; energy is booked by the counter',
+  mean_power: 'the card tells a mean over a second, which hides what is shorter',
+};
+
+function timeOf({ seconds: all, gaps, gap_seconds, missing_seconds }: Card): string {
+  if (gaps === 0) return seconds(all);
+  const missing = missing_seconds === 0 ? '' : `, ${seconds(missing_seconds)} of it in no integral`;
+  return `${seconds(all)}, with ${counted(gaps, 'gap')} (${seconds(gap_seconds)})${missing}`;
+}
+
+function integralOf({ energy_integral_j, bound_j, likely_j, coarse }: Card): string {
+  if (energy_integral_j === null) return 'it tells none';
+  const off = `off by at most ${joules(likely_j)} if nothing happened between samples, else ${joules(bound_j)}`;
+  return `${energy(energy_integral_j, 'derived')}, ${off}${coarse ? ' (coarse)' : ''}`;
+}
+
+function energyOfWall({ energy_j, meter }: NonNullable<TelemetryFigures['wall']>): string {
+  if (meter === 'none') return '?';
+  return `${energy(energy_j, 'measured')} ${meter === 'plug_counter' ? "by the plug's counter" : "by the plug's power"}`;
+}
+
+function joules(value: number | null): string {
+  return energy(value, 'measured');
+}
+
+function watts(value: number | null): string {
+  return value === null ? '?' : `${significant(value)} W`;
+}
