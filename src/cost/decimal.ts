@@ -31,3 +31,10 @@ function exact(nano: bigint, what: string, place: string): bigint {
 function refused(what: string, place: string): InputError {
   return new InputError(what, { code: 'bad_number', place });
 }
+
+/** All of its decimals and no more: `-0.000012458`, `12`. */
+export function decimalText(nano: bigint): string {
+  const size = nano < 0n ? -nano : nano;
+  const rest = (size % BILLION).toString().padStart(9, '0').replace(/0+$/, '');
+  return `${nano < 0n ? '-' : ''}${size / BILLION}${rest === '' ? '' : `.${rest}`}`;
+}

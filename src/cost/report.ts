@@ -1,5 +1,5 @@
 import type { LedgerSpan, LedgerSum } from '../ports.ts';
-import type { Millijoules } from '../units.ts';
+import type { Method, Millijoules } from '../units.ts';
 import { type Compared, comparisonOf } from './comparison.ts';
 import type { Calendar } from './local-days.ts';
 import type { WallSettings } from './report-energy.ts';
@@ -17,7 +17,7 @@ export interface ReportSettings {
   /** Null: nothing at the wall is told. */
   readonly wall: WallSettings | null;
   /** Grams of CO2 of an energy; null where nothing says what a kilowatt-hour has. */
-  readonly grams: (millijoules: Millijoules) => { readonly grams: number; readonly source: string } | null;
+  readonly grams: (millijoules: Millijoules) => Grams | null;
 }
 
 export interface ReportInput {
@@ -69,13 +69,19 @@ export interface Conversion extends Rate, Amount {
   readonly home: bigint;
 }
 
-/** Of pictures, overhead and idle; an estimate. */
-export interface Carbon {
+export interface Grams {
   readonly grams: number;
+  readonly method: Method;
+  readonly source: string;
+  /** That its table is of; null for a number of the user's. */
+  readonly year: number | null;
+}
+
+/** Of pictures, overhead and idle; an estimate. */
+export interface Carbon extends Grams {
   /** Whether it is of the energy at the wall, or of the cards' alone. */
   readonly atWall: boolean;
   readonly perPicture: number | null;
-  readonly source: string;
 }
 
 export function reportOf(input: ReportInput): Report {
