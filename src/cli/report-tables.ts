@@ -72,7 +72,7 @@ function costTable({ total, currency }: Report): Table {
   };
   const booked = (name: string, money: Money) => (money.entries === 0 ? [] : [part(name, money)]);
   return {
-    title: `Cost in ${currency}`,
+    title: `Cost in ${currency}${withoutText(total.apart, ', without')}`,
     head: ['', 'in all', 'a picture', '1,000'],
     rows: [
       part('electricity of pictures', electricity.active),
@@ -121,9 +121,18 @@ function groupTable({ groups, by, currency, total }: Report): Table {
   return {
     title: `By ${by?.kind === 'tag' && by.name !== null ? `tag ${by.name}` : by?.kind}, in ${currency}`,
     head: ['', 'pictures', 'kWh', 'marginal', 'cash', 'full'],
-    rows: [...groups.map(({ label, figures }) => row(label, figures)), row('in all', total)],
+    rows: [
+      ...groups.map(({ label, figures }) => row(`${label}${withoutText(figures.apart, ' and')}`, figures)),
+      row('in all', total),
+    ],
     words: [0],
   };
+}
+
+/** What no rate takes home, after a word; nothing where all is at home. */
+function withoutText(apart: Figures['apart'], word: string): string {
+  const amounts = apart.map(({ currency, nano }) => `${amountText(nano)} ${currency}`);
+  return amounts.length === 0 ? '' : `${word} ${amounts.join(', ')}`;
 }
 
 function comparisonTable({ comparison, total, currency }: Report): Table {
