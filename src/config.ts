@@ -50,6 +50,8 @@ export interface Config extends HiddenConfig {
   readonly diskReserveMb: number;
   readonly log: Readonly<Settings['log']>;
   readonly noColor: boolean;
+  /** Whether this terminal's language has more than ASCII. */
+  readonly utf8: boolean;
 }
 
 export interface EnergyConfig {
@@ -234,6 +236,7 @@ function configOf(
     diskReserveMb: settings.disk_reserve_mb,
     log: Object.freeze(settings.log),
     noColor: settings.no_color,
+    utf8: /utf-?8/i.test(env.LC_ALL || env.LC_CTYPE || env.LANG || ''),
   });
 }
 

@@ -17,15 +17,16 @@ export function assumptionsOf(
   { config, files }: LoadedConfig,
   bill: Pick<RunSummary, 'energy' | 'parts'>,
 ): readonly string[] {
-  const { energy } = config;
-  const lines = [...priceAssumption({ config, files })];
-  if (bill.energy.method === 'assumed') {
-    const watts = `${energy.cpuWatts} W for the CPU, ${energy.gpuWatts} W for a card without a meter`;
-    lines.push(
-      `~ energy${assumedPart(bill.parts)} is time × watts (${watts}); set yours there: "energy: { cpu_watts: 65, gpu_watts: 300 }"`,
-    );
-  }
-  return lines;
+  return [
+    ...priceAssumption({ config, files }),
+    ...(bill.energy.method === 'assumed' ? [energyAssumption(config, assumedPart(bill.parts))] : []),
+  ];
+}
+
+/** @param part of which energy, as words after it; nothing for all */
+export function energyAssumption({ energy }: Pick<Config, 'energy'>, part = ''): string {
+  const watts = `${energy.cpuWatts} W for the CPU, ${energy.gpuWatts} W for a card without a meter`;
+  return `~ energy${part} is time × watts (${watts}); set yours there: "energy: { cpu_watts: 65, gpu_watts: 300 }"`;
 }
 
 /** The line that sets the price of electricity, where nobody has; else none. */

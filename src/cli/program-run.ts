@@ -132,7 +132,7 @@ export function countOf(place: string): (value: string) => number {
   };
 }
 
-function tagOf(value: string, tags: Record<string, string>): Record<string, string> {
+export function tagOf(value: string, tags: Record<string, string> = {}): Record<string, string> {
   const at = value.indexOf('=');
   if (at < 1) throw new InputError(`needs key=value, not "${value}"`, { code: 'bad_flag', place: '--tag' });
   return { ...tags, [value.slice(0, at)]: value.slice(at + 1) };

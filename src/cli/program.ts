@@ -6,6 +6,7 @@ import { doctor } from './doctor.ts';
 import { EXIT, exitCodeOf, explain } from './exit.ts';
 import { type Io, processIo } from './io.ts';
 import { addControl } from './program-control.ts';
+import { addLedger } from './program-ledger.ts';
 import { addPlaces, type PlaceFlags } from './program-places.ts';
 import { addPresets } from './program-presets.ts';
 import { addRun, addSubmit, type RunFlags } from './program-run.ts';
@@ -73,6 +74,7 @@ function programOf(options: ProgramOptions, io: Io, finish: Finish): Command {
   addPresets(program, (flags, use) => withApp(configFlags(flags), use));
   addTariff(program, (flags, use) => withApp(configFlags(flags), use));
   addTelemetry(program, { interrupts: options.interrupts, withApp: (flags, use) => withApp(configFlags(flags), use) });
+  addLedger(program, (flags, use) => withApp(configFlags(flags), use));
   addDoctor(program, (flags) =>
     withApp(configFlags(flags), async (app) => doctor(await app.checked(), io, { json: flags.json === true })),
   );

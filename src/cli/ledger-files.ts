@@ -1,0 +1,76 @@
+import { readFile } from 'node:fs/promises';
+import { readCharges } from '../cost/ledger-import.ts';
+import { csvLine, LEDGER_COLUMNS, rowCsv, rowJson } from '../cost/ledger-text.ts';
+import { calendarOf } from '../cost/local-days.ts';
+import { InputError, sentenceOf } from '../errors.ts';
+import type { LedgerSpan } from '../ports.ts';
+import type { App } from './app.ts';
+import { EXIT } from './exit.ts';
+import { counted } from './figures.ts';
+import { rowsOf } from './ledger-rows.ts';
+import { type PeriodFlags, periodOf, timeIn } from './report-period.ts';
+import { writeWhole } from './write-whole.ts';
+
+export interface ExportOptions extends PeriodFlags {
+  readonly json?: boolean;
+  readonly csv?: boolean;
+}
+
+/** Writes all columns of all rows, as CSV or as JSON lines, to a file or to stdout. @returns the exit code */
+export async function ledgerExport(app: App, file: string | undefined, options: ExportOptions): Promise<number> {
+  const { json = false, csv = false } = options;
+  if (json && csv) throw new InputError('is one of two forms; leave --csv out', { code: 'bad_flag', place: '--json' });
+  const store = await app.store();
+  let rows = 0;
+  async function* lines(): AsyncGenerator<string> {
+    if (!json) yield csvLine(LEDGER_COLUMNS);
+    for await (const row of rowsOf(store, exported(app, options))) {
+      rows += 1;
+      yield json ? rowJson(row) : rowCsv(row);
+    }
+  }
+  if (file === undefined) for await (const line of lines()) app.io.out(line);
+  else {
+    await writeWhole(file, lines());
+    app.io.err(`${counted(rows, 'row')} written to ${file}.`);
+  }
+  return EXIT.done;
+}
+
+/** Without a span all there is, also what is dated later than now. */
+function exported({ loaded, clock }: App, { from, to }: PeriodFlags): LedgerSpan {
+  if (from === undefined && to === undefined) return { from: 0, to: Number.MAX_SAFE_INTEGER };
+  const calendar = calendarOf(loaded.config.tariff.timezone);
+  return periodOf({ from: from ?? '1970-01-02', ...(to !== undefined && { to }) }, clock.now(), calendar);
+}
+
+/** Books the charges of a file, all or none; those that were booked before are not again. @returns the exit code */
+export async function ledgerImport(app: App, file: string, { json }: { readonly json?: boolean }): Promise<number> {
+  const { tariff } = app.loaded.config;
+  const calendar = calendarOf(tariff.timezone);
+  const { charges, energy } = readCharges(await textOf(file), {
+    path: file,
+    currency: tariff.currency,
+    timeOf: (text, place) => timeIn(text, place, calendar),
+  });
+  const booked = charges.length === 0 ? 0 : await (await app.store()).charge(charges);
+  const before = charges.length - booked;
+  if (json === true) app.io.out(JSON.stringify({ booked, booked_before: before, energy_lines: energy }));
+  else {
+    const parts = [
+      `${counted(booked, 'charge')} booked`,
+      ...(before > 0 ? [`${before} booked before`] : []),
+      ...(energy > 0 ? [`${counted(energy, 'line')} of energy left out`] : []),
+    ];
+    app.io.out(`${parts.join(', ')}.`);
+  }
+  return EXIT.done;
+}
+
+async function textOf(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    throw new InputError(`cannot be read: ${sentenceOf(error)}`, { code: 'file_missing', place: file, cause: error });
+  }
+}

@@ -1,0 +1,111 @@
+import type { Compared } from '../cost/comparison.ts';
+import type { Report } from '../cost/report.ts';
+import { addedEnergy, type Energy, type EnergyByCause } from '../cost/report-energy.ts';
+import type { Figures, PerPicture } from '../cost/report-figures.ts';
+import type { Money } from '../cost/report-money.ts';
+import { decimalOf, type Method } from '../units.ts';
+
+/** A report as JSON: amounts are decimals of `currency`, energies kilowatt-hours, what is unknown is null. */
+export function reportJson(report: Report) {
+  const { span, timezone, currency, tags, by, entries, total, groups, trend, conversions, comparison, carbon } = report;
+  return {
+    period: { from: new Date(span.from).toISOString(), to: new Date(span.to).toISOString(), timezone },
+    currency,
+    tags,
+    by: by === null ? null : by.kind === 'tag' && by.name !== null ? `tag:${by.name}` : by.kind,
+    entries,
+    ...figuresJson(total),
+    groups: groups.map(({ name, label, figures }) => ({ name, label, ...figuresJson(figures) })),
+    trend: trend.map(({ day, days, pictures, work, idle, foreign, cost }) => {
+      const energy = { work_kwh: kwh(work), idle_kwh: kwh(idle), foreign_kwh: kwh(foreign) };
+      return { day, days, pictures, ...energy, electricity: money(cost) };
+    }),
+    conversions: conversions.map(({ currency: from, nano, home, rate, date, source }) => {
+      return { currency: from, amount: decimalOf(nano), home: decimalOf(home), rate, date, source };
+    }),
+    comparison: comparison.map(compared),
+    carbon: carbon && {
+      grams: carbon.grams,
+      per_picture: carbon.perPicture,
+      at_wall: carbon.atWall,
+      method: carbon.method,
+      source: carbon.source,
+      year: carbon.year,
+    },
+  };
+}
+
+/** The weakest of all that is ours. */
+export function energyMethodOf({ total: { energy } }: Report): Method {
+  return addedEnergy([energy.active, energy.overhead, energy.idle]).method;
+}
+
+function figuresJson(figures: Figures) {
+  const { pictures, energy, electricity, perPicture, wall, apart } = figures;
+  return {
+    pictures,
+    energy: mapped(energy, energyJson),
+    electricity: mapped(electricity, money),
+    costs: {
+      marginal: money(figures.marginal),
+      cash: money(figures.cash),
+      full: money(figures.full),
+      fixed: money(figures.fixed),
+      charges: money(figures.charges),
+      credits: money(figures.credits),
+      amortisation: money(figures.amortisation),
+      without: apart.map(({ currency, nano }) => ({ currency, amount: decimalOf(nano) })),
+    },
+    per_picture: perPicture && pictureJson(perPicture),
+    idle_part: figures.idlePart,
+    wall: wall && {
+      method: 'derived',
+      supply_efficiency: wall.efficiency,
+      host_watts: wall.hostWatts,
+      kwh: orNull(wall.millijoules, kwh),
+      energy: mapped(wall.energy, (value) => orNull(value, kwh)),
+      costs: { marginal: money(wall.marginal), cash: money(wall.cash), full: money(wall.full) },
+    },
+  };
+}
+
+function pictureJson({ spread, marginal, cash, full, perThousand, millijoules }: PerPicture) {
+  const costs = mapped({ marginal, cash, full }, (nano) => orNull(nano, decimalOf));
+  return {
+    joules: orNull(millijoules, (value) => value / 1000),
+    ...costs,
+    per_thousand: mapped(perThousand, (nano) => orNull(nano, decimalOf)),
+    spread,
+  };
+}
+
+function energyJson({ causes, ...energy }: EnergyByCause) {
+  return { ...plainEnergy(energy), causes: mapped(causes, plainEnergy) };
+}
+
+function plainEnergy({ millijoules, bound, method, unknowns, entries, seconds }: Energy) {
+  return { kwh: orNull(millijoules, kwh), bound_kwh: kwh(bound), method, unknowns, entries, seconds };
+}
+
+function money({ nano, method, unknowns }: Money) {
+  return { amount: orNull(nano, decimalOf), method, unknowns };
+}
+
+function compared({ nano, home, ...row }: Compared) {
+  return { ...row, amount: decimalOf(nano), home: orNull(home, decimalOf) };
+}
+
+function kwh(millijoules: number): number {
+  return millijoules / 3.6e9;
+}
+
+function orNull<From, To>(value: From | null, of: (value: From) => To): To | null {
+  return value === null ? null : of(value);
+}
+
+function mapped<Name extends string, From, To>(
+  record: Readonly<Record<Name, From>>,
+  of: (value: From) => To,
+): Record<Name, To> {
+  return Object.fromEntries(Object.entries<From>(record).map(([name, value]) => [name, of(value)])) as Record<Name, To>;
+}

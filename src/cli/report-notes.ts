@@ -1,0 +1,115 @@
+import type { LoadedConfig } from '../config.ts';
+import type { Report } from '../cost/report.ts';
+import type { Energy } from '../cost/report-energy.ts';
+import { whole } from './figures.ts';
+import { energyAssumption, priceAssumption } from './prices.ts';
+import { energyMethodOf } from './report-json.ts';
+import { amountText, energyText, moneyText, percent } from './report-words.ts';
+
+/** What whoever reads the figures has to know, in sentences. */
+export function notesOf(report: Report, loaded: LoadedConfig): readonly string[] {
+  return [
+    ...spreadNotes(report),
+    ...idleNotes(report),
+    ...foreignNotes(report),
+    ...unknownNotes(report),
+    ...currencyNotes(report),
+    ...wallNotes(report),
+    ...carbonNotes(report),
+    ...comparisonNotes(report),
+    ...tagNotes(report),
+    ...(report.total.amortisation.entries === 0 &&
+    report.total.full.entries > 0 &&
+    Object.keys(report.tags).length === 0
+      ? ['Full cost has no hardware in it; set report: { hardware: { price: 1600, bought: 2026-03-01 } }.']
+      : []),
+    ...priceAssumption(loaded),
+    ...(energyMethodOf(report) === 'assumed' ? [energyAssumption(loaded.config)] : []),
+  ];
+}
+
+function spreadNotes({ total, currency }: Report): readonly string[] {
+  const spread = total.perPicture?.spread;
+  if (!spread) return [];
+  const text = (amount: number) => amountText(BigInt(Math.round(amount * 1e9)));
+  const range = `from ${text(spread.least)} to ${text(spread.most)} ${currency}`;
+  return [
+    `A picture's own electricity is ${text(spread.mean)} ${currency} in the mean, ${range}, deviation ${text(spread.deviation)}.`,
+  ];
+}
+
+function idleNotes({ total }: Report): readonly string[] {
+  return total.idlePart === null || total.idlePart === 0
+    ? []
+    : [`Idle is ${percent(total.idlePart)} of the energy of pictures, overhead and idle.`];
+}
+
+function foreignNotes({ total, currency }: Report): readonly string[] {
+  const { foreign } = total.energy;
+  if (foreign.entries === 0) return [];
+  return [
+    `Other programs burnt ${energyText(foreign)} (${moneyText(total.electricity.foreign, currency)}) on these cards; that is in none of these costs.`,
+  ];
+}
+
+function unknownNotes({ total }: Report): readonly string[] {
+  const rows = Object.values(total.energy).reduce((sum, { unknowns }) => sum + unknowns, 0);
+  const { unknown } = total.energy;
+  return [
+    ...(unknown.entries === 0 ? [] : [whoseNote(unknown)]),
+    ...(rows > 0 ? [`Of ${whole(rows)} rows the energy is unknown and in no sum: those say "at least", or >.`] : []),
+  ];
+}
+
+function whoseNote(unknown: Energy): string {
+  const when = 'while nobody watched, a meter was silent, or others worked beside ours';
+  if (unknown.millijoules === null) return `What was burnt ${when} is not known, and in no cost.`;
+  return `${energyText(unknown)} were burnt ${when}: whose it is cannot be told, and it is in no cost.`;
+}
+
+function currencyNotes({ total, conversions, currency }: Report): readonly string[] {
+  return [
+    ...conversions.map(({ currency: from, nano, home, rate, source, date }) => {
+      return `${amountText(nano)} ${from} are in it as ${amountText(home)} ${currency}, at ${rate} (${source}, ${date}).`;
+    }),
+    ...total.apart.map(({ currency: from, nano }) => {
+      return `All costs are without ${amountText(nano)} ${from}: there is no rate; set report: { rates: { ${from}: { rate: 1.1, date: 2026-11-02, source: "ECB" } } }.`;
+    }),
+  ];
+}
+
+function wallNotes({ total: { wall } }: Report): readonly string[] {
+  if (wall === null)
+    return [
+      'All energy is of the cards alone; `kilnwatt telemetry calibrate` finds energy.supply_efficiency and host_watts, for what the wall sees.',
+    ];
+  const host =
+    wall.hostWatts === null
+      ? 'the rest of the host left out, energy.host_watts sets it'
+      : `${wall.hostWatts} W of host`;
+  return [`At the wall is (cards and host) / ${wall.efficiency}, with ${host}.`];
+}
+
+function carbonNotes({ carbon }: Report): readonly string[] {
+  if (carbon === null) return [];
+  const amount = carbon.grams >= 1000 ? `${(carbon.grams / 1000).toFixed(1)} kg` : `${carbon.grams.toFixed(0)} g`;
+  const each = carbon.perPicture === null ? '' : `, ${carbon.perPicture.toPrecision(2)} g a picture`;
+  const of = `${carbon.atWall ? 'at the wall' : 'of the cards'}; ${carbon.source}${carbon.year === null ? '' : ` ${carbon.year}`}`;
+  return [`About ${amount} of CO2${each} (${of}).`];
+}
+
+function comparisonNotes({ comparison, total, currency }: Report): readonly string[] {
+  if (comparison.length === 0) return [];
+  const stranger = comparison.find(({ home }) => home === null);
+  return [
+    `Elsewhere means the list price of that day for as many pictures, /MP at one megapixel each; not that they are as good. Ours in full: ${moneyText(total.full, currency)}.`,
+    ...(stranger === undefined ? [] : [`Prices in ${stranger.currency} stay so without a rate in report.rates.`]),
+  ];
+}
+
+function tagNotes({ tags }: Report): readonly string[] {
+  const said = Object.entries(tags).map(([name, value]) => `${name}=${value}`);
+  return said.length === 0
+    ? []
+    : [`Only what is tagged ${said.join(', ')}; idle, fixed charges and hardware carry no tag.`];
+}

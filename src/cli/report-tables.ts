@@ -1,0 +1,151 @@
+import type { Report } from '../cost/report.ts';
+import { addedEnergy, ENERGY_KINDS, type EnergyByCause, type EnergyKind } from '../cost/report-energy.ts';
+import type { Figures } from '../cost/report-figures.ts';
+import type { Money } from '../cost/report-money.ts';
+import { counted, significant, whole } from './figures.ts';
+import { amountText, energyText, kwhText, moneyText, shortEnergy, shortMoney } from './report-words.ts';
+
+/** What terminal and page both show, each in its way. */
+export interface Table {
+  readonly title: string;
+  readonly head: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+  /** Columns of words; the others are figures, and end at one line. */
+  readonly words: readonly number[];
+}
+
+export function tablesOf(report: Report): readonly Table[] {
+  const { total, groups, comparison } = report;
+  return [
+    energyTable(report),
+    costTable(report),
+    ...(total.wall === null ? [] : [wallTable(report)]),
+    ...(groups.length > 0 ? [groupTable(report)] : []),
+    ...(comparison.length > 0 ? [comparisonTable(report)] : []),
+  ];
+}
+
+const NAMES: Readonly<Record<EnergyKind, string>> = {
+  active: 'pictures',
+  overhead: 'overhead',
+  idle: 'idle',
+  foreign: 'other programs',
+  unknown: 'unknown',
+};
+
+/** Beside pictures only what there is. */
+function energyTable({ total, currency }: Report): Table {
+  const { energy, electricity } = total;
+  const shown = ENERGY_KINDS.filter((kind) => kind === 'active' || energy[kind].entries > 0);
+  return {
+    title: 'Energy of the cards',
+    head: ['', 'energy', 'electricity', ''],
+    rows: shown.map((kind) => [
+      NAMES[kind],
+      energyText(energy[kind]),
+      moneyText(electricity[kind], currency),
+      causesOf(energy[kind]),
+    ]),
+    words: [0, 3],
+  };
+}
+
+/** `load 0.2, failed 0.05` in kilowatt-hours, the most first; `load` alone where it is all. */
+function causesOf({ causes }: EnergyByCause): string {
+  const found = Object.entries(causes).sort(([, a], [, b]) => (b.millijoules ?? 0) - (a.millijoules ?? 0));
+  const named = (cause: string) => cause.replaceAll('_', ' ');
+  if (found.length === 1) return found.map(([cause]) => named(cause)).join('');
+  return found
+    .map(([cause, { millijoules }]) => `${named(cause)} ${millijoules === null ? '?' : kwhText(millijoules)}`)
+    .join(', ');
+}
+
+const COSTS = ['marginal', 'cash', 'full'] as const;
+
+/** Each of the three, under what it has more than the one before. */
+function costTable({ total, currency }: Report): Table {
+  const { electricity, perPicture: each, fixed, charges, credits, amortisation } = total;
+  const part = (name: string, money: Money) => [`  ${name}`, shortMoney(money), '', ''];
+  const sum = (name: (typeof COSTS)[number]) => {
+    const shares = each === null ? [] : [each[name], each.perThousand[name]];
+    return [name, shortMoney(total[name]), ...shares.map((nano) => shortMoney({ ...total[name], nano }))];
+  };
+  const booked = (name: string, money: Money) => (money.entries === 0 ? [] : [part(name, money)]);
+  return {
+    title: `Cost in ${currency}${withoutText(total.apart, ', without')}`,
+    head: ['', 'in all', 'a picture', '1,000'],
+    rows: [
+      part('electricity of pictures', electricity.active),
+      part('electricity of overhead', electricity.overhead),
+      sum('marginal'),
+      part('idle electricity', electricity.idle),
+      ...booked('fixed charges of the connection', fixed),
+      ...booked('charges', charges),
+      ...booked('credits', credits),
+      sum('cash'),
+      ...booked('hardware', amortisation),
+      sum('full'),
+    ],
+    words: [0],
+  };
+}
+
+function wallTable({ total: { wall }, currency }: Report): Table {
+  const kwh = (millijoules: number | null) => (millijoules === null ? '?' : `~${kwhText(millijoules)}`);
+  const row = (name: string, millijoules: number | null) => [name, kwh(millijoules), '', '', ''];
+  return {
+    title: `At the wall, derived, in ${currency}`,
+    head: ['', 'kWh', ...COSTS],
+    rows:
+      wall === null
+        ? []
+        : [
+            row('  pictures', wall.energy.active),
+            row('  overhead', wall.energy.overhead),
+            row('  idle', wall.energy.idle),
+            ['in all', kwh(wall.millijoules), ...COSTS.map((name) => shortMoney(wall[name]))],
+          ],
+    words: [0],
+  };
+}
+
+function groupTable({ groups, by, currency, total }: Report): Table {
+  const row = (label: string, { pictures, energy, marginal, cash, full }: Figures) => [
+    label,
+    whole(pictures),
+    shortEnergy(addedEnergy([energy.active, energy.overhead, energy.idle])),
+    shortMoney(marginal),
+    shortMoney(cash),
+    shortMoney(full),
+  ];
+  return {
+    title: `By ${by?.kind === 'tag' && by.name !== null ? `tag ${by.name}` : by?.kind}, in ${currency}`,
+    head: ['', 'pictures', 'kWh', 'marginal', 'cash', 'full'],
+    rows: [
+      ...groups.map(({ label, figures }) => row(`${label}${withoutText(figures.apart, ' and')}`, figures)),
+      row('in all', total),
+    ],
+    words: [0],
+  };
+}
+
+/** What no rate takes home, after a word; nothing where all is at home. */
+function withoutText(apart: Figures['apart'], word: string): string {
+  const amounts = apart.map(({ currency, nano }) => `${amountText(nano)} ${currency}`);
+  return amounts.length === 0 ? '' : `${word} ${amounts.join(', ')}`;
+}
+
+function comparisonTable({ comparison, total, currency }: Report): Table {
+  return {
+    title: `${counted(total.pictures, 'such picture')} elsewhere, by list price`,
+    head: ['', 'price', 'in all', 'of our full', 'source'],
+    rows: comparison.map((row) => [
+      `${row.provider} ${row.model}`,
+      `${row.weak ? '~' : ''}${row.price} ${row.currency}${row.unit === 'megapixel' ? '/MP' : ''}`,
+      row.home === null ? `${amountText(row.nano)} ${row.currency}` : `${amountText(row.home)} ${currency}`,
+      row.times === null ? '' : `${significant(row.times)} x`,
+      row.date,
+    ]),
+    words: [0, 4],
+  };
+}

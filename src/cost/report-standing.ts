@@ -1,0 +1,112 @@
+import type { LedgerSpan } from '../ports.ts';
+import { type EpochMillis, type Method, nanoOf } from '../units.ts';
+import { type Calendar, monthsAfter } from './local-days.ts';
+import { type Exchange, type Money, NOTHING } from './report-money.ts';
+import { dividedBy } from './tariff.ts';
+
+/** What costs money by the month, used or not. */
+export interface Standing {
+  /** Per calendar month, with tax. */
+  readonly fixed: { readonly perMonth: number; readonly currency: string; readonly method: Method };
+  readonly hardware: Hardware | null;
+}
+
+export interface Hardware {
+  readonly price: number;
+  readonly currency: string;
+  /** ISO date from which it is written off, evenly by months. */
+  readonly bought: string;
+  readonly months: number;
+  readonly resale: number;
+}
+
+/** What the time of a report costs by itself, and any part of that time. Parts that tile the time add up to it exactly. */
+export interface StandingCosts {
+  readonly fixed: (part: LedgerSpan) => Money;
+  readonly amortisation: (part: LedgerSpan) => Money;
+  /** What of all the time is in another currency; without a rate, `home` is null. */
+  readonly abroad: readonly { readonly currency: string; readonly nano: bigint; readonly home: bigint | null }[];
+}
+
+export function standingCosts(
+  { fixed, hardware }: Standing,
+  span: LedgerSpan,
+  calendar: Calendar,
+  exchange: Exchange,
+): StandingCosts {
+  const ofMonth = monthOf(calendar.dayOf(span.from));
+  const connection = monthly(nanoOf(fixed.perMonth), null, ofMonth, calendar);
+  const machine =
+    hardware === null
+      ? () => 0n
+      : monthly(nanoOf(hardware.price) - nanoOf(hardware.resale), hardware.months, hardware.bought, calendar);
+  const parts = [
+    { upTo: connection, currency: fixed.currency, method: fixed.method },
+    { upTo: machine, currency: hardware?.currency ?? fixed.currency, method: 'assumed' as const },
+  ];
+  const [fixedOf, amortisationOf] = parts.map((part) => costOf(part, span.from, exchange));
+  const none = () => NOTHING;
+  const abroad = parts.flatMap((part) => {
+    const nano = part.upTo(span.to) - part.upTo(span.from);
+    if (nano === 0n || part.currency === exchange.home) return [];
+    const home = exchange.rateOf(part.currency) === null ? null : costOf(part, span.from, exchange)(span).nano;
+    return [{ currency: part.currency, nano, home }];
+  });
+  return { fixed: fixedOf ?? none, amortisation: amortisationOf ?? none, abroad };
+}
+
+interface Part {
+  /** Nano-units from some moment before the report up to an instant. */
+  readonly upTo: (at: EpochMillis) => bigint;
+  readonly currency: string;
+  readonly method: Method;
+}
+
+/** Differences of one rounded curve: they add up whatever the time is cut into. */
+function costOf({ upTo, currency, method }: Part, begin: EpochMillis, exchange: Exchange): (part: LedgerSpan) => Money {
+  const rate = exchange.rateOf(currency);
+  const before = upTo(begin);
+  const curve = (at: EpochMillis): bigint =>
+    rate === null ? 0n : dividedBy((upTo(at) - before) * nanoOf(rate), 1_000_000_000n);
+  return ({ from, to }) => {
+    const nano = curve(to) - curve(from);
+    if (nano === 0n) return NOTHING;
+    return {
+      nano,
+      method: currency === exchange.home || method !== 'measured' ? method : 'derived',
+      unknowns: 0,
+      entries: 1,
+    };
+  };
+}
+
+/**
+ * What has come together by an instant of an amount that grows evenly within each month.
+ * @param nano of a month; where `months` is given, of all of them together
+ * @param months how many there are; null: no end
+ */
+function monthly(nano: bigint, months: number | null, first: string, calendar: Calendar): (at: EpochMillis) => bigint {
+  const starts = new Map<number, EpochMillis>();
+  const startOf = (month: number): EpochMillis => {
+    const known = starts.get(month) ?? calendar.startOf(monthsAfter(first, month));
+    starts.set(month, known);
+    return known;
+  };
+  const parts = BigInt(months ?? 1);
+  return (at) => {
+    if (nano === 0n || at <= startOf(0)) return 0n;
+    let month = Math.max(0, Math.floor((at - startOf(0)) / LONGEST_MONTH_MS));
+    while (startOf(month + 1) <= at) month += 1;
+    if (months !== null && month >= months) return nano;
+    const [from, to] = [startOf(month), startOf(month + 1)];
+    const length = BigInt(to - from);
+    return dividedBy(nano * (BigInt(month) * length + BigInt(at - from)), parts * length);
+  };
+}
+
+const LONGEST_MONTH_MS = 31 * 86_400_000 + 3_600_000;
+
+/** Its first day. */
+function monthOf(day: string): string {
+  return `${day.slice(0, 7)}-01`;
+}

@@ -1,0 +1,46 @@
+import type { LedgerSpan } from '../ports.ts';
+import type { Millijoules } from '../units.ts';
+import type { Calendar } from './local-days.ts';
+import { tiles } from './report-groups.ts';
+import { addedMoney, type Money, moneyOf, type Piece, sumOf } from './report-money.ts';
+
+/** A local day, or some of them together where the time is long. */
+export interface TrendStep {
+  /** `2026-11-30`, the first one. */
+  readonly day: string;
+  readonly days: number;
+  readonly pictures: number;
+  /** Of pictures and overhead; what is unknown is left out. */
+  readonly work: Millijoules;
+  readonly idle: Millijoules;
+  readonly foreign: Millijoules;
+  /** Electricity of all that is ours. */
+  readonly cost: Money;
+}
+
+/** More would be narrower than a letter, or than a bar that can be seen. */
+const MOST_STEPS = 62;
+
+/** @param pieces by quarter of an hour */
+export function trendOf(pieces: readonly Piece[], span: LedgerSpan, calendar: Calendar): readonly TrendStep[] {
+  const days = tiles('day', span, calendar);
+  const together = Math.max(1, Math.ceil(days.length / MOST_STEPS));
+  const byDay = Map.groupBy(pieces, ({ slot }) => calendar.dayOf(slot ?? 0));
+  return Array.from({ length: Math.ceil(days.length / together) }, (_, step) => {
+    const covered = days.slice(step * together, (step + 1) * together);
+    const rows = covered.flatMap(({ name }) => byDay.get(name) ?? []);
+    return { day: covered[0]?.name ?? '', days: covered.length, ...stepOf(rows) };
+  });
+}
+
+function stepOf(rows: readonly Piece[]): Omit<TrendStep, 'day' | 'days'> {
+  const of = (...kinds: readonly Piece['kind'][]) => rows.filter(({ kind }) => kinds.includes(kind));
+  const energy = (...kinds: readonly Piece['kind'][]) => sumOf(of(...kinds).map((row) => row.millijoules ?? 0));
+  return {
+    pictures: sumOf(of('active').map(({ entries }) => entries)),
+    work: energy('active', 'overhead'),
+    idle: energy('idle'),
+    foreign: energy('foreign'),
+    cost: addedMoney([moneyOf(of('active', 'overhead')), moneyOf(of('idle'))]),
+  };
+}
