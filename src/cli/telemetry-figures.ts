@@ -25,7 +25,7 @@ function rowsOfCard(card: Card): string[][] {
   return [
     [name === null ? 'card' : shortName(name), uuid],
     ['  time', timeOf(card)],
-    ['  by its counter', card.energy_counter_j === null ? 'it has none' : energy(card.energy_counter_j, 'measured')],
+    ['  by its counter', card.energy_counter_j === null ? 'not told' : energy(card.energy_counter_j, 'measured')],
     ['  by its power', integralOf(card)],
     ...(ratio === null ? [] : [['  counter / power', ratio.toFixed(3)]]),
     ['  draw', `${watts(peak_w)} at most, ${idle_w === null ? 'never seen idle' : `${watts(idle_w)} idle`}`],
@@ -48,7 +48,7 @@ function timeOf({ seconds: all, gaps, gap_seconds, missing_seconds }: Card): str
 }
 
 function integralOf({ energy_integral_j, bound_j, likely_j, coarse }: Card): string {
-  if (energy_integral_j === null) return 'it tells none';
+  if (energy_integral_j === null) return 'not told';
   const off = `off by at most ${joules(likely_j)} if nothing happened between samples, else ${joules(bound_j)}`;
   return `${energy(energy_integral_j, 'derived')}, ${off}${coarse ? ' (coarse)' : ''}`;
 }

@@ -99,6 +99,14 @@ describe('telemetry watch', () => {
     expect(io.shown.at(-1)).toBe('');
   });
 
+  it('tells two equal cards apart', async () => {
+    const gpus = [CARD, { ...CARD, index: 1, uuid: 'GPU-2' }];
+    const { app, io, interrupts } = onHost({ meters: { ...BUSY, gpus } });
+    await ended(telemetryWatch(app, { for: '2s', interrupts }));
+    expect(io.written[0]).toMatch(/0 RTX 4060 Ti P8 15 W .* \| 1 RTX 4060 Ti P8 15 W/);
+    expect(io.written.join('\n')).toMatch(/RTX 4060 Ti +GPU-1\n[\s\S]*RTX 4060 Ti +GPU-2\n/);
+  });
+
   it('gives every reading as it came with --json, and a summary', async () => {
     const { app, io, interrupts } = onHost({ meters: BUSY });
     await ended(telemetryWatch(app, { for: '6s', json: true, interrupts }));
