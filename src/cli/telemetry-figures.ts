@@ -1,4 +1,6 @@
+import type { EnergyConfig } from '../config.ts';
 import type { TelemetryFigures } from '../cost/meter-figures.ts';
+import { wallOf } from '../cost/wall.ts';
 import { counted, energy, seconds, significant } from './figures.ts';
 import { shortName } from './telemetry-view.ts';
 
@@ -15,6 +17,37 @@ export function rowsOfFigures({ gpus, wall, package: cpu, lost }: TelemetryFigur
     ...lost.slice(0, MOST_LOST).map(({ at, reason }) => ['telemetry lost', `${new Date(at).toISOString()}: ${reason}`]),
     ...(lost.length > MOST_LOST ? [['', `and ${counted(lost.length - MOST_LOST, 'more time')}`]] : []),
   ];
+}
+
+/**
+ * What the host took from the wall while the cards burnt this, where no plug tells and the configuration knows its supply.
+ * None where the energy of any card is not known for all of the time.
+ */
+export function derivedWallRows(figures: TelemetryFigures, known: Known): readonly (readonly string[])[] {
+  const { gpus, wall } = figures;
+  const whole = gpus.every((card) => card.energy_counter_j !== null || card.missing_seconds === 0);
+  if (wall !== null || gpus.length === 0 || !whole) return [];
+  const joulesOf = (card: Card) => card.energy_counter_j ?? card.energy_integral_j;
+  const sum = gpus.reduce<number | null>((all, card) => added(all, joulesOf(card)), 0);
+  const taken = wallOf({
+    gpuMillijoules: sum === null ? null : sum * 1000,
+    seconds: Math.max(...gpus.map((card) => card.seconds)),
+    efficiency: known.supplyEfficiency,
+    hostWatts: known.hostWatts,
+  });
+  if (taken.millijoules === null) return [];
+  return [
+    [
+      'at the wall',
+      `${energy(taken.millijoules / 1000, taken.method)}, derived from energy.supply_efficiency and host_watts`,
+    ],
+  ];
+}
+
+type Known = Pick<EnergyConfig, 'supplyEfficiency' | 'hostWatts'>;
+
+function added(one: number | null, other: number | null): number | null {
+  return one === null || other === null ? null : one + other;
 }
 
 const MOST_LOST = 5;
