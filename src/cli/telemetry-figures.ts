@@ -1,5 +1,8 @@
+import type { EnergyConfig } from '../config.ts';
 import type { TelemetryFigures } from '../cost/meter-figures.ts';
-import { counted, energy, seconds, significant } from './figures.ts';
+import { wallOf } from '../cost/wall.ts';
+import type { Method } from '../units.ts';
+import { counted, energy, seconds, significant, whole } from './figures.ts';
 import { shortName } from './telemetry-view.ts';
 
 type Card = TelemetryFigures['gpus'][number];
@@ -11,10 +14,41 @@ export function rowsOfFigures({ gpus, wall, package: cpu, lost }: TelemetryFigur
     ...(wall === null ? [] : [['at the wall', `${energyOfWall(wall)} in ${seconds(wall.seconds)}`]]),
     ...(cpu === null
       ? []
-      : [['CPU', `${energy(cpu.energy_j, 'derived')} in ${seconds(cpu.seconds)}, all programs together`]]),
+      : [['CPU', `${joules(cpu.energy_j, 'derived')} in ${seconds(cpu.seconds)}, all programs together`]]),
     ...lost.slice(0, MOST_LOST).map(({ at, reason }) => ['telemetry lost', `${new Date(at).toISOString()}: ${reason}`]),
     ...(lost.length > MOST_LOST ? [['', `and ${counted(lost.length - MOST_LOST, 'more time')}`]] : []),
   ];
+}
+
+/**
+ * What the host took from the wall while the cards burnt this, where no plug tells and the configuration knows its supply.
+ * None where the energy of any card is not known for all of the time.
+ */
+export function derivedWallRows(figures: TelemetryFigures, known: Known): readonly (readonly string[])[] {
+  const { gpus, wall } = figures;
+  const whole = gpus.every((card) => card.energy_counter_j !== null || card.missing_seconds === 0);
+  if (wall !== null || gpus.length === 0 || !whole) return [];
+  const joulesOf = (card: Card) => card.energy_counter_j ?? card.energy_integral_j;
+  const sum = gpus.reduce<number | null>((all, card) => added(all, joulesOf(card)), 0);
+  const taken = wallOf({
+    gpuMillijoules: sum === null ? null : sum * 1000,
+    seconds: Math.max(...gpus.map((card) => card.seconds)),
+    efficiency: known.supplyEfficiency,
+    hostWatts: known.hostWatts,
+  });
+  if (taken.millijoules === null) return [];
+  return [
+    [
+      'at the wall',
+      `${joules(taken.millijoules / 1000, taken.method)}, derived from energy.supply_efficiency and host_watts`,
+    ],
+  ];
+}
+
+type Known = Pick<EnergyConfig, 'supplyEfficiency' | 'hostWatts'>;
+
+function added(one: number | null, other: number | null): number | null {
+  return one === null || other === null ? null : one + other;
 }
 
 const MOST_LOST = 5;
@@ -25,7 +59,7 @@ function rowsOfCard(card: Card): string[][] {
   return [
     [name === null ? 'card' : shortName(name), uuid],
     ['  time', timeOf(card)],
-    ['  by its counter', card.energy_counter_j === null ? 'it has none' : energy(card.energy_counter_j, 'measured')],
+    ['  by its counter', card.energy_counter_j === null ? 'not told' : joules(card.energy_counter_j)],
     ['  by its power', integralOf(card)],
     ...(ratio === null ? [] : [['  counter / power', ratio.toFixed(3)]]),
     ['  draw', `${watts(peak_w)} at most, ${idle_w === null ? 'never seen idle' : `${watts(idle_w)} idle`}`],
@@ -48,19 +82,24 @@ function timeOf({ seconds: all, gaps, gap_seconds, missing_seconds }: Card): str
 }
 
 function integralOf({ energy_integral_j, bound_j, likely_j, coarse }: Card): string {
-  if (energy_integral_j === null) return 'it tells none';
+  if (energy_integral_j === null) return 'not told';
   const off = `off by at most ${joules(likely_j)} if nothing happened between samples, else ${joules(bound_j)}`;
-  return `${energy(energy_integral_j, 'derived')}, ${off}${coarse ? ' (coarse)' : ''}`;
+  return `${joules(energy_integral_j, 'derived')}, ${off}${coarse ? ' (coarse)' : ''}`;
 }
 
 function energyOfWall({ energy_j, meter }: NonNullable<TelemetryFigures['wall']>): string {
   if (meter === 'none') return '?';
-  return `${energy(energy_j, 'measured')} ${meter === 'plug_counter' ? "by the plug's counter" : "by the plug's power"}`;
+  return `${joules(energy_j)} ${meter === 'plug_counter' ? "by the plug's counter" : "by the plug's power"}`;
 }
 
-function joules(value: number | null): string {
-  return energy(value, 'measured');
+/** Counter, integral and bound are compared with each other, so that they stay in one unit. */
+function joules(value: number | null, method: Method = 'measured'): string {
+  if (value === null || value < 10_000 || value >= MOST_JOULES) return energy(value, method);
+  return `${method === 'measured' ? '' : '~'}${whole(value)} J`;
 }
+
+/** A kilowatt-hour and more reads better as that. */
+const MOST_JOULES = 3_600_000;
 
 function watts(value: number | null): string {
   return value === null ? '?' : `${significant(value)} W`;

@@ -7,7 +7,7 @@ import { columns } from './table.ts';
 /** What the meters say now, for eyes. A reading that is old is none: it is not shown as if it went on. */
 export class MeterView {
   readonly #cards: Map<string, Card>;
-  readonly #names: ReadonlyMap<string, string>;
+  readonly #labels: ReadonlyMap<string, string>;
   readonly #figures: MeterFigures;
   readonly #wall = new Recent();
   readonly #package = new Recent();
@@ -16,7 +16,7 @@ export class MeterView {
   readonly #lost = new Map<string, string>();
 
   constructor(gpus: readonly Gpu[], names: ReadonlyMap<string, string>) {
-    this.#names = names;
+    this.#labels = labelsOf(gpus);
     this.#cards = new Map(gpus.flatMap(({ uuid }) => (uuid === null ? [] : [[uuid, new Card()]])));
     this.#figures = new MeterFigures(names);
   }
@@ -62,7 +62,7 @@ export class MeterView {
       const figures = gpus.find((gpu) => gpu.uuid === uuid);
       const counted = figures?.energy_counter_j ?? null;
       const used = energy(counted ?? figures?.energy_integral_j ?? null, counted === null ? 'derived' : 'measured');
-      return [shortName(this.#names.get(uuid) ?? uuid), ...card.cells(this.#lost.has('nvidia-smi') ? null : now), used];
+      return [this.#labels.get(uuid) ?? uuid, ...card.cells(this.#lost.has('nvidia-smi') ? null : now), used];
     });
     const walls =
       wall === null ? [] : [['wall', ...this.#wall.cells(now), '', '', '', '', energy(wall.energy_j, 'measured')]];
@@ -125,6 +125,13 @@ class Card {
       last.temperature === null ? '?' : `${whole(last.temperature)}°C`,
     ];
   }
+}
+
+/** By UUID; with its number where there are several. */
+function labelsOf(gpus: readonly Gpu[]): ReadonlyMap<string, string> {
+  const label = ({ index, name }: Gpu) =>
+    gpus.length > 1 && index !== null ? `${index} ${shortName(name)}` : shortName(name);
+  return new Map(gpus.flatMap((gpu) => (gpu.uuid === null ? [] : [[gpu.uuid, label(gpu)]])));
 }
 
 function wattsOf(watts: Watts | null): string {

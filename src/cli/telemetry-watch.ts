@@ -3,7 +3,7 @@ import type { App, Interrupts } from './app.ts';
 import { EXIT } from './exit.ts';
 import { widthOf } from './presets.ts';
 import { wrappedColumns } from './table.ts';
-import { rowsOfFigures } from './telemetry-figures.ts';
+import { derivedWallRows, rowsOfFigures } from './telemetry-figures.ts';
 import { cardsOf, listen, noMeterHere } from './telemetry-listen.ts';
 import { MeterView } from './telemetry-view.ts';
 import { parseSpan } from './until.ts';
@@ -46,8 +46,10 @@ export async function telemetryWatch(app: App, options: WatchOptions): Promise<n
   io.live('');
   if (listened === 'silent') io.err(noMeterHere(app));
   if (readings === 0 && cards.error !== null) throw cards.error;
-  if (json) io.out(JSON.stringify({ event: 'summary', ...view.figures }));
-  else for (const line of wrappedColumns(rowsOfFigures(view.figures), widthOf(app))) io.out(line);
+  const { figures } = view;
+  const rows = [...rowsOfFigures(figures), ...derivedWallRows(figures, app.loaded.config.energy)];
+  if (json) io.out(JSON.stringify({ event: 'summary', ...figures }));
+  else for (const line of wrappedColumns(rows, widthOf(app))) io.out(line);
   return EXIT.done;
 }
 

@@ -23,6 +23,7 @@ export type Calibration =
  * so that a quarter of them may be of something else; least squares makes the best of those.
  */
 export function calibrate(pairs: readonly LoadPair[]): Calibration {
+  if (pairs.length === 0) return refused('plug and cards were never read beside each other');
   const steady = steadyOf(pairs);
   if (steady.length < FEWEST)
     return refused(

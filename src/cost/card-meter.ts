@@ -96,7 +96,8 @@ export class CardMeter {
     const sampled = integral !== null && integral.missing === 0;
     if (believed) {
       this.#counted = (this.#counted ?? 0) + rise;
-      if (!sampled) return;
+      // After a second without a sample the last one is held, which is no second opinion.
+      if (!sampled || integral.gaps.count > 0) return;
       this.#both.counter += rise;
       this.#both.integral += integral.millijoules;
       this.#both.time += span;

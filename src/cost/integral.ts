@@ -184,14 +184,21 @@ const COARSE_SHARE = 0.05;
 /** What a mean is taken over. */
 const MEAN_MS: Millis = 1000;
 
+/**
+ * How far the true energy can be from a figure of it, while the power stays in a range. By the proof above, nothing less is
+ * right for every figure and curve; half of the range holds only for a figure in its middle.
+ */
+export function boundOf(energy: Millijoules, time: Millis, { min, max }: WattRange): Millijoules {
+  // The figure itself is rounded.
+  return Math.ceil(Math.max(max * time - energy, energy - min * time)) + 1;
+}
+
 function figuresOf(sums: Sums, { declared }: IntegralOptions): IntegralFigures {
   const { time, energy, held, samples } = sums;
   const min = Math.min(sums.min, declared?.min ?? sums.min);
   const max = Math.max(sums.max, declared?.max ?? sums.max);
   const hidden = sums.means && declared === undefined ? MEAN_MS * sums.max * (sums.holes + 1) : 0;
-  const worst = Math.max(max * time - energy, energy - min * time) + hidden;
-  // The figure itself is rounded.
-  const bound = Math.ceil(worst) + 1;
+  const bound = boundOf(energy, time, { min, max }) + Math.ceil(hidden);
   const likely = Math.min(bound, Math.ceil(sums.turned + held * (sums.max - sums.min) + hidden) + 1);
   const wide = bound > COARSE_SHARE * energy + 1;
   return {

@@ -99,6 +99,30 @@ describe('telemetry watch', () => {
     expect(io.shown.at(-1)).toBe('');
   });
 
+  it('tells two equal cards apart', async () => {
+    const gpus = [CARD, { ...CARD, index: 1, uuid: 'GPU-2' }];
+    const { app, io, interrupts } = onHost({ meters: { ...BUSY, gpus } });
+    await ended(telemetryWatch(app, { for: '2s', interrupts }));
+    expect(io.written[0]).toMatch(/0 RTX 4060 Ti P8 15 W .* \| 1 RTX 4060 Ti P8 15 W/);
+    expect(io.written.join('\n')).toMatch(/RTX 4060 Ti +GPU-1\n[\s\S]*RTX 4060 Ti +GPU-2\n/);
+  });
+
+  it('derives what was taken from the wall where the supply is known and no plug tells, and says so', async () => {
+    const env = { KILNWATT_ENERGY_SUPPLY_EFFICIENCY: '0.9', KILNWATT_ENERGY_HOST_WATTS: '30' };
+    const derived = async (meters: MetersOptions, known: Readonly<Record<string, string>>) => {
+      const { app, io, interrupts } = onHost({ meters, env: known });
+      await ended(telemetryWatch(app, { for: '6s', interrupts }));
+      return io.written.filter((line) => line.includes('derived'));
+    };
+    const steady = { ...BUSY, watts: () => 60 };
+    // (60 + 30) W for 5 to 6 s, over 0.9
+    expect(await derived(steady, env)).toEqual([
+      expect.stringMatching(/^at the wall +~[56]\d\d J, derived from energy\./),
+    ]);
+    expect(await derived(steady, {})).toEqual([]);
+    expect(await derived({ ...steady, wall: () => 100 }, env)).toEqual([]);
+  });
+
   it('gives every reading as it came with --json, and a summary', async () => {
     const { app, io, interrupts } = onHost({ meters: BUSY });
     await ended(telemetryWatch(app, { for: '6s', json: true, interrupts }));

@@ -97,7 +97,7 @@ describe('a calibration', () => {
   });
 
   it.each<[string, LoadPair[], RegExp]>([
-    ['nothing', [], /^only 0 of 0 readings/],
+    ['nothing', [], /^plug and cards were never read/],
     [
       'too little',
       pairsOf({

@@ -131,6 +131,13 @@ describe('the figures of a recording', () => {
     expect(only(off(5))).toMatchObject({ ratio: 0.6, flags: [] });
   });
 
+  it('do not take power that is held over a silence for another opinion than the counter', () => {
+    const readings = card(60, (at) => (at < 20.4 || at > 40 ? 200 : 20));
+    const silent = readings.filter(({ kind, at }) => kind !== 'power' || at <= 20_200 || at >= 40_200);
+    expect(only(silent)?.ratio).toBeCloseTo(1, 1);
+    expect(only(silent)).toMatchObject({ flags: [], missing_seconds: 20 });
+  });
+
   it('compare counter and integral over the same time only', () => {
     const late = card(60, () => 200).filter(({ kind, at }) => kind !== 'counter' || at >= 30_000);
     expect(only(late)).toMatchObject({ energy_counter_j: 6000, energy_integral_j: 12_000, ratio: 1, flags: [] });
