@@ -22,6 +22,9 @@ header p { margin: .2rem 0 1.5rem; }
 table { width: 100%; border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 th { color: var(--soft); font-weight: 500; }
+.part td { color: var(--soft); }
+.part td:first-child { padding-left: 1rem; }
+.sum td { font-weight: 600; }
 .n { text-align: right; white-space: nowrap; }
 svg { display: block; width: 100%; height: 9rem; overflow: visible; }
 svg line { stroke: var(--line); }
