@@ -152,9 +152,14 @@ describe('report --audit', () => {
     expect([code, io.written.join()]).toEqual([0, expect.stringContaining('nothing to audit')]);
   });
 
+  const idle = (millijoules: number): Stretch => ({
+    ...stretchOf('idle', 'no_context', { at: begin + 3_600_000, millijoules }),
+    from: begin,
+  });
+  const marks = [mark(begin, 1000), mark(begin + 3_600_000, 7_001_000)];
+
   it('prints that the parts of a card are its counter', async () => {
-    const stretches = [stretchOf('idle', 'no_context', { at: begin + 3_600_000, millijoules: 7_000_000 })];
-    await office.store.meter({ marks: [mark(begin, 1000), mark(begin + 3_600_000, 7_001_000)], stretches });
+    await office.store.meter({ marks, stretches: [idle(7_000_000)] });
     const { code, io } = await office.run(['report', '--audit']);
     expect(code).toBe(0);
     expect(io.written[0]).toContain('active + overhead + idle + foreign + unknown = counter');
@@ -162,10 +167,10 @@ describe('report --audit', () => {
   });
 
   it('ends with 1 and names the hour where they are not', async () => {
-    await office.store.meter({ marks: [mark(begin, 1000), mark(begin + 3_600_000, 7_001_000)], stretches: [] });
+    await office.store.meter({ marks, stretches: [idle(9_000_000)] });
     const { code, io } = await office.run(['report', '--audit']);
     expect(code).toBe(1);
-    expect(io.written.join('\n')).toMatch(/ {2}2026-\d\d-\d\dT\d\d:00\+0\d:00: /);
+    expect(io.written.join('\n')).toMatch(/does not add up, in 1 hour\n[\s\S]*\n {2}2026-\d\d-\d\dT\d\d:/);
     const asJson = await office.run(['report', '--audit', '--json']);
     expect(JSON.parse(asJson.io.written.join(''))).toMatchObject({ ok: false, cards: [{ gpu: 'GPU-1' }] });
   });
