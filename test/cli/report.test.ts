@@ -33,7 +33,7 @@ describe('kilnwatt report', () => {
 
   it('of a month has its days by the clock of the tariff, and of a running one those up to now', async () => {
     const midnight = Date.parse('2026-11-01T00:00+01:00');
-    await book([entryOf({ at: midnight - 1 }), entryOf({ at: midnight })]);
+    await book([entryOf({ at: midnight - 5000 }), entryOf({ at: midnight + 60_000 })]);
     expect(await json('--month', '2026-10')).toMatchObject({
       pictures: 1,
       period: { from: '2026-09-30T22:00:00.000Z', to: '2026-10-31T23:00:00.000Z' },
@@ -153,21 +153,21 @@ describe('report --audit', () => {
   });
 
   const idle = (millijoules: number): Stretch => ({
-    ...stretchOf('idle', 'no_context', { at: begin + 3_600_000, millijoules }),
+    ...stretchOf('idle', 'no_context', { at: begin + 10_000, millijoules }),
     from: begin,
   });
-  const marks = [mark(begin, 1000), mark(begin + 3_600_000, 7_001_000)];
+  const marks = [mark(begin, 1000), mark(begin + 10_000, 701_000)];
 
   it('prints that the parts of a card are its counter', async () => {
-    await office.store.meter({ marks, stretches: [idle(7_000_000)] });
+    await office.store.meter({ marks, stretches: [idle(700_000)] });
     const { code, io } = await office.run(['report', '--audit']);
     expect(code).toBe(0);
     expect(io.written[0]).toContain('active + overhead + idle + foreign + unknown = counter');
-    expect(io.written.join('\n')).toMatch(/idle +7,000\.000 J[\s\S]*counter +7,000\.000 J/);
+    expect(io.written.join('\n')).toMatch(/idle +700\.000 J[\s\S]*counter +700\.000 J/);
   });
 
   it('ends with 1 and names the hour where they are not', async () => {
-    await office.store.meter({ marks, stretches: [idle(9_000_000)] });
+    await office.store.meter({ marks, stretches: [idle(900_000)] });
     const { code, io } = await office.run(['report', '--audit']);
     expect(code).toBe(1);
     expect(io.written.join('\n')).toMatch(/does not add up, in 1 hour\n[\s\S]*\n {2}2026-\d\d-\d\dT\d\d:/);
