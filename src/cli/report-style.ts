@@ -37,6 +37,9 @@ footer { margin-top: 2rem; font-size: .85rem; }
 @media print {
   :root { --ground: #ffffff; --ink: #000000; --soft: #444444; --line: #bbbbbb; --card: #ffffff; --work: #b04a10; --idle: #d9b48f; }
   body { padding: 0; max-width: none; font-size: 11px; }
+  .cards { grid-template-columns: repeat(5, 1fr); }
+  .cards strong { font-size: .95rem; }
+  svg { height: 6rem; }
   section, tr { break-inside: avoid; }
   rect, i { print-color-adjust: exact; }
 }
