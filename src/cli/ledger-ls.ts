@@ -66,7 +66,7 @@ function cellsOf(row: LedgerRow, calendar: Calendar): readonly string[] {
   const { at, kind, cause, service, resource_type: type, energy_mj: energy, total_cost: cost, currency, id } = row;
   const isCharge = CHARGES.includes(kind);
   return [
-    `${calendar.dayOf(at)} ${calendar.hourOf(at).slice(11, 13)}:${new Date(at).toISOString().slice(14, 16)}`,
+    calendar.minuteOf(at),
     cause === null ? kind : `${kind} ${cause}`,
     service,
     isCharge ? type : energy === null ? '?' : `${significant(energy / 3.6e9)} kWh`,

@@ -98,6 +98,13 @@ describe('kilnwatt report', () => {
     expect(plain.join('')).toMatch(/#{2}/);
   });
 
+  it('draws nothing where nothing was burnt, and tells the money all the same', async () => {
+    await office.store.charge([chargeSample(NOW - DAY, 10)]);
+    const { io } = await office.run('report');
+    expect(io.written.join('\n')).toMatch(/charges +10\.00\ncash +10\.00/);
+    expect(io.written.filter((line) => line.includes('at most'))).toEqual([]);
+  });
+
   it('writes a line a group as CSV, whose sums are those of the last line', async () => {
     await bookMonth();
     const { io } = await office.run(['report', '--csv', '--by', 'service'], ALL);

@@ -33,6 +33,10 @@ describe('a calendar', () => {
     ]);
   });
 
+  it('has minutes of its own, in zones of half an hour too', () => {
+    expect(calendarOf('Asia/Kolkata').minuteOf(at('2026-11-30T20:07:59Z'))).toBe('2026-12-01 01:37');
+  });
+
   it('takes a time that is there twice as the first, and one that is skipped as what comes after', () => {
     const { timeOf } = calendarOf('Europe/Berlin');
     expect(timeOf('2026-10-25T02:07')).toBe(at('2026-10-25T00:07Z'));
