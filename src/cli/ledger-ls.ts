@@ -39,7 +39,7 @@ interface Wanted {
 
 const HOUR_MS = 3_600_000;
 
-/** Looks back further and further, because rows are read from the first on. */
+/** By the end of their time. Looks back further and further, because rows are read from the first on. */
 async function lastRows(store: Store, { limit, now, wanted }: Wanted): Promise<readonly LedgerRow[]> {
   const ever = { from: 0, to: Number.MAX_SAFE_INTEGER };
   const spans = [1, 24, 24 * 7, 24 * 30, 24 * 365].map((hours) => ({
@@ -47,21 +47,26 @@ async function lastRows(store: Store, { limit, now, wanted }: Wanted): Promise<r
     from: Math.max(0, now - hours * HOUR_MS),
   }));
   for (const span of [...spans, ever]) {
-    const kept: LedgerRow[] = [];
+    let kept: LedgerRow[] = [];
     for await (const row of rowsOf(store, span)) {
-      if (wanted(row)) kept.push(row);
-      if (kept.length >= 2 * limit) kept.splice(0, kept.length - limit);
+      if (!wanted(row)) continue;
+      kept.push(row);
+      if (kept.length >= 2 * limit) kept = youngest(kept, limit);
     }
-    if (kept.length >= limit || span.from === 0) return kept.slice(-limit);
+    if (kept.length >= limit || span.from === 0) return youngest(kept, limit);
   }
   return [];
+}
+
+function youngest(rows: readonly LedgerRow[], limit: number): LedgerRow[] {
+  return rows.toSorted((a, b) => a.at - b.at || a.seq - b.seq).slice(-limit);
 }
 
 function cellsOf(row: LedgerRow, calendar: Calendar): readonly string[] {
   const { at, kind, cause, service, resource_type: type, energy_mj: energy, total_cost: cost, currency, id } = row;
   const isCharge = CHARGES.includes(kind);
   return [
-    `${calendar.dayOf(at)} ${calendar.hourOf(at).slice(11, 13)}:${new Date(at).toISOString().slice(14, 16)}`,
+    calendar.minuteOf(at),
     cause === null ? kind : `${kind} ${cause}`,
     service,
     isCharge ? type : energy === null ? '?' : `${significant(energy / 3.6e9)} kWh`,

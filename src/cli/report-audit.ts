@@ -25,7 +25,7 @@ export async function reportAudit(app: App, { span, calendar }: AuditPeriod, jso
   const faults = results.flatMap((result) => result.faults);
   if (json)
     app.io.out(JSON.stringify({ ok: faults.length === 0, cards: results.map((result) => outOf(result, calendar)) }));
-  else for (const line of results.flatMap((result) => linesOf(result, calendar))) app.io.out(line);
+  else for (const line of results.flatMap(linesOf)) app.io.out(line);
   if (cards.length === 0 && !json)
     app.io.out(
       'There is nothing to audit: no card was ever metered here. What a processor burns has no counter to check it by.',
@@ -39,7 +39,7 @@ async function* rowsOfCard(store: Pick<Store, 'ledger'>, gpu: string, span: Ledg
 
 const PARTS = ['active', 'overhead', 'idle', 'foreign', 'unknown'] as const;
 
-function linesOf({ gpu, hours, faults, totals }: AuditResult, calendar: Calendar): readonly string[] {
+function linesOf({ gpu, hours, faults, totals }: AuditResult): readonly string[] {
   const booked = PARTS.reduce((sum, part) => sum + totals[part], 0);
   const rows = [...PARTS, 'counter' as const].map((part) => [`  ${part}`, joules(totals[part]).padStart(20)]);
   const difference = joules(booked - totals.counter).padStart(20);
@@ -50,7 +50,8 @@ function linesOf({ gpu, hours, faults, totals }: AuditResult, calendar: Calendar
   return [
     `${gpu}, ${counted(Math.round(hours), 'hour')}: ${verdict}`,
     ...columns([...rows, ['  booked - counter', difference]]),
-    ...faults.map(({ hour, sentence }) => `  ${calendar.hourOf(hour)}: ${sentence}`),
+    ...(totals.unread > 0 ? [`  ${counted(totals.unread, 'row')} of unknown energy in no sum`] : []),
+    ...faults.map(({ sentence }) => `  ${sentence}`),
   ];
 }
 

@@ -54,10 +54,17 @@ function card([name, figure, more]: Card): string {
 function table({ title, head, rows, words }: Table): string {
   const cells = (row: readonly string[], tag: 'th' | 'td') =>
     head.map((_, at) => `<${tag}${words.includes(at) ? '' : ' class="n"'}>${escaped(row[at] ?? '')}</${tag}>`).join('');
-  const body = rows.map((row) => `<tr>${cells(row, 'td')}</tr>`).join('\n');
+  const parts = rows.some(isPart);
+  const line = (row: readonly string[]) => (parts ? `<tr class="${isPart(row) ? 'part' : 'sum'}">` : '<tr>');
+  const body = rows.map((row) => `${line(row)}${cells(row, 'td')}</tr>`).join('\n');
   return `<section><h2>${escaped(title)}</h2><div class="scroll"><table><thead><tr>${cells(head, 'th')}</tr></thead><tbody>
 ${body}
 </tbody></table></div></section>`;
+}
+
+/** Of the sum below it. */
+function isPart([name = '']: readonly string[]): boolean {
+  return name.startsWith('  ');
 }
 
 function escaped(text: string): string {

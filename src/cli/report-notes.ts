@@ -100,9 +100,11 @@ function carbonNotes({ carbon }: Report): readonly string[] {
 
 function comparisonNotes({ comparison, total, currency }: Report): readonly string[] {
   if (comparison.length === 0) return [];
+  const sources = new Set(comparison.map(({ source, date, weak }) => `${weak ? '~ ' : ''}${source} (${date})`));
   const stranger = comparison.find(({ home }) => home === null);
   return [
     `Elsewhere means the list price of that day for as many pictures, /MP at one megapixel each; not that they are as good. Ours in full: ${moneyText(total.full, currency)}.`,
+    `Those prices are by ${[...sources].join(', ')}.`,
     ...(stranger === undefined ? [] : [`Prices in ${stranger.currency} stay so without a rate in report.rates.`]),
   ];
 }

@@ -10,6 +10,7 @@ const ROWS = 3;
 export function plotOf(trend: readonly TrendStep[], utf8: boolean): readonly string[] {
   const [first, last] = [trend[0], trend.at(-1)];
   if (first === undefined || last === undefined || trend.length < 2) return [];
+  if (trend.every(({ pictures, work, idle }) => pictures === 0 && work + idle === 0)) return [];
   const step = first.days === 1 ? 'a day' : `in ${first.days} days`;
   const energy = trend.map(({ work, idle }) => work + idle);
   const pictures = trend.map((one) => one.pictures);

@@ -22,6 +22,9 @@ header p { margin: .2rem 0 1.5rem; }
 table { width: 100%; border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 th { color: var(--soft); font-weight: 500; }
+.part td { color: var(--soft); }
+.part td:first-child { padding-left: 1rem; }
+.sum td { font-weight: 600; }
 .n { text-align: right; white-space: nowrap; }
 svg { display: block; width: 100%; height: 9rem; overflow: visible; }
 svg line { stroke: var(--line); }
@@ -34,6 +37,9 @@ footer { margin-top: 2rem; font-size: .85rem; }
 @media print {
   :root { --ground: #ffffff; --ink: #000000; --soft: #444444; --line: #bbbbbb; --card: #ffffff; --work: #b04a10; --idle: #d9b48f; }
   body { padding: 0; max-width: none; font-size: 11px; }
+  .cards { grid-template-columns: repeat(5, 1fr); }
+  .cards strong { font-size: .95rem; }
+  svg { height: 6rem; }
   section, tr { break-inside: avoid; }
   rect, i { print-color-adjust: exact; }
 }

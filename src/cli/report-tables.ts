@@ -138,7 +138,7 @@ function withoutText(apart: Figures['apart'], word: string): string {
 function comparisonTable({ comparison, total, currency }: Report): Table {
   return {
     title: `${counted(total.pictures, 'such picture')} elsewhere, by list price`,
-    head: ['', 'price', 'in all', 'of our full', 'source'],
+    head: ['', 'price', 'in all', 'of our full', 'as of'],
     rows: comparison.map((row) => [
       `${row.provider} ${row.model}`,
       `${row.weak ? '~' : ''}${row.price} ${row.currency}${row.unit === 'megapixel' ? '/MP' : ''}`,

@@ -1,5 +1,6 @@
 import pc from 'picocolors';
 import type { Report } from '../cost/report.ts';
+import { addedEnergy } from '../cost/report-energy.ts';
 import { counted } from './figures.ts';
 import { plotOf } from './report-plot.ts';
 import { type Table, tablesOf } from './report-tables.ts';
@@ -33,7 +34,9 @@ export function headingOf({ days, timezone, tags }: Report): string {
 
 export function picturesLine({ total: { pictures, perPicture, energy } }: Report): string {
   const each = perPicture?.millijoules ?? null;
-  const joules = each === null ? '' : `, ${joulesText(each, energy.active.method)} each with overhead`;
+  const ours = addedEnergy([energy.active, energy.overhead]);
+  const least = ours.unknowns > 0 ? 'at least ' : '';
+  const joules = each === null ? '' : `, ${least}${joulesText(each, ours.method)} each with overhead`;
   return `${counted(pictures, 'picture')}${joules}`;
 }
 

@@ -13,12 +13,14 @@ export interface AuditResult {
   readonly gpu: string;
   readonly hours: number;
   readonly faults: readonly { readonly hour: EpochMillis; readonly sentence: string }[];
-  readonly totals: Readonly<Record<'counter' | 'active' | 'overhead' | 'idle' | 'foreign' | 'unknown', Millijoules>>;
+  readonly totals: Readonly<Record<'counter' | 'active' | 'overhead' | 'idle' | 'foreign' | 'unknown', Millijoules>> & {
+    readonly unread: number;
+  };
 }
 
 /** Whether the rows of a card add up to what its counter says. */
 export async function audit({ gpu, marks, rows, span }: AuditInput): Promise<AuditResult> {
-  const totals = { counter: 0, active: 0, overhead: 0, idle: 0, foreign: 0, unknown: 0 };
+  const totals = { counter: 0, active: 0, overhead: 0, idle: 0, foreign: 0, unknown: 0, unread: 0 };
   let last: number | null = null;
   for await (const { counter, integral } of marks) {
     if (last !== null && counter !== null)
@@ -29,6 +31,6 @@ export async function audit({ gpu, marks, rows, span }: AuditInput): Promise<Aud
     if (kind in totals) totals[kind as keyof typeof totals] += energy_mj ?? 0;
   const booked = totals.active + totals.overhead + totals.idle + totals.foreign + totals.unknown;
   const off = Math.abs(booked - totals.counter) > totals.counter / 1000;
-  const sentence = `${booked} mJ are booked where the counter says ${totals.counter}`;
+  const sentence = `${new Date(span.from).toISOString()}: ${booked} mJ are booked where the counter says ${totals.counter}`;
   return { gpu, hours: (span.to - span.from) / 3_600_000, faults: off ? [{ hour: span.from, sentence }] : [], totals };
 }

@@ -7,6 +7,8 @@ export interface Calendar {
   dayOf(at: EpochMillis): string;
   /** `2026-11-30T14:00+01:00`: the offset tells the two hours apart that a change of the clock gives one name. */
   hourOf(at: EpochMillis): string;
+  /** `2026-11-30 14:07` */
+  minuteOf(at: EpochMillis): string;
   /** When that day begins, also where its midnight is skipped. */
   startOf(day: string): EpochMillis;
   /** When the wall shows that time: the first of two, and after it where it is skipped. @param text `2026-11-30T14:00` */
@@ -32,6 +34,7 @@ export function calendarOf(timezone: string | null): Calendar {
     timezone: timezone ?? Intl.DateTimeFormat().resolvedOptions().timeZone,
     dayOf,
     hourOf: (at) => `${local(at).slice(0, 13)}:00${signed(offset(at))}`,
+    minuteOf: (at) => local(at).slice(0, 16).replace('T', ' '),
     startOf: (day) => firstAt((at) => dayOf(at) >= day, guessOf(Date.parse(`${day}T00:00Z`), offset)),
     timeOf: (text) => {
       const wall = Date.parse(`${text}Z`);

@@ -88,8 +88,6 @@ export function reportOf(input: ReportInput): Report {
   const { span, calendar, settings, by, tags } = input;
   const exchange = new Exchange(settings.currency, settings.rates);
   const pieces = chosen(input.sums, tags).map((sum) => exchange.pieceOf(sum));
-  const slots = chosen(input.slots, tags);
-  const trendExchange = new Exchange(settings.currency, settings.rates);
   const cards = new Set(input.sums.flatMap(({ gpu }) => (gpu === null ? [] : [gpu]))).size;
   const standing = standingOf(input, exchange);
   const figures = (rows: readonly Piece[], beside: Beside) => figuresOf(rows, beside, { wall: settings.wall, cards });
@@ -112,15 +110,16 @@ export function reportOf(input: ReportInput): Report {
     entries: sumOf(pieces.map(({ entries }) => entries)),
     total,
     groups: by === null ? [] : groupsOf(pieces, standing, { ...input, by }).map(labelled),
-    trend: trendOf(
-      slots.map((sum) => trendExchange.pieceOf(sum)),
-      span,
-      calendar,
-    ),
+    trend: trendOf(input.slots === input.sums ? pieces : slotPieces(input), span, calendar),
     conversions: conversionsOf(pieces, standing.abroad, exchange),
     comparison: total.pictures === 0 ? [] : comparisonOf(total.pictures, total.full, (c) => exchange.rateOf(c)),
     carbon: carbonOf(total, settings),
   };
+}
+
+function slotPieces({ slots, tags, settings }: ReportInput): readonly Piece[] {
+  const exchange = new Exchange(settings.currency, settings.rates);
+  return chosen(slots, tags).map((sum) => exchange.pieceOf(sum));
 }
 
 function chosen(sums: readonly LedgerSum[], tags: ReportInput['tags']): readonly LedgerSum[] {

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { App } from '../../src/cli/app.ts';
+import { main } from '../../src/cli/program.ts';
 import { loadConfig } from '../../src/config.ts';
 import type { Store } from '../../src/ports.ts';
 import { House } from './house.ts';
@@ -22,13 +23,26 @@ export class Office {
     this.store = ledgerStore(this.house.clock);
   }
 
-  /** A command there. @param yaml its configuration, beside prices of Berlin */
-  command(yaml = ''): { readonly app: App; readonly io: KeptIo } {
+  /**
+   * The whole command line, as it is typed.
+   * @param yaml its configuration, beside prices of Berlin
+   */
+  async run(
+    words: string | readonly string[],
+    yaml = '',
+    env: Readonly<Record<string, string>> = { LANG: 'C.UTF-8' },
+  ): Promise<{ readonly code: number; readonly io: KeptIo }> {
     writeFileSync(join(this.folder, 'kilnwatt.yaml'), `${PRICES}${yaml}`);
-    const { app, io } = this.house.command('office');
-    const env = { HOME: this.folder, LANG: 'C.UTF-8' };
-    const loaded = loadConfig({ cwd: this.folder, env, flags: { data_dir: this.folder } });
-    return { app: { ...app, loaded, store: async () => this.store }, io };
+    const command = this.house.command('office');
+    const { app, io } = command;
+    const loaded = loadConfig({
+      cwd: this.folder,
+      env: { HOME: this.folder, ...env },
+      flags: { data_dir: this.folder },
+    });
+    const buildApp = (): App => ({ ...app, loaded, store: async () => this.store });
+    const argv = typeof words === 'string' ? [words] : words;
+    return { code: await main(argv, { version: 'test', io, buildApp, interrupts: command }), io };
   }
 
   path(name: string): string {

@@ -1,6 +1,6 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { report } from '../../src/cli/report.ts';
+import type { Entry, Stretch } from '../../src/ports.ts';
 import { chargeSample, entryOf, stretchOf } from '../cost/ledger-samples.ts';
 import { NOW, Office } from './bookkeeping.ts';
 
@@ -11,55 +11,209 @@ beforeEach(() => {
 afterEach(() => office.close());
 
 const DAY = 86_400_000;
-
-describe('try', () => {
-  it('shows', async () => {
-    const entries = [];
-    const stretches = [];
-    for (let day = 0; day < 30; day++) {
-      const at = NOW - day * DAY - 3_600_000;
-      for (let i = 0; i < ((day * 7) % 13) + 3; i++)
-        entries.push(
-          entryOf({
-            at: at - i * 60000,
-            millijoules: 3_000_000 + i * 1000,
-            model: i % 2 ? 'sdxl' : 'flux-dev',
-            run: `r${day % 5}`,
-          }),
-        );
-      entries.push(entryOf({ at, millijoules: 9_000_000 }, 'load'));
-      if (day % 9 === 0) entries.push(entryOf({ at, millijoules: null }, 'failed'));
-      stretches.push(
-        stretchOf('idle', 'resident', { at, millijoules: 300_000_000 }),
-        stretchOf('idle', 'no_context', { at, millijoules: 500_000_000 }),
-      );
-      if (day % 4 === 0) stretches.push(stretchOf('foreign', 'process', { at, millijoules: 900_000_000 }));
-    }
-    stretches.push(stretchOf('unknown', 'off', { at: NOW - DAY, millijoules: null }));
-    await office.store.settle({ batchId: 'b', at: NOW, entries, jobs: [], meter: { marks: [], stretches } });
-    await office.store.charge([
-      chargeSample(NOW - DAY, 10, { currency: 'USD' }),
-      chargeSample(NOW - DAY, -2),
-      chargeSample(NOW - DAY, 5, { currency: 'GBP', service: 'runpod' }),
-    ]);
-    const yaml = `report: { rates: { USD: { rate: 0.92, date: 2026-11-02, source: ECB } }, hardware: { price: 1600, bought: 2026-03-01, resale: 700 } }
+const ALL = `report:
+  rates: { USD: { rate: 0.92, date: 2026-11-02, source: ECB } }
+  hardware: { price: 1600, bought: 2026-03-01, resale: 700 }
 energy: { supply_efficiency: 0.9, host_watts: 60 }
 carbon: { grams_per_kwh: 381 }
 `;
-    for (const by of [undefined, 'service', 'model', 'day'] as const) {
-      const { app, io } = office.command(yaml);
-      await report(app, { ...(by && { by }), html: `/tmp/report-${by ?? 'none'}.html` });
-      const two = office.command(yaml);
-      await report(two.app, by ? { by } : {});
-      console.log(two.io.written.join('\n'));
-      console.log(io.errors);
-      expect(two.io.written.filter((line) => line.length > 80)).toEqual([]);
+
+describe('kilnwatt report', () => {
+  it('says in a sentence that there is nothing yet', async () => {
+    const { code, io } = await office.run('report');
+    expect(code).toBe(0);
+    expect(io.written).toEqual([expect.stringMatching(/^The ledger has nothing from 2026-10-31 to 2026-11-30: /)]);
+  });
+
+  it('is of the last 30 days: what is older is not in it', async () => {
+    await book([entryOf({ at: NOW - 29 * DAY }), entryOf({ at: NOW - 31 * DAY })]);
+    expect(await json()).toMatchObject({ pictures: 1, period: { timezone: 'Europe/Berlin' } });
+    expect(await json('--from', '2026-10-01')).toMatchObject({ pictures: 2 });
+  });
+
+  it('of a month has its days by the clock of the tariff, and of a running one those up to now', async () => {
+    const midnight = Date.parse('2026-11-01T00:00+01:00');
+    await book([entryOf({ at: midnight - 5000 }), entryOf({ at: midnight + 60_000 })]);
+    expect(await json('--month', '2026-10')).toMatchObject({
+      pictures: 1,
+      period: { from: '2026-09-30T22:00:00.000Z', to: '2026-10-31T23:00:00.000Z' },
+    });
+    expect(await json('--month', '2026-11')).toMatchObject({ pictures: 1, period: { to: '2026-11-30T11:15:00.000Z' } });
+  });
+
+  it('has the last day of --to in it', async () => {
+    await book([entryOf({ at: NOW - 2 * DAY })]);
+    expect(await json('--from', '2026-11-28', '--to', '2026-11-28')).toMatchObject({ pictures: 1 });
+    expect(await json('--from', '2026-11-20', '--to', '2026-11-28T00:00')).toMatchObject({ pictures: 0 });
+  });
+
+  it.each([
+    [['--month', '2026-13'], '--month: needs a month as 2026-11'],
+    [['--month', '2027-01'], '--month: begins in the future'],
+    [['--month', '2026-11', '--to', '2026-11-02'], '--month: is a whole month'],
+    [['--from', '2026-11-05', '--to', '2026-11-02'], '--to: ends before it begins'],
+    [['--from', '2026-02-30'], '--from: needs a date as 2026-11-30'],
+    [['--from', '2026-11-30T10:07'], '--from: needs a day, or a time on a quarter of an hour'],
+    [['--by', 'colour'], '--by: needs one of service'],
+    [['--audit', '--by', 'day'], '--by: says nothing to --audit'],
+  ])('refuses %j', async (flags, sentence) => {
+    const { code, io } = await office.run(['report', ...flags]);
+    expect(code).toBe(2);
+    expect(io.errors.join('\n')).toContain(sentence);
+  });
+
+  it('fits a terminal of 80 columns, whatever it has to say', async () => {
+    await bookMonth();
+    for (const by of ['service', 'model', 'run', 'day', 'tag', 'hour']) {
+      const { io } = await office.run(['report', '--by', by], ALL);
+      expect(io.written.filter((line) => line.length > 80)).toEqual([]);
     }
-    const { app, io } = office.command(yaml);
-    await report(app, { json: true });
-    writeFileSync('/tmp/report.json', io.written.join('\n'));
-    const c = office.command(yaml);
-    await report(c.app, { csv: true, by: 'service' });
-    console.log(c.io.written.join('\n'));
+  });
+
+  it('tells the three costs, what is apart from them, and where figures come from', async () => {
+    await bookMonth();
+    const { io } = await office.run('report', ALL);
+    const text = io.written.join('\n').replaceAll(/\s+/g, ' ');
+    expect(text).toContain('Cost in EUR, without 5.00 GBP');
+    expect(text).toMatch(/marginal >0\.\d+ .* cash >~\d+\.\d+ .* hardware ~24\.99 full >~\d+\.\d+/);
+    expect(text).toContain('10.00 USD are in it as 9.20 EUR, at 0.92 (ECB, 2026-11-02).');
+    expect(text).toContain('Other programs burnt 2.00 kWh (0.60 EUR) on these cards; that is in none of these costs.');
+    expect(text).toContain('At the wall is (cards and host) / 0.9, with 60 W of host.');
+    expect(text).toContain('load');
+  });
+
+  it('says how to set what it does not know', async () => {
+    await book([entryOf({ at: NOW - DAY })]);
+    const { io } = await office.run('report');
+    const text = io.written.join(' ');
+    expect(text).toContain('set report: { hardware:');
+    expect(text).toContain('energy.supply_efficiency');
+  });
+
+  it('draws bars in blocks, and in plain signs where the language has no more', async () => {
+    await bookMonth();
+    expect((await office.run('report')).io.written.join('')).toMatch(/█/);
+    const plain = (await office.run('report', '', { LANG: 'C' })).io.written;
+    expect(plain.filter((line) => /[^ -~]/.test(line))).toEqual([]);
+    expect(plain.join('')).toMatch(/#{2}/);
+  });
+
+  it('draws nothing where nothing was burnt, and tells the money all the same', async () => {
+    await office.store.charge([chargeSample(NOW - DAY, 10)]);
+    const { io } = await office.run('report');
+    expect(io.written.join('\n')).toMatch(/charges +10\.00\ncash +10\.00/);
+    expect(io.written.filter((line) => line.includes('at most'))).toEqual([]);
+  });
+
+  it('writes a line a group as CSV, whose sums are those of the last line', async () => {
+    await bookMonth();
+    const { io } = await office.run(['report', '--csv', '--by', 'service'], ALL);
+    const [head = [], ...lines] = io.written.map((line) => line.split(','));
+    const full = head.indexOf('full');
+    const amounts = lines.map((line) => Math.round(Number(line[full]) * 1e9));
+    expect(lines.map(([name]) => name)).toEqual(['hardware', 'midjourney', 'electricity', 'local', 'runpod', 'total']);
+    expect(amounts.slice(0, -1).reduce((sum, amount) => sum + amount, 0)).toBe(amounts.at(-1));
+  });
+
+  it('writes one page with nothing from elsewhere, and with what a name says as text', async () => {
+    await book([entryOf({ at: NOW - DAY, model: '<script>alert(1)</script>' })]);
+    const file = office.path('report.html');
+    const { code, io } = await office.run(['report', '--html', file, '--by', 'model'], ALL);
+    expect([code, io.written, io.errors]).toEqual([0, [], [`Written to ${file}.`]]);
+    const page = readFileSync(file, 'utf8');
+    expect(page).toContain('&lt;script&gt;alert(1)');
+    expect(page).toContain('<svg');
+    expect(page).not.toMatch(/<script|<link|<img|https?:|url\(/);
+  });
+
+  it('takes the place of an older page, and says so where it cannot', async () => {
+    const file = office.path('report.html');
+    writeFileSync(file, 'old');
+    await office.run(['report', '--html', file]);
+    expect(readFileSync(file, 'utf8')).toContain('</html>');
+    const { code, io } = await office.run(['report', '--html', office.path('missing/report.html')]);
+    expect(code).toBe(1);
+    expect(io.errors.join()).toContain('name a file in a folder that is there');
+  });
+
+  it('groups by one tag, and leaves only what carries one', async () => {
+    await book([
+      entryOf({ at: NOW - DAY, tags: { client: 'acme' } }),
+      entryOf({ at: NOW - DAY, tags: { client: 'other', project: 'kiln' } }),
+    ]);
+    const byClient = await json('--by', 'tag:client');
+    expect(byClient.groups.map(({ name }: { name: string }) => name).sort()).toEqual(['acme', 'other']);
+    expect(await json('--tag', 'client=acme')).toMatchObject({ pictures: 1, tags: { client: 'acme' } });
   });
 });
+
+describe('report --audit', () => {
+  const begin = NOW - 4 * 3_600_000;
+  const mark = (at: number, counter: number) => {
+    const rest = { integral: null, foreign: 0, after: 'rest' as const, batchId: null };
+    return { gpu: 'GPU-1', at, launch: 'l', counter, ...rest };
+  };
+
+  it('says that there is nothing to audit where no card was ever metered', async () => {
+    const { code, io } = await office.run(['report', '--audit']);
+    expect([code, io.written.join()]).toEqual([0, expect.stringContaining('nothing to audit')]);
+  });
+
+  const idle = (millijoules: number): Stretch => ({
+    ...stretchOf('idle', 'no_context', { at: begin + 10_000, millijoules }),
+    from: begin,
+  });
+  const marks = [mark(begin, 1000), mark(begin + 10_000, 701_000)];
+
+  it('prints that the parts of a card are its counter', async () => {
+    await office.store.meter({ marks, stretches: [idle(700_000)] });
+    const { code, io } = await office.run(['report', '--audit']);
+    expect(code).toBe(0);
+    expect(io.written[0]).toContain('active + overhead + idle + foreign + unknown = counter');
+    expect(io.written.join('\n')).toMatch(/idle +700\.000 J[\s\S]*counter +700\.000 J/);
+  });
+
+  it('ends with 1 and names the hour where they are not', async () => {
+    await office.store.meter({ marks, stretches: [idle(900_000)] });
+    const { code, io } = await office.run(['report', '--audit']);
+    expect(code).toBe(1);
+    expect(io.written.join('\n')).toMatch(/does not add up, in 1 hour\n[\s\S]*\n {2}2026-\d\d-\d\dT\d\d:/);
+    const asJson = await office.run(['report', '--audit', '--json']);
+    expect(JSON.parse(asJson.io.written.join(''))).toMatchObject({ ok: false, cards: [{ gpu: 'GPU-1' }] });
+  });
+});
+
+async function json(...flags: string[]) {
+  const { code, io } = await office.run(['report', '--json', ...flags]);
+  expect(code).toBe(0);
+  return JSON.parse(io.written.join(''));
+}
+
+async function book(entries: readonly Entry[], stretches: readonly Stretch[] = []): Promise<void> {
+  await office.store.settle({ batchId: 'b', at: NOW, entries, jobs: [], meter: { marks: [], stretches } });
+}
+
+/** A month with some of everything. */
+async function bookMonth(): Promise<void> {
+  const days = Array.from({ length: 30 }, (_, day) => ({ day, at: NOW - day * DAY - 3_600_000 }));
+  const entries = days.flatMap(({ day, at }) => [
+    ...Array.from({ length: (day % 4) + 1 }, (_, n) => {
+      const millijoules = 3_000_000 + n * 1000;
+      const more = n % 2 === 0 ? { model: 'sdxl' } : { model: 'flux-dev', tags: { client: 'acme' } };
+      return entryOf({ at: at - n * 60_000, millijoules, run: `r${day % 5}`, ...more });
+    }),
+    entryOf({ at, millijoules: day === 3 ? null : 9_000_000 }, day === 3 ? 'failed' : 'load'),
+  ]);
+  const stretches = days.flatMap(({ day, at }) => [
+    stretchOf('idle', 'resident', { at, millijoules: 300_000_000 }),
+    stretchOf('idle', 'no_context', { at, millijoules: 500_000_000 }),
+    ...(day % 4 === 0 ? [stretchOf('foreign', 'process', { at, millijoules: 900_000_000 })] : []),
+    ...(day === 9 ? [stretchOf('unknown', 'off', { at, millijoules: null })] : []),
+  ]);
+  await book(entries, stretches);
+  await office.store.charge([
+    chargeSample(NOW - DAY, 10, { currency: 'USD' }),
+    chargeSample(NOW - DAY, -2),
+    chargeSample(NOW - DAY, 5, { currency: 'GBP', service: 'runpod' }),
+  ]);
+}

@@ -1,0 +1,249 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { entryOf, stretchOf } from '../cost/ledger-samples.ts';
+import { NOW, Office } from './bookkeeping.ts';
+
+let office: Office;
+let other: Office;
+beforeEach(() => {
+  office = new Office();
+  other = new Office();
+});
+afterEach(async () => {
+  await office.close();
+  await other.close();
+});
+
+const EVER = { from: 0, to: Number.MAX_SAFE_INTEGER };
+
+describe('kilnwatt log-cost', () => {
+  it('books quantity times unit cost exactly, and says what it booked', async () => {
+    const { code, io } = await office.run(['log-cost', 'Replicate', 'image', '10', '0.003', '--id', 'one']);
+    expect(code).toBe(0);
+    expect(io.written).toEqual(['Booked: charge Replicate image, 10 x 0.003 = 0.03 EUR (one)']);
+    expect(await charged()).toMatchObject([
+      { service: 'Replicate', quantity: 10, unit_cost: 0.003, total_cost: 0.03, at: NOW },
+    ]);
+  });
+
+  it('is a purchase each time, but for the same id', async () => {
+    const command = ['log-cost', 'midjourney', 'subscription', '1', '10'];
+    await office.run(command);
+    await office.run(command);
+    await office.run([...command, '--id', 'mine']);
+    const { io } = await office.run([...command, '--id', 'mine']);
+    expect(await charged()).toHaveLength(3);
+    expect(io.written[0]).toMatch(/^Was booked before/);
+  });
+
+  it('keeps date, currency, tags and note', async () => {
+    const flags = ['--at', '2026-11-03', '--currency', 'usd', '--tag', 'client=acme', '--note', 'the big plan'];
+    await office.run(['log-cost', 'runpod', 'gpu_hour', '2.5', '0.123456789', ...flags]);
+    expect(await charged()).toMatchObject([
+      {
+        at: Date.parse('2026-11-03T00:00+01:00'),
+        currency: 'USD',
+        total_cost: 0.308641973,
+        tags: { client: 'acme', note: 'the big plan' },
+        meter: 'invoice',
+      },
+    ]);
+  });
+
+  it('books a credit with a minus, and a correction as it is, below nothing too', async () => {
+    await office.run(['log-cost', 'runpod', 'refund', '1', '4', '--credit']);
+    await office.run(['log-cost', 'runpod', 'gpu_hour', '3', '2', '--id', 'wrong']);
+    const { code, io } = await office.run(['log-cost', 'runpod', 'gpu_hour', '-1', '2', '--correct', 'wrong']);
+    expect([code, io.errors]).toEqual([0, []]);
+    expect(await charged()).toMatchObject([
+      { kind: 'credit', total_cost: -4, corrects: null },
+      { kind: 'charge', total_cost: 6 },
+      { kind: 'correction', total_cost: -2, corrects: 'wrong' },
+    ]);
+  });
+
+  it.each([
+    [['a', 'b', '1', '0.0000000001'], 'more than nine decimals'],
+    [['a', 'b', '1e3', '1'], 'needs a plain decimal number'],
+    [['a', 'b', '1', '98765432.123456789'], 'too large to be kept to nine decimals'],
+    [['a', 'b', '-1', '1'], 'is negative'],
+    [[' ', 'b', '1', '1'], 'needs a service and a type'],
+    [['a', 'b', '1', '1', '--currency', 'euros'], 'needs a currency of three letters'],
+    [['a', 'b', '1', '1', '--at', 'today'], '--at: needs a date'],
+    [['a', 'b', '1', '1', '--correct', 'nothing'], '--correct: there is no such row'],
+    [['a', 'b', '1', '1', '--correct', 'x', '--credit'], '--correct: is a correction; leave --credit out'],
+  ])('refuses %j and books nothing', async (words, sentence) => {
+    const { code, io } = await office.run(['log-cost', ...words]);
+    expect(code).toBe(2);
+    expect(io.errors.join('\n')).toContain(sentence);
+    expect(await charged()).toEqual([]);
+  });
+
+  it('leaves energy to the meters: its rows are not corrected by hand', async () => {
+    const entry = entryOf({ at: NOW });
+    await office.store.settle({ batchId: 'b', at: NOW, entries: [entry], jobs: [] });
+    const { code, io } = await office.run(['log-cost', 'a', 'b', '1', '1', '--correct', entry.id]);
+    expect([code, io.errors.join()]).toEqual([2, expect.stringContaining('only charges are corrected by hand')]);
+  });
+});
+
+describe('kilnwatt ledger', () => {
+  it.each([
+    ['CSV', []],
+    ['JSON lines', ['--json']],
+  ])('exports all rows as %s, which another takes the charges of as they were', async (_, flags) => {
+    await bookSome();
+    const file = office.path('all');
+    await office.run(['ledger', 'export', file, ...flags]);
+    const { code, io } = await other.run(['ledger', 'import', file]);
+    expect([code, io.written]).toEqual([0, ['3 charges booked, 2 lines of energy left out.']]);
+    const plain = (rows: Awaited<ReturnType<typeof charged>>) => rows.map(({ seq: _seq, ...row }) => row);
+    expect(plain(await charged(other))).toEqual(plain(await charged(office)));
+  });
+
+  it('exports every column, unknown ones empty, and times that say their zone', async () => {
+    await bookSome();
+    const { io } = await office.run(['ledger', 'export']);
+    expect(io.written[0]).toMatch(/^id,seq,at,kind,cause,service,.*,tags,corrects$/);
+    expect(io.written).toHaveLength(6);
+    expect(io.written[1]).toContain('2026-11-30T11:00:00.000Z,active,,local,electricity,0.001,0.3,0.0003,EUR');
+  });
+
+  it('exports a span of it', async () => {
+    await bookSome();
+    const { io } = await office.run(['ledger', 'export', '--from', '2026-11-01', '--to', '2026-11-28', '--json']);
+    expect(io.written.map((line) => JSON.parse(line).service)).toEqual(['midjourney']);
+  });
+
+  it('imports what somebody wrote by hand, and the same file only once', async () => {
+    const file = written(
+      'date;service;type;quantity;unit_cost;currency;kind;tags\n2026-11-03;runpod;gpu_hour;2;0.40;USD;;client=acme\n2026-11-03;runpod;gpu_hour;2;0.40;USD;;client=acme\n2026-11-04T10:00;runpod;refund;1;0.2;USD;credit;\n',
+    );
+    expect((await office.run(['ledger', 'import', file])).io.written).toEqual(['3 charges booked.']);
+    expect((await office.run(['ledger', 'import', file])).io.written).toEqual(['0 charges booked, 3 booked before.']);
+    expect(await charged()).toMatchObject([
+      { total_cost: 0.8, tags: { client: 'acme' }, currency: 'USD' },
+      { total_cost: 0.8 },
+      { total_cost: -0.2, kind: 'credit', at: Date.parse('2026-11-04T10:00+01:00') },
+    ]);
+  });
+
+  it("takes the seed's table, with its floats", async () => {
+    const file = written(
+      'timestamp,service,resource_type,quantity,unit_cost,total_cost\n2026-11-03T10:00:00,Replicate,image,3,0.1,0.30000000000000004\n',
+    );
+    await office.run(['ledger', 'import', file]);
+    expect(await charged()).toMatchObject([{ total_cost: 0.3, currency: 'EUR' }]);
+  });
+
+  it.each([
+    [
+      'a line that lacks something',
+      'at,service,resource_type,quantity,unit_cost\n2026-11-03,a,b,1,1\n2026-11-03,,b,1,1\n',
+      ':3: has no service',
+    ],
+    [
+      'a sum that is none',
+      'at,service,type,quantity,unit_cost,total_cost\n2026-11-03,a,b,3,2,7\n',
+      ':2: has a total_cost of 7, and its quantity x unit_cost is 6',
+    ],
+    ['a column that is unknown', 'at,service,colour\n', ':1: has the column "colour"'],
+    [
+      'a date that is none',
+      'at,service,type,quantity,unit_cost\n03.11.2026,a,b,1,1\n',
+      ':2: needs a date as 2026-11-30',
+    ],
+    [
+      'a number with a comma',
+      'at,service,type,quantity,unit_cost\n2026-11-03,a,b,1,"1,5"\n',
+      ':2: needs a plain decimal number',
+    ],
+    [
+      'too many cells',
+      'at,service,type,quantity,unit_cost\n2026-11-03,a,b,1,1,5\n',
+      ':2: has 6 cells where the header has 5',
+    ],
+    ['a quote that never ends', 'at,service\n2026-11-03,"a\n', ':2: cannot be read as CSV'],
+    [
+      'what is no JSON',
+      '{"at":"2026-11-03","service":"a","type":"b","quantity":1,"unit_cost":2}\n{"at":\n',
+      ':2: is no JSON object',
+    ],
+    [
+      'a kind that is none',
+      'at,service,type,quantity,unit_cost,kind\n2026-11-03,a,b,1,1,gift\n',
+      ':2: has the kind "gift"',
+    ],
+  ])('refuses a file with %s by its line, and books nothing of it', async (_, text, sentence) => {
+    const { code, io } = await office.run(['ledger', 'import', written(text)]);
+    expect(code).toBe(2);
+    expect(io.errors.join('\n')).toContain(sentence);
+    expect(await charged()).toEqual([]);
+  });
+
+  it('says which file it cannot read', async () => {
+    const { code, io } = await office.run(['ledger', 'import', office.path('none.csv')]);
+    expect([code, io.errors.join()]).toEqual([2, expect.stringContaining('none.csv: cannot be read')]);
+  });
+
+  it('lists the last rows, the youngest at the end', async () => {
+    await bookSome();
+    const { io } = await office.run(['ledger', 'ls', '--charges', '--limit', '2']);
+    expect(io.written).toEqual([
+      expect.stringMatching(/^2026-11-29 12:00 {2}credit +runpod +refund +-4 EUR +\S+$/),
+      expect.stringMatching(/^2026-11-30 12:00 {2}charge +midjourney +"quoted, name" +0\.1 EUR +\S+$/),
+    ]);
+    const all = await office.run(['ledger', 'ls', '--json']);
+    expect(all.io.written.map((line) => JSON.parse(line).kind).sort()).toEqual([
+      'active',
+      'charge',
+      'charge',
+      'credit',
+      'unknown',
+    ]);
+  });
+
+  it('says that there is nothing', async () => {
+    const { code, io } = await office.run(['ledger', 'ls']);
+    expect([code, io.written]).toEqual([0, []]);
+    expect(io.errors.join()).toContain('There is nothing of that in the ledger');
+  });
+});
+
+function written(text: string): string {
+  const file = office.path('charges.csv');
+  writeFileSync(file, text);
+  expect(readFileSync(file, 'utf8')).toBe(text);
+  return file;
+}
+
+async function charged({ store } = office) {
+  const rows = await store.ledger(EVER, 0, 1000);
+  return rows.filter(({ kind }) => ['charge', 'credit', 'correction'].includes(kind));
+}
+
+async function bookSome(): Promise<void> {
+  const stretches = [stretchOf('unknown', 'off', { at: NOW, millijoules: null })];
+  await office.store.settle({
+    batchId: 'b',
+    at: NOW,
+    entries: [entryOf({ at: NOW })],
+    jobs: [],
+    meter: { marks: [], stretches },
+  });
+  const log = (words: readonly string[]) => office.run(['log-cost', ...words]);
+  await log([
+    'midjourney',
+    'subscription',
+    '1',
+    '10',
+    '--at',
+    '2026-11-27',
+    '--tag',
+    'client=acme',
+    '--note',
+    'a "note"',
+  ]);
+  await log(['runpod', 'refund', '1', '4', '--credit', '--at', '2026-11-29T12:00']);
+  await log(['midjourney', '"quoted, name"', '1', '0.1']);
+}

@@ -1,0 +1,57 @@
+import { describe, expect, it } from 'vitest';
+import { calendarOf, dayAfter, monthsAfter } from '../../src/cost/local-days.ts';
+
+const at = (text: string) => Date.parse(text);
+
+describe('a calendar', () => {
+  it.each([
+    ['Europe/Berlin', '2026-03-29', '2026-03-28T23:00Z', 23],
+    ['Europe/Berlin', '2026-10-25', '2026-10-24T22:00Z', 25],
+    ['America/St_Johns', '2026-11-01', '2026-11-01T02:30Z', 25],
+    ['Asia/Kathmandu', '2026-06-01', '2026-05-31T18:15Z', 24],
+    ['Australia/Lord_Howe', '2026-04-05', '2026-04-04T13:00Z', 24.5],
+    ['Pacific/Auckland', '2026-09-27', '2026-09-26T12:00Z', 23],
+  ])('of %s begins %s at %s, and gives it %d hours', (zone, day, begin, hours) => {
+    const calendar = calendarOf(zone);
+    expect(calendar.startOf(day)).toBe(at(begin));
+    expect(calendar.startOf(dayAfter(day)) - calendar.startOf(day)).toBe(hours * 3_600_000);
+    expect(calendar.dayOf(at(begin))).toBe(day);
+    expect(calendar.dayOf(at(begin) - 1)).not.toBe(day);
+  });
+
+  it('begins a day whose midnight is skipped with the first moment that there is', () => {
+    const calendar = calendarOf('Africa/Cairo');
+    expect(calendar.startOf('2026-04-24')).toBe(at('2026-04-23T22:00Z'));
+    expect(calendar.hourOf(at('2026-04-23T22:00Z'))).toBe('2026-04-24T01:00+03:00');
+  });
+
+  it('tells the two hours of one name apart', () => {
+    const { hourOf } = calendarOf('Europe/Berlin');
+    expect([hourOf(at('2026-10-25T00:30Z')), hourOf(at('2026-10-25T01:30Z'))]).toEqual([
+      '2026-10-25T02:00+02:00',
+      '2026-10-25T02:00+01:00',
+    ]);
+  });
+
+  it('has minutes of its own, in zones of half an hour too', () => {
+    expect(calendarOf('Asia/Kolkata').minuteOf(at('2026-11-30T20:07:59Z'))).toBe('2026-12-01 01:37');
+  });
+
+  it('takes a time that is there twice as the first, and one that is skipped as what comes after', () => {
+    const { timeOf } = calendarOf('Europe/Berlin');
+    expect(timeOf('2026-10-25T02:07')).toBe(at('2026-10-25T00:07Z'));
+    expect(timeOf('2026-06-01T14:59:30')).toBe(at('2026-06-01T12:59:30Z'));
+    expect(timeOf('2026-03-29T02:30')).toBe(at('2026-03-29T01:00Z'));
+  });
+});
+
+describe('months', () => {
+  it('end with their last day where they are shorter', () => {
+    expect(['2026-01-31', '2026-11-30', '2028-01-31'].map((day) => monthsAfter(day, 1))).toEqual([
+      '2026-02-28',
+      '2026-12-30',
+      '2028-02-29',
+    ]);
+    expect(monthsAfter('2026-03-01', 36)).toBe('2029-03-01');
+  });
+});
