@@ -73,22 +73,51 @@ const SUMMED = {
   },
 } as const;
 
+type Source = keyof typeof SUMMED;
+
+/** Runs may be as many as pictures, so that they are a key of one table of sums only. */
+const SUMS = { sums: ['run'], sums_of_runs: [] } as const;
+type Sums = keyof typeof SUMS;
+
+function sumsTable(name: Sums): string {
+  const texts = ['kind', 'cause', 'service', 'model', 'preset', 'run', 'tags', 'gpu', 'currency', 'energy_method'];
+  const keys = [...texts, 'cost_method'].filter((key) => !SUMS[name].some((left) => left === key));
+  return `
+  CREATE TABLE ${name} (
+    slot INTEGER NOT NULL,
+    ${keys.map((key) => `${key} TEXT NOT NULL`).join(', ')},
+    entries INTEGER NOT NULL,
+    energy_mj INTEGER,
+    bound_mj INTEGER NOT NULL,
+    cost_nano INTEGER,
+    seconds REAL NOT NULL,
+    squares REAL,
+    least_nano INTEGER,
+    most_nano INTEGER,
+    PRIMARY KEY (slot, ${keys.join(', ')})
+  ) STRICT, WITHOUT ROWID;`;
+}
+
 const SQUARE = '(cost_nano / 1e9) * (cost_nano / 1e9)';
 const ADDED = ['entries', 'energy_mj', 'bound_mj', 'cost_nano', 'seconds', 'squares'];
 
-/** Adds rows of a table to the sums. Within a group a figure is NULL in all rows or in none, as the methods are keys. */
-function addToSums(table: keyof typeof SUMMED, rows: string): string {
+/** Adds rows to the sums. Within a group a figure is NULL in all rows or in none, as the methods are keys. */
+function addToSums(sums: Sums, source: Source, rows: string): string {
+  const columns = Object.entries(SUMMED[source]).filter(([key]) => !SUMS[sums].some((left) => left === key));
   return `
-    INSERT INTO sums (${Object.keys(SUMMED[table]).join(', ')}, entries, squares, least_nano, most_nano)
-    SELECT ${Object.values(SUMMED[table]).join(', ')}, 1, ${SQUARE}, cost_nano, cost_nano FROM ${table} WHERE ${rows}
+    INSERT INTO ${sums} (${columns.map(([name]) => name).join(', ')}, entries, squares, least_nano, most_nano)
+    SELECT ${columns.map(([, value]) => value).join(', ')}, 1, ${SQUARE}, cost_nano, cost_nano
+    FROM ${source} WHERE ${rows}
     ON CONFLICT DO UPDATE SET
       ${ADDED.map((name) => `${name} = ${name} + excluded.${name}`).join(', ')},
       least_nano = min(least_nano, excluded.least_nano), most_nano = max(most_nano, excluded.most_nano);`;
 }
 
-function summed(table: keyof typeof SUMMED): string {
+function summed(source: Source): string {
+  const own = 'rowid = NEW.rowid';
   return `
-  CREATE TRIGGER ${table}_are_summed AFTER INSERT ON ${table} BEGIN ${addToSums(table, 'rowid = NEW.rowid')}
+  CREATE TRIGGER ${source}_are_summed AFTER INSERT ON ${source} BEGIN
+    ${addToSums('sums', source, own)} ${addToSums('sums_of_runs', source, own)}
   END;`;
 }
 
@@ -186,31 +215,7 @@ const TABLES = `
     at INTEGER NOT NULL,
     source TEXT NOT NULL,
     body TEXT NOT NULL CHECK (json_valid(body))
-  ) STRICT;
-
-  CREATE TABLE sums (
-    slot INTEGER NOT NULL,
-    kind TEXT NOT NULL,
-    cause TEXT NOT NULL,
-    service TEXT NOT NULL,
-    model TEXT NOT NULL,
-    preset TEXT NOT NULL,
-    run TEXT NOT NULL,
-    tags TEXT NOT NULL,
-    gpu TEXT NOT NULL,
-    currency TEXT NOT NULL,
-    energy_method TEXT NOT NULL,
-    cost_method TEXT NOT NULL,
-    entries INTEGER NOT NULL,
-    energy_mj INTEGER,
-    bound_mj INTEGER NOT NULL,
-    cost_nano INTEGER,
-    seconds REAL NOT NULL,
-    squares REAL,
-    least_nano INTEGER,
-    most_nano INTEGER,
-    PRIMARY KEY (slot, kind, cause, service, model, preset, run, tags, gpu, currency, energy_method, cost_method)
-  ) STRICT, WITHOUT ROWID;`;
+  ) STRICT;`;
 
 const TEXT = 'CAST(NULL AS TEXT)';
 const INTEGER = 'CAST(NULL AS INTEGER)';
@@ -251,8 +256,11 @@ const VIEWS = `
 
 export const WHOLE_LEDGER = [
   TABLES,
+  sumsTable('sums'),
+  sumsTable('sums_of_runs'),
   VIEWS,
   ...['marks', 'stretches', 'charges', 'prices'].map(appendOnly),
   ...(['entries', 'stretches', 'charges'] as const).map(summed),
-  addToSums('entries', 'true'),
+  addToSums('sums', 'entries', 'true'),
+  addToSums('sums_of_runs', 'entries', 'true'),
 ].join('\n');

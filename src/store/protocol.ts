@@ -80,6 +80,7 @@ export interface Calls {
   charge(charges: readonly Charge[]): number;
   keepPrice(snapshot: PriceSnapshot): void;
   price(id: string): PriceSnapshot | undefined;
+  slots(span: LedgerSpan): SlotRange | null;
   sums(span: LedgerSpan, by: readonly SumKey[]): readonly LedgerSum[];
   ledger(span: LedgerSpan, after: number, limit: number): readonly LedgerRow[];
   check(): readonly Check[];
@@ -89,6 +90,12 @@ export interface Calls {
 export interface PayloadPage {
   readonly jobs: readonly Job[];
   readonly last: number;
+}
+
+/** Begins of the first and the last quarter of an hour. */
+export interface SlotRange {
+  readonly first: EpochMillis;
+  readonly last: EpochMillis;
 }
 
 /** The travelling job as JSON text: what a row keeps, and cheaper to pass than the object. */

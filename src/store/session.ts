@@ -35,7 +35,7 @@ import { EntryTable } from './entry-table.ts';
 import { JobTable } from './job-table.ts';
 import { MarkTable } from './mark-table.ts';
 import { MeasurementTable } from './measurement-table.ts';
-import type { Calls, JobInsert, JobRequeue, PayloadPage } from './protocol.ts';
+import type { Calls, JobInsert, JobRequeue, PayloadPage, SlotRange } from './protocol.ts';
 import { integerOf, textOf } from './row.ts';
 import { RunTable } from './run-table.ts';
 import { StretchTable } from './stretch-table.ts';
@@ -268,6 +268,10 @@ export class Session implements Omit<Calls, 'open'> {
 
   price(id: string): PriceSnapshot | undefined {
     return this.#charges.price(id);
+  }
+
+  slots(span: LedgerSpan): SlotRange | null {
+    return this.#sums.slots(span);
   }
 
   sums(span: LedgerSpan, by: readonly SumKey[]): readonly LedgerSum[] {

@@ -28,11 +28,13 @@ import type {
   SumKey,
 } from '../ports.ts';
 import type { Calls, JobPayload } from './protocol.ts';
+import { requireQuarters } from './quarters.ts';
 import { StoreThread } from './store-thread.ts';
 
 /** Rows that cross the channel at once: small enough that neither thread is held up. */
 const PAGE = 500;
 const PIECE_CHARACTERS = 1_000_000;
+const DAY_MS = 86_400_000;
 
 export interface SqliteOptions {
   readonly path: string;
@@ -263,8 +265,16 @@ class SqliteStore implements Store {
     return this.#call('price', id);
   }
 
-  sums(span: LedgerSpan, by: readonly SumKey[]): Promise<readonly LedgerSum[]> {
-    return this.#call('sums', span, by);
+  /** A group of one quarter of an hour is within one day; so those of long spans cross a day at a time. */
+  async sums(span: LedgerSpan, by: readonly SumKey[]): Promise<readonly LedgerSum[]> {
+    requireQuarters(span);
+    const slots = by.includes('slot') ? await this.#call('slots', span) : null;
+    if (slots === null) return this.#call('sums', span, by);
+    const sums: LedgerSum[] = [];
+    for (let from = slots.first; from <= slots.last; from += DAY_MS) {
+      sums.push(...(await this.#call('sums', { from, to: Math.min(from + DAY_MS, span.to) }, by)));
+    }
+    return sums;
   }
 
   ledger(span: LedgerSpan, after: number, limit: number): Promise<readonly LedgerRow[]> {

@@ -2,25 +2,34 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { LedgerRow, LedgerSpan, LedgerSum, SumKey } from '../ports.ts';
 import { SUM_KEYS } from '../ports-ledger.ts';
 import { METHODS } from '../units.ts';
-import { LEDGER_KINDS, requireQuarters } from './quarters.ts';
+import type { SlotRange } from './protocol.ts';
+import { LEDGER_KINDS } from './quarters.ts';
 import { integerOf, numberOf, numberOrNull, oneOf, type Row, recordOf, stringsOf, textOf, textOrNull } from './row.ts';
 
 /** Reads all that the ledger holds: sums by quarters of an hour, which triggers keep, and single rows. */
 export class SumTable {
   readonly #db: DatabaseSync;
   readonly #sums = new Map<string, StatementSync>();
+  readonly #slots: StatementSync;
   readonly #page: StatementSync;
 
   constructor(db: DatabaseSync) {
     this.#db = db;
+    this.#slots = db.prepare('SELECT min(slot) AS first, max(slot) AS last FROM sums WHERE slot >= ? AND slot < ?');
     this.#page = db.prepare(
       `SELECT * FROM ledger WHERE seq > :after AND ${ENDED} >= :from AND ${ENDED} < :to ORDER BY seq LIMIT :limit`,
     );
   }
 
-  sums(span: LedgerSpan, by: readonly SumKey[]): readonly LedgerSum[] {
-    requireQuarters(span);
-    return this.#summing(by).all(span.from, span.to).map(sumOf);
+  /** Of the quarters of an hour in the span that hold anything; null where none does. */
+  slots({ from, to }: LedgerSpan): SlotRange | null {
+    const row = this.#slots.get(from, to) ?? {};
+    const first = numberOrNull(row, 'first');
+    return first === null ? null : { first, last: integerOf(row, 'last') };
+  }
+
+  sums({ from, to }: LedgerSpan, by: readonly SumKey[]): readonly LedgerSum[] {
+    return Array.from(this.#summing(by).iterate(from, to), sumOf);
   }
 
   page({ from, to }: LedgerSpan, after: number, limit: number): readonly LedgerRow[] {
@@ -49,7 +58,7 @@ function sumText(by: readonly SumKey[]): string {
     SELECT ${[...columns, ...ALWAYS].join(', ')}, sum(entries) AS entries, sum(energy_mj) AS energy_mj,
       sum(bound_mj) AS bound_mj, CAST(sum(cost_nano) AS TEXT) AS nano, sum(seconds) AS seconds,
       coalesce(sum(squares), 0.0) AS squares, CAST(min(least_nano) AS TEXT) AS least, CAST(max(most_nano) AS TEXT) AS most
-    FROM sums WHERE slot >= ? AND slot < ? GROUP BY ${[...asked, ...ALWAYS].join(', ')}`;
+    FROM ${by.includes('run') ? 'sums_of_runs' : 'sums'} WHERE slot >= ? AND slot < ? GROUP BY ${[...asked, ...ALWAYS].join(', ')}`;
 }
 
 function sumOf(row: Row): LedgerSum {
