@@ -22,7 +22,9 @@ export class ChargeTable {
        VALUES (:id, :seq, :at, :kind, :service, :resourceType, :quantity, :unitCost, :nano, :currency, :method,
          :meter, :tags, :corrects)`,
     );
-    this.#keep = db.prepare('INSERT INTO prices (id, at, source, body) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING');
+    this.#keep = db.prepare(
+      'INSERT INTO prices (id, at, source, body) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING',
+    );
     this.#price = db.prepare('SELECT id, at, source, body FROM prices WHERE id = ?');
   }
 

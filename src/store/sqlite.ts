@@ -272,7 +272,8 @@ class SqliteStore implements Store {
     if (slots === null) return this.#call('sums', span, by);
     const sums: LedgerSum[] = [];
     for (let from = slots.first; from <= slots.last; from += DAY_MS) {
-      sums.push(...(await this.#call('sums', { from, to: Math.min(from + DAY_MS, span.to) }, by)));
+      const day = await this.#call('sums', { from, to: Math.min(from + DAY_MS, span.to) }, by);
+      for (const sum of day) sums.push(sum);
     }
     return sums;
   }

@@ -38,12 +38,27 @@ export class StretchTable {
   /** Adds the stretch unless it is there. Must be called inside a transaction. */
   book(stretch: Stretch): void {
     if (this.#known.get(stretch.id) !== undefined) return;
-    const { id, gpu, from, to, kind, cause, batchId, millijoules, bound, method, meter, cost, price, corrects } = stretch;
+    const { id, gpu, from, to, kind, cause, batchId, millijoules, bound, method, meter, cost, price, corrects } =
+      stretch;
     this.#insert.run({
-      ...{ id, seq: this.#changes.take(1) + 1, gpu, from, to, kind, cause, batch: batchId },
-      ...{ energy: millijoules, bound, method, meter, flags: JSON.stringify(stretch.flags) },
+      id,
+      seq: this.#changes.take(1) + 1,
+      gpu,
+      from,
+      to,
+      kind,
+      cause,
+      batch: batchId,
+      energy: millijoules,
+      bound,
+      method,
+      meter,
+      flags: JSON.stringify(stretch.flags),
       nano: cost.amount === null ? null : nanoOf(cost.amount),
-      ...{ currency: cost.currency, costMethod: cost.method, price, corrects },
+      currency: cost.currency,
+      costMethod: cost.method,
+      price,
+      corrects,
     });
   }
 
