@@ -14,7 +14,7 @@ export const BATCH = 4;
 const BATCHES_A_TRANSACTION = 2_500;
 const ENTRIES_A_RUN = 1_000;
 
-/** Of how many batches the month is made, evenly; each has a number. */
+/** Of how many batches the month is made, evenly. Their numbers begin with 0. */
 export interface Month {
   readonly batches: number;
 }
@@ -39,7 +39,8 @@ export function fillMonth(path: string, month: Month, end: number): void {
 
 /**
  * What a batch leaves behind: its pictures, one in fifty of them failed, on one of two cards, for one of five clients and
- * one of three models. @param jobs of which run and jobs its pictures are, where the store knows them
+ * by one of three models.
+ * @param jobs ids of the jobs that it makes, where the store knows them
  */
 export function settlementIn(month: Month, number: number, jobs: readonly string[] = []): Settlement {
   const batch = `launch-1-${number}`;
@@ -102,8 +103,19 @@ function idle(gpu: string, from: number, to: number): Stretch {
   const millijoules = (to - from) * 25;
   return {
     id: `${gpu}/${from}/idle`,
-    ...{ gpu, from, to, kind: 'idle', cause: 'resident', batchId: null, millijoules, bound: 1_000 },
-    ...{ method: 'measured', meter: 'nvml_counter', flags: [], price: 'flat:0.3:EUR:config', corrects: null },
+    gpu,
+    from,
+    to,
+    kind: 'idle',
+    cause: 'resident',
+    batchId: null,
+    millijoules,
+    bound: 1_000,
+    method: 'measured',
+    meter: 'nvml_counter',
+    flags: [],
     cost: { amount: Math.round((millijoules / 3.6e9) * 0.3 * 1e9) / 1e9, currency: 'EUR', method: 'measured' },
+    price: 'flat:0.3:EUR:config',
+    corrects: null,
   };
 }

@@ -25,7 +25,9 @@ export class MemoryLedger {
   readonly #entries = new Map<string, KeptEntry>();
   /** Of each job the entries of its pictures, oldest first; the first one is active. */
   readonly #madeByJob = new Map<string, readonly KeptEntry[]>();
-  readonly #marks: Mark[] = [];
+  /** By card, in the order of their numbers. */
+  readonly #marks = new Map<string, Mark[]>();
+  readonly #marked = new Set<string>();
   readonly #stretches = new Map<string, Stretch>();
   readonly #charges = new Set<string>();
   readonly #prices = new Map<string, PriceSnapshot>();
@@ -67,11 +69,11 @@ export class MemoryLedger {
   }
 
   chains(): readonly Chain[] {
-    return [...new Set(this.#marks.map(({ gpu }) => gpu))].sort().map((gpu) => {
+    return [...this.#marks.keys()].sort().map((gpu) => {
       const marks = this.#marksOf(gpu);
-      const ends = this.#rows.filter((row) => row.gpu === gpu).map((row) => row.to_at ?? -1);
-      const booked = marks.findLast(({ at }) => at <= Math.max(-1, ...ends)) ?? null;
-      return { gpu, booked, open: marks.slice(booked === null ? 0 : marks.indexOf(booked) + 1) };
+      const end = this.#rows.reduce((last, row) => (row.gpu === gpu ? Math.max(last, row.to_at ?? -1) : last), -1);
+      const place = marks.findLastIndex(({ at }) => at <= end);
+      return { gpu, booked: marks[place] ?? null, open: marks.slice(place + 1) };
     });
   }
 
@@ -123,20 +125,17 @@ export class MemoryLedger {
   }
 
   #mark(mark: NewMark): void {
-    const same = this.#marks.some(
-      ({ gpu, at, launch, after, batchId }) =>
-        gpu === mark.gpu &&
-        at === mark.at &&
-        launch === mark.launch &&
-        after === mark.after &&
-        batchId === mark.batchId,
-    );
-    const number = 1 + this.#marks.filter(({ gpu }) => gpu === mark.gpu).length;
-    if (!same) this.#marks.push({ ...mark, number });
+    const { gpu, at, launch, after, batchId } = mark;
+    const identity = JSON.stringify([gpu, at, launch, after, batchId]);
+    if (this.#marked.has(identity)) return;
+    this.#marked.add(identity);
+    const marks = this.#marks.get(gpu) ?? [];
+    this.#marks.set(gpu, marks);
+    marks.push({ ...mark, number: marks.length + 1 });
   }
 
   #marksOf(gpu: string): readonly Mark[] {
-    return this.#marks.filter((mark) => mark.gpu === gpu).sort(inOrder);
+    return (this.#marks.get(gpu) ?? []).toSorted(inOrder);
   }
 
   #rowsIn({ from, to }: LedgerSpan): readonly LedgerRow[] {
