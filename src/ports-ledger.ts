@@ -126,7 +126,7 @@ export type LedgerKind = 'active' | 'overhead' | 'idle' | 'foreign' | 'unknown' 
  * {@link SumKey} that were not asked for are null.
  */
 export interface LedgerSum {
-  /** Begin of the quarter of an hour, UTC, in which the rows' time ended. */
+  /** Begin of the quarter of an hour, UTC, in which the rows' time ended: for a stretch up to 10:15 that of 10:00. */
   readonly slot: EpochMillis | null;
   /** A provider, `electricity` for stretches, or the service of a charge. */
   readonly service: string | null;

@@ -331,9 +331,13 @@ export interface Store extends Checked {
   /** Keeps what a price is; one that is known stays. */
   keepPrice(snapshot: PriceSnapshot): Promise<void>;
   price(id: string): Promise<PriceSnapshot | undefined>;
-  /** Sums over rows whose time ended in the span, which begins and ends at quarters of an hour. */
+  /**
+   * Sums over rows whose time ended in the span, which begins and ends at quarters of an hour, or at no time at all
+   * (`Infinity`). The last moment of a row counts: a stretch up to midnight is one of the day before.
+   * @throws StorageError `internal` for a span that cuts a quarter
+   */
   sums(span: LedgerSpan, by: readonly SumKey[]): Promise<readonly LedgerSum[]>;
-  /** Rows in the order of their writing, whose time ended in the span, with a `seq` over `after`, at most `limit`. */
+  /** Rows in the order of their writing, whose time ended in the span as in {@link sums}, with a `seq` over `after`, at most `limit`. */
   ledger(span: LedgerSpan, after: number, limit: number): Promise<readonly LedgerRow[]>;
   close(): Promise<void>;
 }

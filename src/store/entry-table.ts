@@ -5,6 +5,7 @@ import type { Entry, Receipt, ReceiptDetails, RunTotals, Settlement } from '../p
 import { decimalOf, METHODS, nanoOf } from '../units.ts';
 import type { Changes } from './changes.ts';
 import { integerOf, numberOf, numberOrNull, oneOf, type Row, recordOf, stringsOf, textOf, textOrNull } from './row.ts';
+import { tagsText } from './tags.ts';
 
 /** The rows of `entries`: the ledger. Only ever added to. */
 export class EntryTable {
@@ -64,7 +65,7 @@ export class EntryTable {
   }
 }
 
-const METERS = ['nvml_counter', 'power_integral', 'rapl', 'model', 'none'] as const;
+export const METERS = ['nvml_counter', 'power_integral', 'rapl', 'model', 'none'] as const;
 
 function columnsOf(entry: Entry) {
   const { receipt } = entry;
@@ -96,8 +97,11 @@ function columnsOf(entry: Entry) {
     currency: receipt.cost.currency,
     cost_method: receipt.cost.method,
     price: receipt.price,
-    tags: JSON.stringify(entry.tags),
+    tags: tagsText(entry.tags),
     details: JSON.stringify(detailsOf(receipt)),
+    gpu: entry.span?.gpu ?? null,
+    from_at: entry.span?.from ?? null,
+    to_at: entry.span?.to ?? null,
   };
 }
 
@@ -132,6 +136,9 @@ const COLUMNS = [
   'price',
   'tags',
   'details',
+  'gpu',
+  'from_at',
+  'to_at',
 ] as const satisfies readonly ('seq' | keyof ReturnType<typeof columnsOf>)[];
 
 /**
@@ -158,9 +165,9 @@ export const RECEIPT_COLUMNS = `
   CAST(e.cost_nano AS TEXT) AS cost_nano, e.currency, e.cost_method, e.price, e.details`;
 
 export function receiptOf(row: Row): Receipt {
+  const { energy, ...details } = writtenIn<Details>(row, 'details');
   const millijoules = numberOrNull(row, 'energy_mj');
   const nano = textOrNull(row, 'cost_nano');
-  const { energy, ...details } = writtenIn<Details>(row, 'details');
   return {
     v: 1,
     provider: textOf(row, 'provider'),
@@ -201,8 +208,8 @@ type Details = ReceiptDetails & { readonly energy?: Pick<Receipt['energy'], 'bou
 
 function detailsOf({ downgrades, steps, work, peaks, energy }: Receipt): object {
   const { bound_joules, integral_ratio } = energy;
-  const isBare = bound_joules === undefined && integral_ratio === undefined;
-  return { downgrades, steps, work, peaks, ...(!isBare && { energy: { bound_joules, integral_ratio } }) };
+  const told = bound_joules !== undefined || integral_ratio !== undefined;
+  return { downgrades, steps, work, peaks, ...(told && { energy: { bound_joules, integral_ratio } }) };
 }
 
 /** The text is what this table itself wrote from a receipt, so it is not checked again. */

@@ -2,6 +2,9 @@ import { CLEAN } from '../batch/marks.ts';
 import { groupOf, totalsOf } from '../cost/totals.ts';
 import { StorageError } from '../errors.ts';
 import type {
+  BatchBooking,
+  Chain,
+  Charge,
   Check,
   Clock,
   Entry,
@@ -9,10 +12,13 @@ import type {
   JobRow,
   JobState,
   LearnedLimit,
-  LineIdentity,
+  LedgerRow,
+  LedgerSpan,
+  LedgerSum,
+  Mark,
   Marks,
   Measurement,
-  NewJob,
+  MeterBooking,
   News,
   Owner,
   Pause,
@@ -22,33 +28,22 @@ import type {
   RunWrite,
   Settlement,
   Store,
+  SumKey,
 } from '../ports.ts';
+import { type KeptJob, MemoryJobs } from './memory-jobs.ts';
+import { type KeptEntry, MemoryLedger } from './memory-ledger.ts';
 import { RowsOfDevices } from './rows-of-devices.ts';
 import { busy } from './run-table.ts';
-import { countsOf, LEFT_STATES, maySettle, OPEN_STATES, RETRIABLE_STATES } from './states.ts';
+import { countsOf, LEFT_STATES, OPEN_STATES, RETRIABLE_STATES } from './states.ts';
 
-interface KeptJob extends LineIdentity {
-  readonly index: number;
-  job: Job;
-  state: JobState;
-  path: string;
-  error: JobRow['error'];
-  batchId: string | null;
-  marks: Marks;
-  seq: number;
-}
-
-type KeptEntry = Entry & { readonly seq: number };
 type KeptRun = Omit<RunRow, 'counts'>;
 
 /** The store without a file: for tests, and for whoever needs nothing afterwards. Each method is one transaction. */
 export class MemoryStore implements Store {
   readonly #clock: Pick<Clock, 'now'>;
   readonly #runs = new Map<string, KeptRun>();
-  readonly #jobs = new Map<string, KeptJob>();
-  readonly #entries = new Map<string, KeptEntry>();
-  /** Of each job the entries of its pictures, oldest first; the first one is active. */
-  readonly #madeByJob = new Map<string, readonly KeptEntry[]>();
+  readonly #jobs = new MemoryJobs(() => ++this.#latest);
+  readonly #ledger = new MemoryLedger(() => ++this.#latest);
   readonly #settlements = new Set<string>();
   readonly #limits = new RowsOfDevices<LearnedLimit>((one) => [one.device, one.model, one.engine, one.shape]);
   readonly #measurements = new RowsOfDevices<Measurement>((one) => [
@@ -58,7 +53,6 @@ export class MemoryStore implements Store {
     one.shape,
     one.batch,
   ]);
-  readonly #prices = new Map<string, PriceSnapshot>();
   #pause: Pause | null = null;
   #owner: Owner | null = null;
   #latest = 0;
@@ -99,16 +93,20 @@ export class MemoryStore implements Store {
 
   async job(id: string): Promise<JobRow | undefined> {
     this.#mustBeOpen();
-    const kept = this.#jobs.get(id);
+    const kept = this.#jobs.one(id);
     return kept === undefined ? undefined : this.#jobRowOf(kept);
   }
 
   async jobsOf(runId: string): Promise<readonly JobRow[]> {
-    return this.#jobsOf(runId).map((kept) => this.#jobRowOf(kept));
+    return this.#opened(this.#jobs)
+      .of(runId)
+      .map((kept) => this.#jobRowOf(kept));
   }
 
   async changedSince(runId: string, seq: number, limit = 1000): Promise<readonly JobRow[]> {
-    const changed = this.#jobsOf(runId).filter((kept) => kept.seq > seq);
+    const changed = this.#opened(this.#jobs)
+      .of(runId)
+      .filter((kept) => kept.seq > seq);
     return changed
       .sort((a, b) => a.seq - b.seq)
       .slice(0, limit)
@@ -116,41 +114,36 @@ export class MemoryStore implements Store {
   }
 
   async payloads(runId: string, states: readonly JobState[]): Promise<readonly Job[]> {
-    return this.#jobsOf(runId)
+    return this.#opened(this.#jobs)
+      .of(runId)
       .filter((kept) => states.includes(kept.state))
       .map((kept) => kept.job);
   }
 
-  async writeRun({ run, claimedFrom, add, requeue }: RunWrite): Promise<void> {
+  async writeRun(write: RunWrite): Promise<void> {
     this.#mustBeOpen();
+    const { run, claimedFrom } = write;
     const known = this.#runs.get(run.id);
     const namesake = [...this.#runs.values()].some((other) => other.name === run.name && other.id !== run.id);
     if (namesake || (known?.launch ?? null) !== claimedFrom) throw busy(run.name);
-    this.#mustFit(run.id, add, requeue);
+    this.#jobs.mustFit(write);
     this.#runs.set(run.id, { ...run, held: null, createdAt: known?.createdAt ?? this.#clock.now() });
-    for (const { job, ...line } of add) this.#submit(job, line);
-    for (const { id, job, remake } of requeue) {
-      const kept = this.#jobs.get(id);
-      if (kept === undefined || kept.state === 'running' || (kept.state === 'done' && !remake)) continue;
-      this.#submit(job, kept, marksKept(kept));
-    }
+    this.#jobs.write(write);
   }
 
   async markQueued(runId: string, jobIds?: readonly string[]): Promise<void> {
-    this.#move(runId, ['submitting'], 'queued', jobIds);
+    this.#opened(this.#jobs).move(runId, ['submitting'], 'queued', jobIds);
   }
 
   async markRunning(jobIds: readonly string[], batchId: string): Promise<readonly string[]> {
     this.#mustBeOpen();
     const open: string[] = [];
     for (const id of jobIds) {
-      const kept = this.#jobs.get(id);
+      const kept = this.#jobs.one(id);
       if (kept === undefined || !OPEN_STATES.includes(kept.state)) continue;
       if (this.#runs.get(kept.job.runId)?.held !== null) continue;
       open.push(id);
-      if (kept.state === 'running' && kept.batchId === batchId) continue;
-      kept.batchId = batchId;
-      this.#become(kept, 'running');
+      this.#jobs.start(kept, batchId);
     }
     return open;
   }
@@ -160,31 +153,34 @@ export class MemoryStore implements Store {
     const written = JSON.stringify(settlement);
     if (this.#settlements.has(written)) return;
     if (settlement.entries.length > 0) this.#settlements.add(written);
-    for (const entry of settlement.entries) this.#book(entry);
-    for (const job of settlement.jobs) this.#settleJob(job);
+    for (const entry of settlement.entries) this.#ledger.book(entry, this.#runs.get(entry.runId ?? '')?.tags ?? {});
+    if (settlement.meter !== undefined) this.#ledger.meter(settlement.meter);
+    for (const job of settlement.jobs) this.#jobs.settle(job);
   }
 
   async interrupt(runId: string, launch: string, jobIds?: readonly string[]): Promise<readonly string[]> {
     this.#mustBeOpen();
     const run = this.#runs.get(runId);
     if (run?.launch !== launch || (jobIds !== undefined && run.served)) return [];
-    return this.#move(runId, OPEN_STATES, 'interrupted', jobIds);
+    return this.#opened(this.#jobs).move(runId, OPEN_STATES, 'interrupted', jobIds);
   }
 
   async marks(jobId: string): Promise<Marks> {
     this.#mustBeOpen();
-    return this.#jobs.get(jobId)?.marks ?? CLEAN;
+    return this.#jobs.one(jobId)?.marks ?? CLEAN;
   }
 
   async cancel(jobIds: readonly string[]): Promise<readonly string[]> {
-    return this.#moveAmong(jobIds, LEFT_STATES, 'cancelled').map((kept) => kept.job.id);
+    return this.#opened(this.#jobs)
+      .moveAmong(jobIds, LEFT_STATES, 'cancelled')
+      .map((kept) => kept.job.id);
   }
 
   async retry(jobIds: readonly string[]): Promise<readonly string[]> {
-    const moved = this.#moveAmong(jobIds, RETRIABLE_STATES, 'submitting');
+    const moved = this.#opened(this.#jobs).moveAmong(jobIds, RETRIABLE_STATES, 'submitting');
     for (const kept of moved) Object.assign(kept, { marks: CLEAN, error: null, batchId: null });
     for (const runId of new Set(moved.map((kept) => kept.job.runId))) {
-      if (this.#isHeld(runId)) this.#move(runId, ['queued'], 'submitting');
+      if (this.#isHeld(runId)) this.#opened(this.#jobs).move(runId, ['queued'], 'submitting');
       this.#change(runId, { served: true, held: null });
     }
     return moved.map((kept) => kept.job.id);
@@ -193,7 +189,7 @@ export class MemoryStore implements Store {
   async resume(runId: string): Promise<readonly string[]> {
     const wasHeld = this.#isHeld(runId);
     this.#change(runId, { served: true, held: null });
-    return this.#move(runId, wasHeld ? ['interrupted', 'queued'] : ['interrupted'], 'submitting');
+    return this.#opened(this.#jobs).move(runId, wasHeld ? ['interrupted', 'queued'] : ['interrupted'], 'submitting');
   }
 
   async hold(runId: string, reason: string | null): Promise<void> {
@@ -206,9 +202,9 @@ export class MemoryStore implements Store {
     this.#mustBeOpen();
     const sequence = this.#latest;
     if (sequence <= seq) return { sequence, withdrawn: [], submitted: false, pause: this.#pause };
-    const gone = [...this.#jobs.values()].filter(
-      (kept) => kept.seq > seq && (kept.state === 'cancelled' || kept.state === 'interrupted'),
-    );
+    const gone = this.#jobs
+      .all()
+      .filter((kept) => kept.seq > seq && (kept.state === 'cancelled' || kept.state === 'interrupted'));
     const withdrawn = gone.sort((a, b) => a.seq - b.seq).map((kept) => kept.job.id);
     const submitted = this.#runsWith(['submitting']).some((run) => run.served && run.held === null);
     return { sequence, withdrawn, submitted, pause: this.#pause };
@@ -258,7 +254,7 @@ export class MemoryStore implements Store {
 
   async totals(runId: string, seq: number): Promise<RunTotals> {
     this.#mustBeOpen();
-    const entries = [...this.#entries.values()].filter((entry) => entry.runId === runId && entry.seq > seq);
+    const entries = this.#ledger.entriesOf(runId).filter((entry) => entry.seq > seq);
     const parts = entries.map((entry) => ({ part: this.#partOf(entry, seq), receipt: entry.receipt }));
     const batches = new Set(parts.filter(({ part }) => part === 'active').map(({ receipt }) => receipt.batch.id));
     return totalsOf(
@@ -271,86 +267,62 @@ export class MemoryStore implements Store {
     return [{ name: 'store', status: 'warn', detail: 'in memory: nothing is kept when the program ends' }];
   }
 
-  async meter(): Promise<never> {
-    throw new Error('not yet');
+  async meter(booking: MeterBooking): Promise<void> {
+    this.#opened(this.#ledger).meter(booking);
   }
 
-  async chains(): Promise<never> {
-    throw new Error('not yet');
+  async chains(): Promise<readonly Chain[]> {
+    return this.#opened(this.#ledger).chains();
   }
 
-  async bookedOf(): Promise<never> {
-    throw new Error('not yet');
+  async bookedOf(batchIds: readonly string[]): Promise<ReadonlyMap<string, BatchBooking>> {
+    return this.#opened(this.#ledger).bookedOf(batchIds);
   }
 
-  async marksOf(): Promise<never> {
-    throw new Error('not yet');
+  async marksOf(gpu: string, span: LedgerSpan, after: Mark | null, limit: number): Promise<readonly Mark[]> {
+    return this.#opened(this.#ledger).marksOf(gpu, span, after, limit);
   }
 
-  async charge(): Promise<never> {
-    throw new Error('not yet');
+  async charge(charges: readonly Charge[]): Promise<number> {
+    const ledger = this.#opened(this.#ledger);
+    return charges.filter((charge) => ledger.charge(charge)).length;
   }
 
   async keepPrice(snapshot: PriceSnapshot): Promise<void> {
-    this.#mustBeOpen();
-    if (!this.#prices.has(snapshot.id)) this.#prices.set(snapshot.id, snapshot);
+    this.#opened(this.#ledger).keepPrice(snapshot);
   }
 
   async price(id: string): Promise<PriceSnapshot | undefined> {
-    this.#mustBeOpen();
-    return this.#prices.get(id);
+    return this.#opened(this.#ledger).price(id);
   }
 
-  async sums(): Promise<never> {
-    throw new Error('not yet');
+  async sums(span: LedgerSpan, by: readonly SumKey[]): Promise<readonly LedgerSum[]> {
+    return this.#opened(this.#ledger).sums(span, by);
   }
 
-  async ledger(): Promise<never> {
-    throw new Error('not yet');
+  async ledger(span: LedgerSpan, after: number, limit: number): Promise<readonly LedgerRow[]> {
+    return this.#opened(this.#ledger).page(span, after, limit);
   }
 
   async close(): Promise<void> {
     this.#closed = true;
   }
 
-  #book(entry: Entry): void {
-    if (this.#entries.has(entry.id)) return;
-    const made = entry.jobId === null ? [] : (this.#madeByJob.get(entry.jobId) ?? []);
-    const redone = entry.kind === 'active' && made.length > 0;
-    const booked: Entry = redone ? { ...entry, kind: 'overhead', cause: 'redone' } : entry;
-    const kept = { ...booked, seq: ++this.#latest };
-    this.#entries.set(entry.id, kept);
-    if (entry.kind === 'active' && entry.jobId !== null) this.#madeByJob.set(entry.jobId, [...made, kept]);
+  #opened<Part>(part: Part): Part {
+    this.#mustBeOpen();
+    return part;
   }
 
   #partOf(entry: KeptEntry, seq: number): Entry['kind'] {
-    const kept = entry.jobId === null ? undefined : this.#jobs.get(entry.jobId);
+    const kept = entry.jobId === null ? undefined : this.#jobs.one(entry.jobId);
     if (entry.cause !== 'redone' || kept === undefined || this.#pictureOf(kept) !== entry) return entry.kind;
-    const [first] = this.#madeByJob.get(kept.job.id) ?? [];
+    const [first] = this.#ledger.madeFor(kept.job.id);
     return first !== undefined && first.seq > seq ? 'overhead' : 'active';
   }
 
   /** The entry of the picture at the job's path; a later one is of a picture that lost the race for it. */
   #pictureOf({ job, state, seq }: KeptJob): KeptEntry | undefined {
-    return state === 'done' ? this.#madeByJob.get(job.id)?.findLast((made) => made.seq < seq) : undefined;
-  }
-
-  #settleJob(job: Settlement['jobs'][number]): void {
-    const kept = this.#jobs.get(job.id);
-    if (kept === undefined) return;
-    if (job.state === 'queued' && kept.state !== 'done') kept.marks = job.marks;
-    if (!maySettle(kept.state, job.state)) return;
-    if (job.state === 'done') kept.path = job.path;
-    kept.error = job.state === 'failed' ? job.error : null;
-    this.#become(kept, job.state);
-  }
-
-  #moveAmong(jobIds: readonly string[], from: readonly JobState[], to: JobState): readonly KeptJob[] {
-    this.#mustBeOpen();
-    const found = [...new Set(jobIds)].sort().map((id) => this.#jobs.get(id));
-    const moved = found.filter((kept) => kept !== undefined).filter((kept) => from.includes(kept.state));
-    for (const kept of moved) this.#become(kept, to);
-    return moved;
+    return state === 'done' ? this.#ledger.madeFor(job.id).findLast((made) => made.seq < seq) : undefined;
   }
 
   #isHeld(runId: string): boolean {
@@ -360,41 +332,6 @@ export class MemoryStore implements Store {
   #change(runId: string, change: Partial<Pick<KeptRun, 'served' | 'held'>>): void {
     const run = this.#runs.get(runId);
     if (run !== undefined) this.#runs.set(runId, { ...run, ...change });
-  }
-
-  #move(runId: string, from: readonly JobState[], to: JobState, jobIds?: readonly string[]): readonly string[] {
-    const among = jobIds === undefined ? null : new Set(jobIds);
-    const moved = this.#jobsOf(runId).filter((kept) => from.includes(kept.state) && among?.has(kept.job.id) !== false);
-    for (const kept of moved) this.#become(kept, to);
-    return moved.map((kept) => kept.job.id);
-  }
-
-  #become(kept: KeptJob, state: JobState): void {
-    kept.state = state;
-    kept.seq = ++this.#latest;
-  }
-
-  #submit(job: Job, { index, lineKey, occurrence, k }: Omit<NewJob, 'job'>, marks = CLEAN): void {
-    const line = { index, lineKey, occurrence, k };
-    const fresh = { state: 'submitting', path: job.target, error: null, batchId: null, marks } as const;
-    this.#jobs.set(job.id, { ...line, ...fresh, job, seq: ++this.#latest });
-  }
-
-  #mustFit(runId: string, add: RunWrite['add'], requeue: RunWrite['requeue']): void {
-    const indexes = new Set(this.#jobsOf(runId).map((kept) => kept.index));
-    for (const { job, index } of add) {
-      if (!this.#jobs.has(job.id) && !indexes.has(index)) indexes.add(index);
-      else throw new StorageError(`job ${job.id} is there already; please report this`, { code: 'internal' });
-    }
-    const stranger = requeue.find(({ id }) => this.#jobs.get(id)?.job.runId !== runId);
-    if (stranger === undefined) return;
-    const message = `run ${runId} has no job ${stranger.id} to be made again; please report this`;
-    throw new StorageError(message, { code: 'internal' });
-  }
-
-  #jobsOf(runId: string): KeptJob[] {
-    this.#mustBeOpen();
-    return [...this.#jobs.values()].filter((kept) => kept.job.runId === runId).sort((a, b) => a.index - b.index);
   }
 
   /** Oldest first; null: all of them. */
@@ -408,7 +345,7 @@ export class MemoryStore implements Store {
 
   #rowOf(run: KeptRun): RunRow {
     const found: Record<string, number> = {};
-    for (const { state } of this.#jobsOf(run.id)) found[state] = (found[state] ?? 0) + 1;
+    for (const { state } of this.#opened(this.#jobs).of(run.id)) found[state] = (found[state] ?? 0) + 1;
     return { ...run, counts: countsOf(found) };
   }
 
@@ -430,9 +367,4 @@ export class MemoryStore implements Store {
   #mustBeOpen(): void {
     if (this.#closed) throw new StorageError('the store is closed already', { code: 'store_closed' });
   }
-}
-
-/** What befell a job that was interrupted is kept. */
-function marksKept({ state, marks }: KeptJob): Marks {
-  return state === 'failed' || state === 'cancelled' || state === 'done' ? CLEAN : marks;
 }

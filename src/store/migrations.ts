@@ -1,3 +1,5 @@
+import { WHOLE_LEDGER } from './migration-ledger.ts';
+
 /** Marks a SQLite file as ours (`PRAGMA application_id`): "kiln". */
 export const APPLICATION_ID = 0x6b696c6e;
 
@@ -224,4 +226,5 @@ export const MIGRATIONS: readonly string[] = [
   `
   ALTER TABLE entries ADD COLUMN details TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(details));
   `,
+  WHOLE_LEDGER,
 ];

@@ -4,20 +4,30 @@
  */
 import { AppError, InputError, StorageError } from '../errors.ts';
 import type {
+  BatchBooking,
+  Chain,
+  Charge,
   Check,
   Job,
   JobRow,
   JobState,
   LearnedLimit,
+  LedgerRow,
+  LedgerSpan,
+  LedgerSum,
+  Mark,
   Marks,
   Measurement,
+  MeterBooking,
   News,
   Owner,
   Pause,
+  PriceSnapshot,
   RunRow,
   RunTotals,
   RunWrite,
   Settlement,
+  SumKey,
 } from '../ports.ts';
 import type { EpochMillis } from '../units.ts';
 
@@ -63,6 +73,16 @@ export interface Calls {
   measure(measurement: Measurement): void;
   forgetMeasurements(device: string | null): number;
   totals(runId: string, seq: number): RunTotals;
+  meter(booking: MeterBooking): void;
+  chains(): readonly Chain[];
+  bookedOf(batchIds: readonly string[]): ReadonlyMap<string, BatchBooking>;
+  marksOf(gpu: string, span: LedgerSpan, after: Mark | null, limit: number): readonly Mark[];
+  charge(charges: readonly Charge[]): number;
+  keepPrice(snapshot: PriceSnapshot): void;
+  price(id: string): PriceSnapshot | undefined;
+  slots(span: LedgerSpan): SlotRange | null;
+  sums(span: LedgerSpan, by: readonly SumKey[]): readonly LedgerSum[];
+  ledger(span: LedgerSpan, after: number, limit: number): readonly LedgerRow[];
   check(): readonly Check[];
   close(): void;
 }
@@ -70,6 +90,12 @@ export interface Calls {
 export interface PayloadPage {
   readonly jobs: readonly Job[];
   readonly last: number;
+}
+
+/** Begins of the first and the last quarter of an hour. */
+export interface SlotRange {
+  readonly first: EpochMillis;
+  readonly last: EpochMillis;
 }
 
 /** The travelling job as JSON text: what a row keeps, and cheaper to pass than the object. */

@@ -2,30 +2,44 @@ import { statSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { StorageError } from '../errors.ts';
 import type {
+  BatchBooking,
+  Chain,
+  Charge,
   Check,
   JobRow,
   JobState,
   LearnedLimit,
+  LedgerRow,
+  LedgerSpan,
+  LedgerSum,
+  Mark,
   Marks,
   Measurement,
+  MeterBooking,
   News,
   Owner,
   Pause,
+  PriceSnapshot,
   RunRow,
   RunTotals,
   RunWrite,
   Settlement,
+  SumKey,
 } from '../ports.ts';
 import type { EpochMillis } from '../units.ts';
 import { Changes } from './changes.ts';
+import { ChargeTable } from './charge-table.ts';
 import { ControlTable } from './control-table.ts';
 import { inTransaction, openDatabase, rollBack } from './database.ts';
 import { EntryTable } from './entry-table.ts';
 import { JobTable } from './job-table.ts';
+import { MarkTable } from './mark-table.ts';
 import { MeasurementTable } from './measurement-table.ts';
-import type { Calls, JobInsert, JobRequeue, PayloadPage } from './protocol.ts';
+import type { Calls, JobInsert, JobRequeue, PayloadPage, SlotRange } from './protocol.ts';
 import { integerOf, textOf } from './row.ts';
 import { RunTable } from './run-table.ts';
+import { StretchTable } from './stretch-table.ts';
+import { SumTable } from './sum-table.ts';
 
 /** One open database file and everything that may be done with it. Blocks; lives in the database thread. */
 export class Session implements Omit<Calls, 'open'> {
@@ -37,6 +51,10 @@ export class Session implements Omit<Calls, 'open'> {
   readonly #entries: EntryTable;
   readonly #control: ControlTable;
   readonly #measurements: MeasurementTable;
+  readonly #marks: MarkTable;
+  readonly #stretches: StretchTable;
+  readonly #charges: ChargeTable;
+  readonly #sums: SumTable;
 
   constructor(path: string) {
     this.#path = path;
@@ -47,6 +65,10 @@ export class Session implements Omit<Calls, 'open'> {
     this.#entries = new EntryTable(this.#db, this.#changes);
     this.#control = new ControlTable(this.#db, this.#changes);
     this.#measurements = new MeasurementTable(this.#db);
+    this.#marks = new MarkTable(this.#db);
+    this.#stretches = new StretchTable(this.#db, this.#changes);
+    this.#charges = new ChargeTable(this.#db, this.#changes);
+    this.#sums = new SumTable(this.#db);
   }
 
   sequence(): number {
@@ -125,6 +147,7 @@ export class Session implements Omit<Calls, 'open'> {
     inTransaction(this.#db, () => {
       if (!this.#entries.remember(settlement)) return;
       for (const entry of settlement.entries) this.#entries.book(entry);
+      if (settlement.meter !== undefined) this.#book(settlement.meter);
       for (const job of settlement.jobs) this.#jobs.settle(job);
     });
   }
@@ -219,6 +242,46 @@ export class Session implements Omit<Calls, 'open'> {
     return this.#entries.totals(runId, seq);
   }
 
+  meter(booking: MeterBooking): void {
+    inTransaction(this.#db, () => this.#book(booking));
+  }
+
+  chains(): readonly Chain[] {
+    return this.#marks.chains();
+  }
+
+  bookedOf(batchIds: readonly string[]): ReadonlyMap<string, BatchBooking> {
+    return this.#stretches.bookedOf(batchIds);
+  }
+
+  marksOf(gpu: string, span: LedgerSpan, after: Mark | null, limit: number): readonly Mark[] {
+    return this.#marks.page(gpu, span, after, limit);
+  }
+
+  charge(charges: readonly Charge[]): number {
+    return inTransaction(this.#db, () => charges.filter((charge) => this.#charges.book(charge)).length);
+  }
+
+  keepPrice(snapshot: PriceSnapshot): void {
+    inTransaction(this.#db, () => this.#charges.keep(snapshot));
+  }
+
+  price(id: string): PriceSnapshot | undefined {
+    return this.#charges.price(id);
+  }
+
+  slots(span: LedgerSpan): SlotRange | null {
+    return this.#sums.slots(span);
+  }
+
+  sums(span: LedgerSpan, by: readonly SumKey[]): readonly LedgerSum[] {
+    return this.#sums.sums(span, by);
+  }
+
+  ledger(span: LedgerSpan, after: number, limit: number): readonly LedgerRow[] {
+    return this.#sums.page(span, after, limit);
+  }
+
   check(): readonly Check[] {
     const verdict = textOf(this.#db.prepare('PRAGMA quick_check(1)').get() ?? {}, 'quick_check');
     if (verdict !== 'ok') {
@@ -235,6 +298,11 @@ export class Session implements Omit<Calls, 'open'> {
   close(): void {
     rollBack(this.#db);
     this.#db.close();
+  }
+
+  #book({ marks, stretches }: MeterBooking): void {
+    for (const mark of marks) this.#marks.add(mark);
+    for (const stretch of stretches) this.#stretches.book(stretch);
   }
 
   #orRollBack(work: () => void): void {

@@ -1,28 +1,40 @@
 import { StorageError, sentenceOf } from '../errors.ts';
 import type {
+  BatchBooking,
+  Chain,
+  Charge,
   Check,
   Clock,
   Job,
   JobRow,
   JobState,
   LearnedLimit,
+  LedgerRow,
+  LedgerSpan,
+  LedgerSum,
+  Mark,
   Marks,
   Measurement,
+  MeterBooking,
   News,
   Owner,
   Pause,
+  PriceSnapshot,
   RunRow,
   RunTotals,
   RunWrite,
   Settlement,
   Store,
+  SumKey,
 } from '../ports.ts';
 import type { Calls, JobPayload } from './protocol.ts';
+import { requireQuarters } from './quarters.ts';
 import { StoreThread } from './store-thread.ts';
 
 /** Rows that cross the channel at once: small enough that neither thread is held up. */
 const PAGE = 500;
 const PIECE_CHARACTERS = 1_000_000;
+const DAY_MS = 86_400_000;
 
 export interface SqliteOptions {
   readonly path: string;
@@ -225,43 +237,52 @@ class SqliteStore implements Store {
     }
   }
 
+  meter(booking: MeterBooking): Promise<void> {
+    return this.#call('meter', booking);
+  }
+
+  chains(): Promise<readonly Chain[]> {
+    return this.#call('chains');
+  }
+
+  bookedOf(batchIds: readonly string[]): Promise<ReadonlyMap<string, BatchBooking>> {
+    return this.#call('bookedOf', batchIds);
+  }
+
+  marksOf(gpu: string, span: LedgerSpan, after: Mark | null, limit: number): Promise<readonly Mark[]> {
+    return this.#call('marksOf', gpu, span, after, limit);
+  }
+
+  charge(charges: readonly Charge[]): Promise<number> {
+    return this.#call('charge', charges);
+  }
+
+  keepPrice(snapshot: PriceSnapshot): Promise<void> {
+    return this.#call('keepPrice', snapshot);
+  }
+
+  price(id: string): Promise<PriceSnapshot | undefined> {
+    return this.#call('price', id);
+  }
+
+  /** A group of one quarter of an hour is within one day; so those of long spans cross a day at a time. */
+  async sums(span: LedgerSpan, by: readonly SumKey[]): Promise<readonly LedgerSum[]> {
+    requireQuarters(span);
+    const slots = by.includes('slot') ? await this.#call('slots', span) : null;
+    if (slots === null) return this.#call('sums', span, by);
+    const sums: LedgerSum[] = [];
+    for (let from = slots.first; from <= slots.last; from += DAY_MS) {
+      const day = await this.#call('sums', { from, to: Math.min(from + DAY_MS, span.to) }, by);
+      for (const sum of day) sums.push(sum);
+    }
+    return sums;
+  }
+
+  ledger(span: LedgerSpan, after: number, limit: number): Promise<readonly LedgerRow[]> {
+    return this.#call('ledger', span, after, limit);
+  }
+
   /** Waits for the calls that were made before. May be called twice. */
-  async meter(): Promise<never> {
-    throw new Error('not yet');
-  }
-
-  async chains(): Promise<never> {
-    throw new Error('not yet');
-  }
-
-  async bookedOf(): Promise<never> {
-    throw new Error('not yet');
-  }
-
-  async marksOf(): Promise<never> {
-    throw new Error('not yet');
-  }
-
-  async charge(): Promise<never> {
-    throw new Error('not yet');
-  }
-
-  async keepPrice(): Promise<never> {
-    throw new Error('not yet');
-  }
-
-  async price(): Promise<never> {
-    throw new Error('not yet');
-  }
-
-  async sums(): Promise<never> {
-    throw new Error('not yet');
-  }
-
-  async ledger(): Promise<never> {
-    throw new Error('not yet');
-  }
-
   close(): Promise<void> {
     this.#closed ??= this.#inTurn(async () => {
       if (!this.#thread.gone()) await this.#thread.call('close');

@@ -3,8 +3,10 @@ import type { Clock, Store } from '../../src/ports.ts';
 import { madeIn, runWrite } from '../store/samples.ts';
 import { StoreBench } from './store-bench.ts';
 import { controlPromises } from './store-control.ts';
+import { ledgerPromises } from './store-ledger.ts';
 import { runPromises } from './store-runs.ts';
 import { settlingPromises } from './store-settling.ts';
+import { sumPromises } from './store-sums.ts';
 
 /** What every store promises. `make` opens an empty one. */
 export function storeContract(make: (clock: Pick<Clock, 'now'>) => Promise<Store>): void {
@@ -22,6 +24,8 @@ export function storeContract(make: (clock: Pick<Clock, 'now'>) => Promise<Store
   runPromises(() => bench);
   settlingPromises(() => bench);
   controlPromises(() => bench);
+  ledgerPromises(() => bench);
+  sumPromises(() => bench);
 
   describe('what changed', () => {
     it('numbers every change higher than the sequence that was read before it', async () => {

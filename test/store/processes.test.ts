@@ -7,8 +7,11 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { madeIn, runWrite } from './samples.ts';
 
 const PROGRAM = fileURLToPath(new URL('./programs/settle.ts', import.meta.url));
+const FOLLOW = fileURLToPath(new URL('./programs/follow.ts', import.meta.url));
+const EVER = { from: 0, to: Number.POSITIVE_INFINITY };
 
 describe('a file that several processes use', () => {
   let path: string;
@@ -71,8 +74,44 @@ describe('a file that several processes use', () => {
       expect(done.length).toBeLessThan(rows.length);
       expect(rows.every((row) => (row.state === 'done') === (row.receipt !== null))).toBe(true);
       expect((await store.totals(run, 0)).images).toBe(done.length);
+      const [own] = (await store.sums(EVER, ['run'])).filter((sum) => sum.run === run);
+      expect(own?.entries).toBe(done.length);
+      const burnt = (await store.sums(EVER, ['gpu'])).filter((sum) => sum.gpu === `card of ${run}`);
+      expect(burnt).toMatchObject([{ kind: 'idle', entries: done.length / 6 }]);
+      const chain = (await store.chains()).find(({ gpu }) => gpu === `card of ${run}`);
+      expect(chain).toMatchObject({ booked: { number: done.length / 6, at: done.length / 6 }, open: [] });
       expect(await store.check()).toMatchObject([{ status: 'ok' }]);
       await store.close();
     }
   });
+
+  it('is read page by page while it is written: every row once, and sums that have all that was read before', async () => {
+    const store = await openSqliteStore({ path, clock: Date });
+    const reader = spawn(process.execPath, [FOLLOW, path], { stdio: ['pipe', 'pipe', 'inherit'] });
+    children.push(reader);
+    const exit = once(reader, 'exit');
+    const lines: string[] = [];
+    const read = new Promise<void>((begun) => {
+      createInterface({ input: reader.stdout }).on('line', (line) => {
+        lines.push(line);
+        begun();
+      });
+    });
+    await store.writeRun(runWrite('r1', 800));
+    const settle = (from: number, to: number) =>
+      Promise.all(
+        range(from, to).map((batch) => store.settle(madeIn(`b-${batch}`, 'r1', range(batch * 4, batch * 4 + 4)))),
+      );
+    await settle(0, 20);
+    await read;
+    await settle(20, 200);
+    reader.stdin.end();
+    expect(await exit).toEqual([0, null]);
+    expect(lines.at(-1)).toBe('saw 800');
+    await store.close();
+  });
 });
+
+function range(from: number, to: number): readonly number[] {
+  return Array.from({ length: to - from }, (_, at) => from + at);
+}

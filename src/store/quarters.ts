@@ -1,0 +1,24 @@
+import { StorageError } from '../errors.ts';
+import type { LedgerKind, LedgerSpan } from '../ports.ts';
+
+/** The time that rows are summed by: no border of a local day or hour lies inside of it. */
+export const QUARTER_MS = 900_000;
+
+export const LEDGER_KINDS = [
+  'active',
+  'overhead',
+  'idle',
+  'foreign',
+  'unknown',
+  'charge',
+  'credit',
+  'correction',
+] as const satisfies readonly LedgerKind[];
+
+/** @throws StorageError where a span cuts a quarter of an hour, of which only the whole is known */
+export function requireQuarters({ from, to }: LedgerSpan): void {
+  const cut = [from, to].find((time) => Number.isFinite(time) && time % QUARTER_MS !== 0);
+  if (cut === undefined) return;
+  const message = `sums begin and end at quarters of an hour, and ${cut} is none; please report this`;
+  throw new StorageError(message, { code: 'internal' });
+}
