@@ -39,8 +39,9 @@ export interface Telemetry extends Checked {
   /**
    * Readings of all meters as they come, until it is stopped. Never throws: a meter that falls silent is a `lost` reading,
    * once, and it is tried again. Those of one card and kind come in the order of their times.
+   * @param onRow what nvidia-smi printed, as it came and before its reading, for a recording; not every adapter has it
    */
-  watch(onReading: (reading: Reading) => void): Watching;
+  watch(onReading: (reading: Reading) => void, onRow?: (row: RawRow) => void): Watching;
 }
 
 export interface Watching {
@@ -72,6 +73,14 @@ export interface PowerReading {
   readonly clock: number | null;
   /** `P0` … `P15` */
   readonly state: string | null;
+}
+
+/** A line of nvidia-smi as it was printed, whatever could be made of it. */
+export interface RawRow {
+  readonly at: EpochMillis;
+  /** What its cells are, by the names that nvidia-smi has for them. */
+  readonly fields: readonly string[];
+  readonly row: string;
 }
 
 /** NVML's energy counter, and who has a context on the card. */
