@@ -1,8 +1,8 @@
-import type { Clock, CounterReading, LostReading, PackageReading, Watching } from '../ports.ts';
+import type { Clock, CounterReading, LostReading, PackageReading } from '../ports.ts';
 import { runBriefly } from '../process/run-briefly.ts';
 import type { Millis } from '../units.ts';
 import { counterOf, gaugeLineOf, type NvmlLine } from './gauge-line.ts';
-import { keepMeter } from './meter-program.ts';
+import { type KeptMeter, keepMeter } from './meter-program.ts';
 import { Rising } from './rising.ts';
 
 /** How `kilnwatt_worker.gauge` is started. */
@@ -31,7 +31,7 @@ const ONCE_LIMIT_MS: Millis = 15_000;
 const NOTHING = 3;
 
 /** Runs the gauge for as long as it is watched. Silent where there is neither NVML nor RAPL. */
-export function gaugeStream(options: GaugeOptions, onReading: (reading: GaugeReading) => void): Watching {
+export function gaugeStream(options: GaugeOptions, onReading: (reading: GaugeReading) => void): KeptMeter {
   const { clock, rng, python } = options;
   const packages = new Rising();
   const heard = new Set<'nvml' | 'rapl'>();

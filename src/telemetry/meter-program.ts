@@ -37,15 +37,21 @@ export interface MeterProgramOptions {
  * Keeps a program alive: it is started again, later each time, when it has ended or said nothing for five seconds. It dies
  * with this process, and one that hangs in the kernel is not joined by another.
  */
-export function keepMeter(options: MeterProgramOptions): Watching {
+export function keepMeter(options: MeterProgramOptions): KeptMeter {
   const ending = new AbortController();
   const kept = new Keeping(options, ending.signal).run();
   return {
+    over: kept,
     stop: async () => {
       ending.abort();
       await kept;
     },
   };
+}
+
+export interface KeptMeter extends Watching {
+  /** Resolves when no other program will be started, stopped or not. */
+  readonly over: Promise<void>;
 }
 
 const TICK_MS: Millis = 1_000;

@@ -1,14 +1,11 @@
 import type { Reading } from '../ports.ts';
 import type { Millis } from '../units.ts';
 
-/** Readings that belong to one card, or to the host, are kept apart by this. */
-export type RingKey = string | 'host';
-
-/** The readings of the last while, for live views, each card's apart; those of the whole host are under `host`. */
+/** The readings of the last while, for live views, each card's apart under its UUID; those of the whole host are under `host`. */
 export class ReadingRing {
   readonly #span: Millis;
   readonly #most: number;
-  readonly #kept = new Map<RingKey, Reading[]>();
+  readonly #kept = new Map<string, Reading[]>();
 
   /** @param most readings of one card at most, however fast they come */
   constructor(span: Millis, most = 2_000) {
@@ -16,7 +13,7 @@ export class ReadingRing {
     this.#most = most;
   }
 
-  get keys(): readonly RingKey[] {
+  get keys(): readonly string[] {
     return [...this.#kept.keys()];
   }
 
@@ -32,7 +29,7 @@ export class ReadingRing {
   }
 
   /** Oldest first. A card that has fallen silent keeps what it said last: look at its times. */
-  of(key: RingKey): readonly Reading[] {
+  of(key: string): readonly Reading[] {
     return this.#kept.get(key) ?? [];
   }
 }

@@ -1,8 +1,8 @@
 import { UnavailableError } from '../errors.ts';
-import type { Clock, LostReading, PowerReading, RawRow, Watching } from '../ports.ts';
+import type { Clock, LostReading, PowerReading, RawRow } from '../ports.ts';
 import type { Millis } from '../units.ts';
 import { hasNvidiaHardware } from './hardware.ts';
-import { keepMeter, type MeterProgram } from './meter-program.ts';
+import { type KeptMeter, keepMeter, type MeterProgram } from './meter-program.ts';
 import { findNvidiaSmi, type NvidiaOptions, saysNoDevices } from './nvidia.ts';
 import { chooseFields } from './smi-fields.ts';
 import { rowReader, STREAM_WISHES } from './smi-row.ts';
@@ -23,7 +23,7 @@ export interface SmiStreamEars {
   onRow?: (row: RawRow) => void;
 }
 
-export interface SmiStream extends Watching {
+export interface SmiStream extends KeptMeter {
   /** Lines that were no whole row of a card; nothing was made of them. */
   readonly skipped: number;
 }
@@ -75,6 +75,7 @@ export function smiStream(options: SmiStreamOptions, ears: SmiStreamEars): SmiSt
     isOver: (_, lastWords) => !spoke && saysNoDevices(lastWords),
   });
   return {
+    over: kept.over,
     stop: kept.stop,
     get skipped() {
       return skipped;
