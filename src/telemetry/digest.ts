@@ -6,6 +6,7 @@ export interface Challenge {
   readonly nonce: string;
 }
 
+/** Shelly knows no other. */
 const USER = 'admin';
 
 /** Of a `WWW-Authenticate` header that asks for a digest by SHA-256 over the request; null for any other. */
@@ -28,14 +29,19 @@ export function challengeOf(header: string | null): Challenge | null {
  */
 export function digestFor(
   { realm, nonce }: Challenge,
-  { uri, password, count }: { readonly uri: string; readonly password: string; readonly count: number },
+  {
+    uri,
+    password,
+    count,
+    user = USER,
+  }: { readonly uri: string; readonly password: string; readonly count: number; readonly user?: string },
   cnonce = randomBytes(16).toString('hex'),
 ): string {
   const nc = count.toString(16).padStart(8, '0');
-  const who = sha256(`${USER}:${realm}:${password}`);
+  const who = sha256(`${user}:${realm}:${password}`);
   const response = sha256(`${who}:${nonce}:${nc}:${cnonce}:auth:${sha256(`GET:${uri}`)}`);
   return (
-    `Digest username="${USER}", realm="${realm}", nonce="${nonce}", uri="${uri}", algorithm=SHA-256, ` +
+    `Digest username="${user}", realm="${realm}", nonce="${nonce}", uri="${uri}", algorithm=SHA-256, ` +
     `qop=auth, nc=${nc}, cnonce="${cnonce}", response="${response}"`
   );
 }
