@@ -18,15 +18,16 @@ const FLUSH_MS: Millis = 1_000;
 /**
  * A new recording, whole up to a line at any moment.
  * @param head is asked when the first lines are flushed, since by then more is known
+ * @param create makes the file; handed in by a test whose disk is full
  * @throws InputError `recording_exists`, since none is ever overwritten
  * @throws StorageError `recording_failed`
  */
 export async function createRecording(
   file: string,
   head: () => RecordingMetadata,
-  clock: Clock,
+  { clock, create = createNew }: { readonly clock: Clock; readonly create?: (file: string) => Promise<FileHandle> },
 ): Promise<RecordingWriter> {
-  return new Writer(await created(file), file, head, clock);
+  return new Writer(await created(file, create), file, head, clock);
 }
 
 export interface Recorder {
@@ -61,7 +62,7 @@ export async function recordTelemetry(
     inHead = true;
     return { ...about, fields };
   };
-  const writer = await createRecording(file, head, clock);
+  const writer = await createRecording(file, head, { clock });
   let rows = false;
   const onRow = (row: RawRow) => {
     rows = true;
@@ -87,9 +88,13 @@ export async function recordTelemetry(
   };
 }
 
-async function created(file: string): Promise<FileHandle> {
+function createNew(file: string): Promise<FileHandle> {
+  return open(file, 'wx');
+}
+
+async function created(file: string, create: (file: string) => Promise<FileHandle>): Promise<FileHandle> {
   try {
-    return await open(file, 'wx');
+    return await create(file);
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'EEXIST') {
       const sentence = 'there is such a file already; name another, since a recording is never overwritten';
