@@ -64,8 +64,9 @@ def readings(
         began = now_microseconds()
         lines = [card_line(read_card(card, since)) for card in cards]
         since = began
-        if limits or packages.counters:
-            packages = packages.with_reading(package_microjoules(rapl_root), limits)
+        packages = packages.with_reading(package_microjoules(rapl_root), limits)
+        # A processor's counter rises a thousand times a second: one that does not is none.
+        if packages.microjoules > 0:
             lines.append({"t": _now(), "src": "rapl", "mj": packages.microjoules // 1000})
         yield lines
         taken += 1

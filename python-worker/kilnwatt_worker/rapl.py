@@ -14,13 +14,10 @@ ZONE = re.compile(r"intel-rapl:\d+")
 
 
 def package_microjoules(root: Path = ROOT) -> dict[str, int]:
-    """The counter of each package, by the name of its zone. One that cannot be read is left out: none, if it is all."""
-    counters: dict[str, int] = {}
-    for zone in _packages(root):
-        reading = _number(zone / "energy_uj")
-        if reading is not None:
-            counters[zone.name] = reading
-    return counters
+    """The counter of each package, by its zone; none where any cannot be read: half would be taken for the whole."""
+    readings = {zone.name: _number(zone / "energy_uj") for zone in _packages(root)}
+    counters = {name: reading for name, reading in readings.items() if reading is not None}
+    return counters if len(counters) == len(readings) else {}
 
 
 def wrap_microjoules(root: Path = ROOT) -> dict[str, int]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kilnwatt_worker.gauge import readings
 from tests.worker_process import PACKAGE_ROOT
 
 NVML = PACKAGE_ROOT.parent / "test" / "fixtures" / "nvml"
@@ -120,11 +121,14 @@ def test_without_the_package_it_says_so(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stderr.strip()) == (3, "kilnwatt_worker.gauge: nvidia-ml-py is not installed")
 
 
-def test_processors_are_read_where_there_is_no_card(tmp_path: Path) -> None:
+def test_processors_are_read_where_there_is_no_card_once_their_counter_moves(tmp_path: Path) -> None:
     add_package(tmp_path, "intel-rapl:0", "package-0", 5_000_000)
-    ended = gauge(tmp_path, "no-driver", "--readings", "2")
-    assert ended.returncode == 0
-    assert [(line["src"], line["mj"]) for line in lines_of(ended)] == [("rapl", 0), ("rapl", 0)]
+    taken = readings((), tmp_path / "powercap", 0.001, 4)
+    assert next(taken) == []
+    for microjoules in (5_000_400, 5_003_000):
+        (tmp_path / "powercap" / "intel-rapl:0" / "energy_uj").write_text(f"{microjoules}\n")
+        (line,) = next(taken)
+        assert (line["src"], line["mj"]) == ("rapl", (microjoules - 5_000_000) // 1000)
 
 
 @pytest.mark.parametrize("how", ["end of its input", "SIGTERM"])

@@ -26,10 +26,11 @@ def test_only_whole_packages_count_and_nothing_that_is_inside_or_around_them(tmp
     assert package_microjoules(tmp_path) == {"intel-rapl:0": 11, "intel-rapl:1": 22}
 
 
-def test_a_counter_that_we_may_not_read_is_none_and_not_zero(tmp_path: Path) -> None:
+def test_a_counter_that_we_may_not_read_is_no_zero_and_half_of_the_processors_are_none(tmp_path: Path) -> None:
     # What a user without rights sees is a file that fails to open; a folder does so for root too.
     folder = zone(tmp_path, "intel-rapl:0", "package-0", None)
     (folder / "energy_uj").mkdir()
+    zone(tmp_path, "intel-rapl:1", "package-1", 22)
     assert package_microjoules(tmp_path) == {}
     assert package_microjoules(tmp_path / "nowhere") == {}
 

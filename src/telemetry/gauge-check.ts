@@ -5,7 +5,8 @@ import type { NvmlLine } from './gauge-line.ts';
 export function gaugeChecks(gpus: readonly Gpu[], read: readonly NvmlLine[] | string): readonly Check[] {
   if (typeof read === 'string') {
     const detail = `no energy counter can be read: ${read}`;
-    return [{ name: 'energy', status: 'warn', detail, mend: UNCOUNTED }];
+    const mend = read.includes('not installed') ? SET_UP : UNCOUNTED;
+    return [{ name: 'energy', status: 'warn', detail, mend }];
   }
   return gpus.map((gpu) =>
     lineOf(
@@ -16,6 +17,7 @@ export function gaugeChecks(gpus: readonly Gpu[], read: readonly NvmlLine[] | st
 }
 
 const UNCOUNTED = 'nothing need be done: energy is summed up from samples of the power, less exactly';
+const SET_UP = 'set up the Python environment anew with scripts/setup';
 const UNLISTED = 'keep other programs off the card, since what they burn cannot be told apart';
 
 function lineOf({ index }: Gpu, lines: readonly NvmlLine[]): Check {

@@ -67,9 +67,19 @@ describe('the gauge', () => {
   });
 
   it('tells the processors where nothing else is to be read', async () => {
-    const { heard } = listen({ ...gaugeOn('no-driver'), raplRoot: rapl('package-0', 7) });
-    await expect.poll(() => heard.length).toBeGreaterThan(1);
-    expect(heard[0]).toMatchObject({ kind: 'package', millijoules: 0 });
+    const root = rapl('package-0', 7_000_000);
+    const { heard } = listen({ ...gaugeOn('no-driver'), raplRoot: root });
+    let counter = 7_000_000;
+    await expect
+      .poll(() => {
+        counter += 5_000;
+        writeFileSync(join(root, 'intel-rapl:0', 'energy_uj'), `${counter}\n`);
+        return heard.length;
+      })
+      .toBeGreaterThan(1);
+    const told = heard.map((reading) => (reading.kind === 'package' ? reading.millijoules : null));
+    expect(told).toEqual(told.toSorted((one, other) => (one ?? 0) - (other ?? 0)));
+    expect(told[0]).toBeGreaterThan(0);
   });
 
   it('is silent for good where there is nothing to read', async () => {
@@ -141,6 +151,11 @@ describe('what the doctor says of the energy', () => {
       detail: '0: read: power of the instant, programs; not to be had: counter',
       mend: expect.stringContaining('less exactly'),
     });
+  });
+
+  it('names the set-up where the package is not there', () => {
+    const [check] = gaugeChecks(cards, 'kilnwatt_worker.gauge: nvidia-ml-py is not installed');
+    expect(check).toMatchObject({ status: 'warn', mend: expect.stringContaining('scripts/setup') });
   });
 
   it('says why there is none at all', async () => {
