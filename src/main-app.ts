@@ -18,7 +18,7 @@ import { choicePartsFor } from './main-choice.ts';
 import { hubFetcher } from './model/fetch.ts';
 import { DiskRegistry } from './model/registry.ts';
 import { configuredNotifier } from './notify/several.ts';
-import type { ContactSheets, Notifier, Provider, Store } from './ports.ts';
+import type { ContactSheets, Notifier, Provider, Store, Telemetry } from './ports.ts';
 import { systemClock } from './process/clock.ts';
 import { type Lock, Presence, tryLock } from './process/lock.ts';
 import { runBriefly } from './process/run-briefly.ts';
@@ -49,7 +49,7 @@ export class LocalApp implements App {
   readonly images: DiskImages;
   readonly contactSheets: ContactSheets;
   readonly #config: Config;
-  readonly telemetry = systemTelemetry();
+  readonly telemetry: Telemetry;
   readonly #presence: Presence;
   readonly #folder: DataFolder;
   readonly #timetables = new Map<string, Timetable>();
@@ -66,6 +66,11 @@ export class LocalApp implements App {
     this.software = `kilnwatt ${version}`;
     this.#config = config;
     this.#presence = new Presence(join(config.dataDir, 'live'), this.launch);
+    this.telemetry = systemTelemetry({
+      clock: this.clock,
+      gauge: { python: config.python, workerDir: WORKER_DIR },
+      plug: config.energy.plug,
+    });
     this.models = new DiskRegistry({
       modelsDir: config.modelsDir,
       ownModelsDir: OWN_MODELS_DIR,

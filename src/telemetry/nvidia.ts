@@ -3,6 +3,7 @@ import type { Gpu } from '../ports.ts';
 import type { Run } from '../process/program.ts';
 import type { Millis } from '../units.ts';
 import { hasNvidiaHardware } from './hardware.ts';
+import { bytesOf, cellsOf, chooseFields, isUuid, numberOf, textOf } from './smi-fields.ts';
 
 export interface NvidiaReading {
   /** False where no nvidia-smi is found; then there are no cards. */
@@ -20,18 +21,17 @@ const PLACES = ['nvidia-smi', '/usr/lib/wsl/lib/nvidia-smi'];
 const LIMIT: Millis = 8_000;
 const NO_DEVICES = /^no devices were found/im;
 
-/** What is asked, each with its spellings, newest first; a field that nvidia-smi does not list fails the whole query. */
-const WANTED = {
-  index: ['index'],
-  uuid: ['uuid', 'gpu_uuid'],
-  name: ['name', 'gpu_name'],
-  driver: ['driver_version'],
-  memory: ['memory.total'],
-  memoryUsed: ['memory.used'],
-  power: ['power.draw.instant', 'power.draw'],
-  powerLimit: ['enforced.power.limit', 'power.limit'],
-} as const;
-type Wanted = keyof typeof WANTED;
+const WISHES = [
+  ['index', ['index']],
+  ['uuid', ['uuid', 'gpu_uuid']],
+  ['name', ['name', 'gpu_name']],
+  ['driver', ['driver_version']],
+  ['memory', ['memory.total']],
+  ['memoryUsed', ['memory.used']],
+  ['power', ['power.draw.instant', 'power.draw']],
+  ['powerLimit', ['enforced.power.limit', 'power.limit']],
+] as const;
+type Wanted = (typeof WISHES)[number][0];
 
 export interface NvidiaOptions {
   readonly run: Run;
@@ -58,15 +58,16 @@ export async function readNvidia(options: NvidiaOptions): Promise<NvidiaReading>
 }
 
 async function query(run: Run, limit: Millis): Promise<NvidiaReading> {
-  const help = await firstPresent(run, limit);
-  if (help === undefined) return { installed: false, gpus: [], powerField: null, problems: [] };
-  const fields = chooseFields(help.stdout);
+  const found = await findNvidiaSmi(run, limit);
+  if (found === undefined) return { installed: false, gpus: [], powerField: null, problems: [] };
+  const fields = chooseFields<Wanted>(found.help, WISHES);
+  if (!fields.has('uuid') || !fields.has('index')) failure('its list of fields has no index and uuid');
   const asked = [...fields.values()].join(',');
-  const rows = await ask(run, help.program, [`--query-gpu=${asked}`, '--format=csv,noheader,nounits'], limit);
+  const rows = await ask(run, found.program, [`--query-gpu=${asked}`, '--format=csv,noheader,nounits'], limit);
   const read = rows
     .split('\n')
     .map((line) => line.trim())
-    .filter((line) => line !== '' && !NO_DEVICES.test(line))
+    .filter((line) => line !== '' && !saysNoDevices(line))
     .map((line) => gpuOf(line, [...fields.keys()]));
   return {
     installed: true,
@@ -76,10 +77,17 @@ async function query(run: Run, limit: Millis): Promise<NvidiaReading> {
   };
 }
 
-async function firstPresent(run: Run, limit: Millis): Promise<{ program: string; stdout: string } | undefined> {
+/**
+ * Where nvidia-smi is and the list of fields that it knows; undefined where there is none.
+ * @throws UnavailableError `nvidia_smi_failed`
+ */
+export async function findNvidiaSmi(
+  run: Run,
+  limit = LIMIT,
+): Promise<{ readonly program: string; readonly help: string } | undefined> {
   for (const program of PLACES) {
-    const stdout = await askIfPresent(run, program, ['--help-query-gpu'], limit);
-    if (stdout !== undefined) return { program, stdout };
+    const help = await askIfPresent(run, program, ['--help-query-gpu'], limit);
+    if (help !== undefined) return { program, help };
   }
   return undefined;
 }
@@ -98,8 +106,12 @@ async function askIfPresent(
   if (ran.kind === 'absent') return undefined;
   if (ran.kind === 'hung') return failure(`it did not answer within ${ran.seconds} s`);
   // "No devices were found" comes with exit code 6 from some drivers.
-  if (ran.code === 0 || NO_DEVICES.test(ran.stdout)) return ran.stdout;
+  if (ran.code === 0 || saysNoDevices(ran.stdout)) return ran.stdout;
   return failure((ran.stdout || ran.stderr).trim().split('\n')[0] || `it ended with ${ran.code ?? 'a signal'}`);
+}
+
+export function saysNoDevices(text: string): boolean {
+  return NO_DEVICES.test(text);
 }
 
 function failure(reason: string): never {
@@ -111,33 +123,13 @@ function failure(reason: string): never {
   );
 }
 
-function chooseFields(help: string): Map<Wanted, string> {
-  const listed = new Set(
-    help
-      .split('\n')
-      .filter((line) => line.startsWith('"'))
-      .flatMap((line) => [...line.matchAll(/"([\w.]+)"/g)].map((match) => match[1])),
-  );
-  const wanted: readonly Wanted[] = ['index', 'uuid', 'name', 'driver', 'memory', 'memoryUsed', 'power', 'powerLimit'];
-  const fields = new Map<Wanted, string>();
-  for (const name of wanted) {
-    const spelling = WANTED[name].find((candidate) => listed.has(candidate));
-    if (spelling !== undefined) fields.set(name, spelling);
-  }
-  if (!fields.has('uuid') || !fields.has('index')) failure('its list of fields has no index and uuid');
-  return fields;
-}
-
 /** A card, or the sentence that says why the line is none. */
 function gpuOf(line: string, fields: readonly Wanted[]): Gpu | string {
-  const cells = line.split(',').map((cell) => cell.trim());
-  const cell = (name: Wanted): string | null => {
-    const text = cells[fields.indexOf(name)];
-    return text === undefined || text === '' || /^\[.*\]$|^n\/a$/i.test(text) ? null : text;
-  };
+  const cells = cellsOf(line);
+  const cell = (name: Wanted): string | null => textOf(cells[fields.indexOf(name)]);
   const index = numberOf(cell('index'));
   const uuid = cell('uuid');
-  if (cells.length !== fields.length || index === null || uuid === null || !/^GPU-[\w-]+$/.test(uuid)) {
+  if (cells.length !== fields.length || index === null || !isUuid(uuid)) {
     return `nvidia-smi answered a line that is no card: ${JSON.stringify(line.slice(0, 80))}`;
   }
   return {
@@ -151,14 +143,4 @@ function gpuOf(line: string, fields: readonly Wanted[]): Gpu | string {
     power: numberOf(cell('power')),
     powerLimit: numberOf(cell('powerLimit')),
   };
-}
-
-/** Without units, nvidia-smi means MiB. */
-function bytesOf(mebibytes: string | null): number | null {
-  const number = numberOf(mebibytes);
-  return number === null ? null : number * 1024 * 1024;
-}
-
-function numberOf(text: string | null): number | null {
-  return text !== null && /^\d+(\.\d+)?$/.test(text) ? Number(text) : null;
 }

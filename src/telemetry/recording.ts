@@ -1,144 +1,156 @@
 import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
+import type { z } from 'zod';
 import { InputError, sentenceOf } from '../errors.ts';
-import type { PowerReading, Reading } from '../ports.ts';
+import type { RawRow, Reading } from '../ports.ts';
+import { LINE_FEED, LineSplitter } from '../process/lines.ts';
 import type { EpochMillis } from '../units.ts';
+import { counterOf } from './gauge-line.ts';
+import {
+  headSchema,
+  metadataFrom,
+  type RecordingLine,
+  type RecordingMetadata,
+  recordingLineSchema,
+} from './recording-line.ts';
+import { Rising } from './rising.ts';
+import { rowReader } from './smi-row.ts';
 
-/** What was going on, by who recorded. */
+/** What whoever recorded wrote down of what was going on: idle, busy, unloading. */
 export interface RecordingMark {
   readonly kind: 'mark';
   readonly at: EpochMillis;
   readonly what: string;
 }
 
-export interface RecordingMetadata {
-  readonly fields: readonly string[];
-  readonly uuids: readonly string[];
-  /** Of the cards, in the order of `uuids`. */
-  readonly names: readonly string[];
+/** @throws InputError `bad_recording` */
+export async function metadataOf(file: string): Promise<RecordingMetadata> {
+  const lines = linesOf(file);
+  try {
+    const { value: first } = await lines.next();
+    return headFrom(file, first);
+  } finally {
+    await lines.return(undefined);
+  }
 }
 
 /**
- * What a recording says, in its order. A last line that a kill cut short is left out.
- * @throws InputError `bad_recording`
+ * The readings of a recording in the order of its lines. Rows of nvidia-smi that are not whole are left out, as they are
+ * when they come; a recording that was cut short by a kill ends with its last whole line.
+ * @throws InputError `bad_recording`, with the file and the line
  */
 export async function* readRecording(file: string): AsyncGenerator<Reading | RecordingMark> {
-  let fields: readonly string[] | null = null;
-  let broken: InputError | null = null;
+  for await (const { reading } of playRecording(file)) if (reading !== null) yield reading;
+}
+
+/** As `readRecording`, with the rows of nvidia-smi as they came; a row of which nothing can be made has no reading. */
+export async function* playRecording(file: string): AsyncGenerator<{
+  readonly at: EpochMillis;
+  readonly row: RawRow | null;
+  readonly reading: Reading | RecordingMark | null;
+}> {
   let number = 0;
-  for await (const line of linesOf(file)) {
-    if (broken !== null) throw broken;
+  let reader: Reader | null = null;
+  for await (const text of linesOf(file)) {
     number += 1;
-    const value = parsed(line);
-    if (value === null) broken = bad(file, number, 'is no line of a recording of telemetry');
-    else if (fields === null) fields = fieldsOf(value, file);
-    else {
-      const reading = readingOf(value, fields);
-      if (reading !== null) yield reading;
+    if (reader === null) {
+      reader = new Reader(headFrom(file, text).fields);
+      continue;
+    }
+    if (text.trim() === '') continue;
+    const line = parsed(recordingLineSchema, text, `${file}:${number}`);
+    yield { at: line.t, ...reader.read(line) };
+  }
+  if (reader === null) headFrom(file, undefined);
+}
+
+/** Knows what the rows mean, and carries the plug's counter on as the live adapter does. */
+class Reader {
+  #fields: readonly string[];
+  #readRow: ReturnType<typeof rowReader>;
+  readonly #wall = new Rising();
+
+  constructor(fields: readonly string[]) {
+    this.#fields = fields;
+    this.#readRow = rowReader(fields);
+  }
+
+  read(line: RecordingLine): { readonly row: RawRow | null; readonly reading: Reading | RecordingMark | null } {
+    if (line.src !== 'smi') return { row: null, reading: this.#other(line) };
+    const row = { at: line.t, fields: this.#fields, row: line.row };
+    return { row, reading: this.#readRow(line.row, line.t) };
+  }
+
+  #other(line: Exclude<RecordingLine, { src: 'smi' }>): Reading | RecordingMark | null {
+    switch (line.src) {
+      case 'fields':
+        this.#fields = line.fields;
+        this.#readRow = rowReader(line.fields);
+        return null;
+      case 'nvml':
+        return counterOf(line);
+      case 'rapl':
+        return { kind: 'package', at: line.t, millijoules: line.mj };
+      case 'plug':
+        return {
+          kind: 'wall',
+          at: line.t,
+          watts: line.w,
+          wattHours: line.wh === null ? null : this.#wall.next(line.wh),
+        };
+      case 'lost':
+        return { kind: 'lost', at: line.t, source: line.source, reason: line.reason };
+      case 'mark':
+        return { kind: 'mark', at: line.t, what: line.what };
     }
   }
-  if (fields === null) throw broken ?? bad(file, 1, 'is empty');
 }
 
-/** @throws InputError `bad_recording` */
-export async function metadataOf(file: string): Promise<RecordingMetadata> {
-  for await (const line of linesOf(file)) {
-    const value = parsed(line) ?? {};
-    return { fields: fieldsOf(value, file), uuids: textsOf(value.uuids), names: textsOf(value.names) };
-  }
-  throw bad(file, 1, 'is empty');
+function headFrom(file: string, first: string | undefined): RecordingMetadata {
+  if (first === undefined) throw refusal(`${file}:1`, 'it is empty, or its first line is not whole');
+  return metadataFrom(parsed(headSchema, first, `${file}:1`));
 }
 
-async function* linesOf(file: string): AsyncGenerator<string> {
-  const stream = createReadStream(file, 'utf8');
+function parsed<T>(schema: z.ZodType<T>, text: string, place: string): T {
+  let value: unknown;
   try {
-    for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) yield line;
-  } catch (error) {
-    const sentence = `cannot be read (${sentenceOf(error)}); name a recording of \`kilnwatt telemetry record\``;
-    throw new InputError(sentence, { code: 'bad_recording', place: file, cause: error });
-  } finally {
-    stream.destroy();
-  }
-}
-
-function bad(file: string, line: number, what: string): InputError {
-  const sentence = `${what}; name a recording of \`kilnwatt telemetry record\``;
-  return new InputError(sentence, { code: 'bad_recording', place: `${file}:${line}` });
-}
-
-function parsed(line: string): Readonly<Record<string, unknown>> | null {
-  try {
-    const value: unknown = JSON.parse(line);
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : null;
+    value = JSON.parse(text);
   } catch {
-    return null;
+    throw refusal(place, 'this line is not JSON');
   }
+  const found = schema.safeParse(value);
+  if (found.success) return found.data;
+  const issue = found.error.issues[0];
+  const where = issue === undefined || issue.path.length === 0 ? '' : `${issue.path.join('.')}: `;
+  throw refusal(place, `this line is not one of a recording (${where}${issue?.message ?? 'unknown'})`);
 }
 
-function textsOf(value: unknown): readonly string[] {
-  return Array.isArray(value) ? value.map(String) : [];
+function refusal(place: string, what: string, cause?: unknown): InputError {
+  const sentence = `${what}; name a file that \`kilnwatt telemetry record\` wrote`;
+  return new InputError(sentence, { code: 'bad_recording', place, cause });
 }
 
-function fieldsOf({ fields }: Readonly<Record<string, unknown>>, file: string): readonly string[] {
-  if (Array.isArray(fields)) return fields.map(String);
-  throw bad(file, 1, 'does not begin as a recording of telemetry');
-}
+const LINE_BYTES = 1024 * 1024;
 
-function readingOf(
-  value: Readonly<Record<string, unknown>>,
-  fields: readonly string[],
-): Reading | RecordingMark | null {
-  const at = Number(value.t);
-  switch (value.src) {
-    case 'smi':
-      return powerOf(String(value.row), fields, at);
-    case 'nvml':
-      return { kind: 'counter', at, gpu: String(value.uuid), millijoules: numberOf(value.mj), processes: null };
-    case 'plug':
-      return { kind: 'wall', at, watts: numberOf(value.w), wattHours: numberOf(value.wh) };
-    case 'rapl':
-      return { kind: 'package', at, millijoules: Number(value.mj) };
-    case 'lost':
-      return { kind: 'lost', at, source: sourceOf(value.source), reason: String(value.reason) };
-    case 'mark':
-      return { kind: 'mark', at, what: String(value.what) };
-    default:
-      return null;
+/** Whole lines only: the end of a recording that was cut short is no line. */
+async function* linesOf(file: string): AsyncGenerator<string, undefined> {
+  let lines: string[] = [];
+  const splitter = new LineSplitter({
+    ends: [LINE_FEED],
+    limit: LINE_BYTES,
+    onLine: (line) => lines.push(line),
+    // It is no JSON then, and refused with its number.
+    onOverlong: (beginning) => lines.push(beginning),
+  });
+  const stream = createReadStream(file);
+  try {
+    for await (const chunk of stream) {
+      splitter.push(chunk);
+      const whole = lines;
+      lines = [];
+      yield* whole;
+    }
+  } catch (error) {
+    throw refusal(file, `it cannot be read (${sentenceOf(error)})`, error);
   }
-}
-
-function sourceOf(source: unknown): 'nvidia-smi' | 'nvml' | 'plug' | 'rapl' {
-  return source === 'nvml' || source === 'plug' || source === 'rapl' ? source : 'nvidia-smi';
-}
-
-function powerOf(row: string, fields: readonly string[], at: EpochMillis): PowerReading | null {
-  const cells = row.split(',').map((cell) => cell.trim());
-  const cell = (...spellings: readonly string[]): string | undefined =>
-    cells[fields.findIndex((field) => spellings.includes(field))];
-  const number = (...spellings: readonly string[]) => numberOf(cell(...spellings));
-  const gpu = cell('uuid', 'gpu_uuid');
-  if (cells.length !== fields.length || gpu === undefined) return null;
-  const instant = number('power.draw.instant');
-  const utilization = number('utilization.gpu');
-  const [used, total, fan] = [number('memory.used'), number('memory.total'), number('fan.speed')];
-  return {
-    kind: 'power',
-    at,
-    gpu,
-    watts: instant ?? number('power.draw.average', 'power.draw'),
-    instant: instant !== null,
-    limit: number('enforced.power.limit', 'power.limit'),
-    utilization: utilization === null ? null : utilization / 100,
-    memoryUsed: used === null ? null : used * 1024 * 1024,
-    memoryTotal: total === null ? null : total * 1024 * 1024,
-    temperature: number('temperature.gpu'),
-    fan: fan === null ? null : fan / 100,
-    clock: number('clocks.sm', 'clocks.current.sm'),
-    state: cell('pstate') ?? null,
-  };
-}
-
-function numberOf(value: unknown): number | null {
-  if (typeof value === 'number') return value;
-  return typeof value === 'string' && /^\d+(\.\d+)?$/.test(value) ? Number(value) : null;
+  return undefined;
 }

@@ -1,13 +1,17 @@
 import { sentenceOf } from '../errors.ts';
 import type { Check, Gpu, Inventory, Telemetry } from '../ports.ts';
+import { systemClock } from '../process/clock.ts';
 import { programRunner } from '../process/program.ts';
+import { type GaugeProgram, gaugeOnce } from './gauge.ts';
+import { gaugeChecks } from './gauge-check.ts';
 import { gibibytes } from './gibibytes.ts';
 import { readInventory } from './inventory.ts';
-import { type NvidiaOptions, type NvidiaReading, readNvidia } from './nvidia.ts';
+import { type MeterOptions, sharedMeters } from './meters.ts';
+import { type NvidiaReading, readNvidia } from './nvidia.ts';
 
-/** This host: nvidia-smi for NVIDIA cards, systeminformation for all else. */
-export function systemTelemetry(options: Partial<NvidiaOptions> = {}): Telemetry {
-  const probing = { run: programRunner(), ...options };
+/** This host: nvidia-smi for NVIDIA cards, the gauge for what they count, systeminformation for all else. */
+export function systemTelemetry(options: Partial<MeterOptions> = {}): Telemetry {
+  const probing = { run: programRunner(), clock: systemClock, rng: Math.random, ...options };
   let inventory: Promise<Inventory> | undefined;
   const once = () => {
     inventory ??= readInventory(probing);
@@ -16,12 +20,17 @@ export function systemTelemetry(options: Partial<NvidiaOptions> = {}): Telemetry
   return {
     inventory: once,
     gpus: async () => (await readNvidia(probing)).gpus,
-    watch: () => ({ stop: async () => {} }),
+    watch: sharedMeters(probing),
     check: async () => {
       const [inventory, read] = await Promise.all([once(), readNvidia(probing).catch((error: unknown) => ({ error }))]);
-      return [...machineChecks(inventory), ...nvidiaChecks(read, inventory)];
+      const energy = 'error' in read ? [] : await energyChecks(read.gpus, options.gauge);
+      return [...machineChecks(inventory), ...nvidiaChecks(read, inventory), ...energy];
     },
   };
+}
+
+async function energyChecks(gpus: readonly Gpu[], gauge: GaugeProgram | undefined): Promise<readonly Check[]> {
+  return gpus.length === 0 || gauge === undefined ? [] : gaugeChecks(gpus, await gaugeOnce(gauge));
 }
 
 function machineChecks({ host, cpu, memory, problems }: Inventory): Check[] {

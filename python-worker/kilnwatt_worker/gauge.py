@@ -1,0 +1,128 @@
+"""
+`python -m kilnwatt_worker.gauge [--interval-ms 1000] [--readings N]`: what this host's meters count, as JSON lines.
+
+For each card `{"t": ms, "src": "nvml", "uuid": …, "mj": …, "mw": …, "processes": [{"pid": …, "share": …}]}`, and
+`{"t": ms, "src": "rapl", "mj": …}`, the processors' energy since the start, where it can be read. `t` is Unix time;
+what a meter does not tell is null. Ends with its input or on SIGTERM, or after N readings. Exits with 3 where there is
+nothing to be read, and with 4 when no card has answered for a while: the driver may be another one now, and this
+process has the old one's library.
+"""
+
+import argparse
+import json
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from kilnwatt_worker.cards import Card, CardReading, NoCards, now_microseconds, open_cards, read_card
+from kilnwatt_worker.rapl import ROOT, PackageSum, package_microjoules, wrap_microjoules
+
+EXIT_NOTHING = 3
+EXIT_CARDS_GONE = 4
+SILENT_READINGS = 5
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(prog="kilnwatt_worker.gauge")
+    options.add_argument("--interval-ms", type=int, default=1000)
+    options.add_argument("--readings", type=int, help="ends after so many, whatever its input does")
+    options.add_argument("--rapl-root", type=Path, default=ROOT)
+    asked = options.parse_args()
+    signal.signal(signal.SIGTERM, _leave)
+    # Ctrl-C goes to the whole terminal; who reads this ends it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cards = _cards_or_say_why()
+    if not cards and not package_microjoules(asked.rapl_root):
+        return EXIT_NOTHING
+    silence = Silence()
+    for lines in readings(cards, asked.rapl_root, asked.interval_ms / 1000, asked.readings):
+        for line in lines:
+            print(json.dumps(line))
+        sys.stdout.flush()
+        if silence.lasts(lines):
+            print("no card has answered for a while", file=sys.stderr)
+            return EXIT_CARDS_GONE
+    return 0
+
+
+def readings(
+    cards: tuple[Card, ...], rapl_root: Path, seconds: float, count: int | None
+) -> Iterator[list[dict[str, object]]]:
+    """The lines of each reading, the first at once; without end where `count` is None and the input lasts."""
+    packages = PackageSum(0, package_microjoules(rapl_root))
+    limits = wrap_microjoules(rapl_root)
+    since = now_microseconds() - round(seconds * 1e6)
+    due = time.monotonic()
+    taken = 0
+    while True:
+        began = now_microseconds()
+        lines = [card_line(read_card(card, since)) for card in cards]
+        since = began
+        packages = packages.with_reading(package_microjoules(rapl_root), limits)
+        # A processor's counter rises a thousand times a second: one that does not is none.
+        if packages.microjoules > 0:
+            lines.append({"t": _now(), "src": "rapl", "mj": packages.microjoules // 1000})
+        yield lines
+        taken += 1
+        due = max(due + seconds, time.monotonic())
+        if taken == count or not _waited(due, heeds_input=count is None):
+            return
+
+
+def card_line(reading: CardReading) -> dict[str, object]:
+    processes = None
+    if reading.processes is not None:
+        processes = [{"pid": one.pid, "share": one.share} for one in reading.processes]
+    figures = {"mj": reading.millijoules, "mw": reading.milliwatts, "processes": processes}
+    return {"t": _now(), "src": "nvml", "uuid": reading.uuid, **figures}
+
+
+@dataclass(slots=True)
+class Silence:
+    """Whether all cards that ever answered have ceased to."""
+
+    _answered: bool = field(default=False)
+    _silent: int = field(default=0)
+
+    def lasts(self, lines: list[dict[str, object]]) -> bool:
+        told = [line for line in lines if line["src"] == "nvml"]
+        answers = any(line[name] is not None for line in told for name in ("mj", "mw", "processes"))
+        self._answered = self._answered or answers
+        self._silent = 0 if answers else self._silent + 1
+        return self._answered and self._silent >= SILENT_READINGS
+
+
+def _cards_or_say_why() -> tuple[Card, ...]:
+    try:
+        return open_cards()
+    except NoCards as why:
+        print(f"kilnwatt_worker.gauge: {why}", file=sys.stderr)
+        return ()
+
+
+def _waited(due: float, *, heeds_input: bool) -> bool:
+    """Until a moment of the monotonic clock; False when the input has ended before."""
+    while (left := due - time.monotonic()) > 0:
+        if not heeds_input:
+            time.sleep(left)
+        elif select.select([0], [], [], left)[0] and os.read(0, 4096) == b"":
+            return False
+    return True
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+def _now() -> int:
+    return round(time.time() * 1000)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,11 @@
+import { delimiter, join } from 'node:path';
+import type { GaugeProgram } from '../../src/telemetry/gauge.ts';
+import { PYTHON, WORKER_DIR } from '../support/python.ts';
+
+const NVML = join(import.meta.dirname, '../fixtures/nvml');
+
+/** The real gauge, which finds the NVML of `test/fixtures/nvml`; that plays the given host. No processors are read. */
+export function gaugeOn(host: string): GaugeProgram {
+  const env = { PYTHONPATH: `${NVML}${delimiter}${WORKER_DIR}`, FAKE_NVML: host };
+  return { python: PYTHON, workerDir: WORKER_DIR, env, every: 20, raplRoot: '/nowhere' };
+}
