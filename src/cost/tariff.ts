@@ -1,3 +1,4 @@
+import type { PriceSnapshot } from '../ports.ts';
 import { decimalOf, type EpochMillis, type Method, type Millijoules, type Money, nanoOf } from '../units.ts';
 
 export interface Span {
@@ -21,23 +22,39 @@ export interface Tariff {
   readonly method: Method;
   /** A span cut where its price changes, in order; a span of no length is one slice. */
   slices(span: Span): readonly Slice[];
+  /** The day around an instant, from midnight to midnight on the clock that the prices go by. */
+  day(at: EpochMillis): Span;
+  /** What the prices are made of, as JSON with sorted names: the same text for the same prices. */
+  readonly body: string;
 }
 
-/** One price at all hours. */
+/** As the ledger keeps it, for the entries that were priced with it. */
+export function snapshotOf(tariff: Tariff, at: EpochMillis): PriceSnapshot {
+  return { id: tariff.id, at, source: tariff.method === 'assumed' ? 'default' : 'config', body: tariff.body };
+}
+
+/** One price at all hours, whose days are those of UTC. */
 export function flatTariff(price: {
   readonly pricePerKwh: number;
   readonly currency: string;
   readonly assumed: boolean;
 }): Tariff {
-  const nano = nanoOf(price.pricePerKwh);
+  const { pricePerKwh, currency, assumed } = price;
+  const nano = nanoOf(pricePerKwh);
   return {
-    id: `flat:${decimalOf(nano)}:${price.currency}:${price.assumed ? 'default' : 'config'}`,
-    currency: price.currency,
-    method: price.assumed ? 'assumed' : 'measured',
+    id: `flat:${decimalOf(nano)}:${currency}:${assumed ? 'default' : 'config'}`,
+    currency,
+    method: assumed ? 'assumed' : 'measured',
     slices: (span) => [{ ...span, nano }],
+    day: (at) => {
+      const from = at - (((at % DAY_MS) + DAY_MS) % DAY_MS);
+      return { from, to: from + DAY_MS };
+    },
+    body: JSON.stringify({ assumed, charges_per_kwh: 0, currency, price_per_kwh: pricePerKwh, tax_percent: 0 }),
   };
 }
 
+const DAY_MS = 86_400_000;
 const MILLIJOULES_A_KWH = 3_600_000_000n;
 
 /**

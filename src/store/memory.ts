@@ -410,7 +410,7 @@ export class MemoryStore implements Store {
 
   #jobRowOf(row: KeptJob): JobRow {
     const { job, batchId: _, ...kept } = row;
-    const { priority, request } = job;
+    const { priority, request, when } = job;
     const { prompt, seed } = request;
     return {
       id: job.id,
@@ -418,6 +418,7 @@ export class MemoryStore implements Store {
       prompt,
       seed,
       priority,
+      ...(when === undefined ? {} : { when }),
       ...kept,
       receipt: this.#pictureOf(row)?.receipt ?? null,
     };

@@ -56,7 +56,7 @@ export class Workshop {
   readonly clock: Clock;
   readonly #manual = new ManualClock();
   readonly store: MemoryStore;
-  readonly queue = new MemoryQueue();
+  readonly queue: MemoryQueue;
   readonly provider: Provider;
   readonly fatal: AppError[] = [];
   readonly troubles: string[] = [];
@@ -78,6 +78,7 @@ export class Workshop {
   }: WorkshopOptions) {
     this.#folder = folder;
     this.clock = clock ?? this.#manual;
+    this.queue = new MemoryQueue(this.clock);
     this.images = images;
     this.#disk = disk ?? images;
     this.store = store ?? new MemoryStore();
@@ -133,6 +134,7 @@ export class Workshop {
       stopLimit: 60_000,
       requireRoom: async () => {},
       restsFor: () => 0,
+      waitsUntil: () => null,
       fault: () => {},
       onFatal: (error) => this.fatal.push(error),
       onTrouble: (sentence) => this.troubles.push(sentence),
@@ -204,6 +206,7 @@ function askFor(prompts: readonly string[], folder: string): Ask {
     sidecar: null,
     preset: 'auto',
     priority: 'bulk',
+    when: null,
     tags: {},
   };
 }
