@@ -49,13 +49,16 @@ export class WorkerDied extends AppError {
   }
 }
 
-/** Given back to the queue: to its place, or behind the clean jobs of its priority. */
+/** Given back to the queue: to its place, or behind the clean jobs of its priority; at once, or until a time. */
 export class HandedBack extends AppError {
   readonly behind: boolean;
+  /** Not to come again before, in milliseconds since 1970; null: at once. */
+  readonly until: number | null;
 
-  constructor({ behind = false }: { readonly behind?: boolean } = {}) {
+  constructor({ behind = false, until = null }: { readonly behind?: boolean; readonly until?: number | null } = {}) {
     super('handed back to the queue', { code: 'handed_back', retryable: true });
     this.behind = behind;
+    this.until = until;
   }
 }
 

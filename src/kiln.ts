@@ -8,13 +8,17 @@ import type { Delivery, Job } from './ports.ts';
 import { pause } from './process/clock.ts';
 import { type Passenger, type PassengersInHand, type TripParts, workOff } from './trip.ts';
 import { givingUp, type Outcome } from './trip-outcome.ts';
-import type { Millis } from './units.ts';
+import type { EpochMillis, Millis } from './units.ts';
 
 export interface KilnOptions extends TripParts {
   readonly launch: string;
   readonly gate: Gate;
   /** How long a device is not to be used, because its owner wants it for something else; 0 while it may be. */
   restsFor(device: string): Millis;
+  /** When a job may be made that is to wait for cheaper electricity; null: now. Asked many times a second. */
+  waitsUntil(job: Job): EpochMillis | null;
+  /** A job of the run was handed back until then; told once, until the time is another. */
+  onWaiting?(runId: string, until: EpochMillis): void;
   onWindow?(window: number): void;
   /** Work cannot go on (no Python, a broken store); the jobs in hand went back to the queue. The first one told is the reason. */
   onFatal(error: AppError): void;
@@ -29,6 +33,8 @@ export class Kiln {
   /** By device, what its batch holds. */
   readonly #underWay = new Map<string, readonly Passenger[]>();
   readonly #told = new Map<string, number>();
+  /** By run, until when its jobs were handed back last. */
+  readonly #waiting = new Map<string, EpochMillis>();
   /** Devices whose worker could not be had at all; until when, by the monotonic clock, they are left alone. */
   readonly #unavailable = new Map<string, Millis>();
   #batches = 0;
@@ -64,6 +70,8 @@ export class Kiln {
   /** Resolves when the job is settled in the store; rejects as {@link JobHandler} promises. */
   async take(job: Job, { signal, behind }: Delivery): Promise<void> {
     if (this.#closed) throw new HandedBack();
+    const later = this.#waitOf(job);
+    if (later !== null) throw later;
     const passenger = { job, marks: await this.#marksOf(job), giveUp: new AbortController() };
     if (isSuspect(passenger.marks) && !behind) throw new HandedBack({ behind: true });
     const either = AbortSignal.any([signal, passenger.giveUp.signal]);
@@ -104,13 +112,31 @@ export class Kiln {
     for (const { id } of this.#options.provider.devices) if (!this.#underWay.has(id)) this.#rest(id);
   }
 
-  /** To be called now and then: hours begin and end, and devices come back. */
+  /** To be called now and then: hours and cheap times begin and end, and devices come back. */
   look(): void {
     const { provider, restsFor } = this.#options;
+    this.#sendBackWaiting();
     for (const { id } of provider.devices) {
       if (!this.#underWay.has(id) && restsFor(id) > 0 && provider.resident(id) !== null) this.#rest(id);
     }
     this.#batcher.look();
+  }
+
+  /** What has not begun, and is to wait from now on. */
+  #sendBackWaiting(): void {
+    const begun = new Set([...this.#underWay.values()].flat());
+    for (const passenger of this.#inHand.values()) {
+      const later = begun.has(passenger) ? null : this.#waitOf(passenger.job);
+      if (later !== null) passenger.giveUp.abort(later);
+    }
+  }
+
+  #waitOf(job: Job): HandedBack | null {
+    const until = this.#options.waitsUntil(job);
+    if (until === null) return null;
+    if (this.#waiting.get(job.runId) !== until) this.#options.onWaiting?.(job.runId, until);
+    this.#waiting.set(job.runId, until);
+    return new HandedBack({ until });
   }
 
   /** A store that cannot tell is no reason to drop the job. */

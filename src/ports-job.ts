@@ -62,9 +62,14 @@ export interface Job {
   readonly sidecar: 'txt' | 'json' | null;
   /** Interactive jobs go before bulk; a batch under way is finished first. */
   readonly priority: Priority;
+  /** As the run says it; left out where it does not, and then as whoever makes it is configured. Interactive jobs never wait. */
+  readonly when?: When;
 }
 
 export type Priority = 'interactive' | 'bulk';
+
+/** At once, or only while a kilowatt-hour costs the least of its day, by the tariff of whoever makes it. */
+export type When = 'now' | 'cheap';
 
 /** Jobs that share GPU passes. All have the same {@link batchKey}. */
 export interface Batch {

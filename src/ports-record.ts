@@ -1,7 +1,7 @@
 /** What is kept: runs and jobs, the ledger, what a picture says of itself, and what processes tell each other. Types only. */
 import type { Marks } from './batch/marks.ts';
 import type { Request } from './job/request.ts';
-import type { Downgrade, EnergyReading, EngineFacts, Job, Priority } from './ports-job.ts';
+import type { Downgrade, EnergyReading, EngineFacts, Job, Priority, When } from './ports-job.ts';
 import type { MeterBooking } from './ports-ledger.ts';
 import type { Bytes, EpochMillis, Method, Seconds } from './units.ts';
 
@@ -30,6 +30,8 @@ export interface JobRow extends LineIdentity {
   readonly path: string;
   readonly error: { readonly code: string; readonly message: string } | null;
   readonly priority: Priority;
+  /** As {@link Job} has it. */
+  readonly when?: When;
   readonly marks: Marks;
   /** Grows with every change of any job in this store; what a follower has seen. */
   readonly seq: number;

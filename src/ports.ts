@@ -132,11 +132,14 @@ export interface Queue extends Checked {
   remove(jobIds: readonly string[]): Promise<void>;
   /**
    * For the one owner at its start, when no other worker of this queue is alive: every job that a dead
-   * process held is waiting again at its place, and jobs that `keep` refuses are gone.
+   * process held is waiting again at its place, those that were handed back until a time are waiting too, and jobs that
+   * `keep` refuses are gone.
    */
   reclaim(
     keep: (job: { readonly id: string; readonly runId: string }) => boolean,
   ): Promise<{ kept: number; removed: number }>;
+  /** Jobs that were handed back until a time are waiting at once: what the time was worked out from has changed. */
+  promote(): Promise<void>;
   /** Ids of all jobs that are waiting, delayed or active. */
   ids(): Promise<readonly string[]>;
   /** Starts working off. At most one worker an object. */
@@ -146,7 +149,8 @@ export interface Queue extends Checked {
 
 /**
  * Called for one delivery of a job at a time. Resolves when the job is settled in the store. Throws HandedBack to return
- * it to its place unharmed, or behind the clean jobs of its priority; any other error has it removed.
+ * it to its place unharmed, or behind the clean jobs of its priority; with a time, it comes again when the clock of this
+ * host shows that, in the order of handing back. Any other error has it removed.
  */
 export type JobHandler = (job: Job, delivery: Delivery) => Promise<void>;
 

@@ -1,6 +1,7 @@
 import { cutOff } from './batch/marks.ts';
 import { entryId } from './cost/entries.ts';
 import { StorageError, UnavailableError } from './errors.ts';
+import { runIdOf } from './job/job-id.ts';
 import type { Clock, Entry, ImageMetadata, ImageStore, JobRow, Queue, RunRow, Settlement, Store } from './ports.ts';
 import type { EpochMillis } from './units.ts';
 
@@ -66,8 +67,10 @@ export async function addMissing(parts: QueueParts): Promise<number> {
   const runs = await runsToMake(parts);
   if (runs.length === 0) return 0;
   const queued = new Set(await parts.queue.ids());
+  const counts = countedByRun(queued);
   let lost = 0;
   for (const run of runs) {
+    if (isWhole(run, counts.get(run.id) ?? 0)) continue;
     const jobs = await parts.store.payloads(run.id, ['submitting', 'queued', 'running']);
     const missing = jobs.filter((job) => !queued.has(job.id));
     await parts.queue.add(missing);
@@ -79,6 +82,23 @@ export async function addMissing(parts: QueueParts): Promise<number> {
     lost += Math.max(0, missing.length - run.counts.submitting);
   }
   return lost;
+}
+
+/**
+ * Without a look at each job, of which ten thousand may wait for hours. Where the queue has one that is settled in place
+ * of one that it has lost, that is found once the settled one has been handed out and dropped.
+ */
+function isWhole({ counts }: RunRow, queued: number): boolean {
+  return counts.submitting === 0 && queued >= counts.queued + counts.running;
+}
+
+function countedByRun(jobIds: Iterable<string>): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const id of jobIds) {
+    const runId = runIdOf(id);
+    counts.set(runId, (counts.get(runId) ?? 0) + 1);
+  }
+  return counts;
 }
 
 async function runsToMake({ store, serves, isAlive }: QueueParts): Promise<readonly RunRow[]> {

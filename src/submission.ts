@@ -19,6 +19,7 @@ import type {
   Priority,
   RunRow,
   Store,
+  When,
 } from './ports.ts';
 import type { Preset } from './preset/catalogue.ts';
 import { refuseImpossible } from './submission-preset.ts';
@@ -49,6 +50,8 @@ export interface Ask {
   readonly sidecar: 'txt' | 'json' | null;
   readonly preset: string;
   readonly priority: Priority;
+  /** When bulk jobs are made; null: as whoever makes them is configured. */
+  readonly when: When | null;
   readonly tags: Readonly<Record<string, string>>;
 }
 
@@ -230,6 +233,7 @@ function jobsOf(
     format,
     sidecar: ask.sidecar,
     priority: ask.priority,
+    ...(ask.when === null ? {} : { when: ask.when }),
   });
   const add = plan.add.map(({ index, wanted, seed }): NewJob => {
     const id = `${run.id}-${String(index).padStart(6, '0')}`;

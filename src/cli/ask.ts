@@ -4,7 +4,7 @@ import { InputError, sentenceOf } from '../errors.ts';
 import type { Draft } from '../job/draft.ts';
 import { readFields, type Said } from '../job/fields.ts';
 import { parsePromptFile, parsePromptLine } from '../job/prompt-file.ts';
-import type { Priority } from '../ports.ts';
+import type { Priority, When } from '../ports.ts';
 import { presetsWith, requirePreset } from '../preset/catalogue.ts';
 import type { Ask } from '../submission.ts';
 import type { App } from './app.ts';
@@ -17,6 +17,8 @@ export interface AskOptions {
   readonly order: 'breadth' | 'depth';
   readonly name?: string;
   readonly priority?: Priority;
+  /** Also a setting. */
+  readonly when?: When;
   readonly tag: Readonly<Record<string, string>>;
   readonly out?: string;
   readonly literal?: boolean;
@@ -27,10 +29,14 @@ export interface AskOptions {
 
 /** @throws InputError for what cannot be asked, with its place */
 export async function askOf(app: App, word: string, options: AskOptions): Promise<Ask> {
-  const { config } = app.loaded;
+  const { config, origins } = app.loaded;
   if (options.new === true && options.name !== undefined) {
     const sentence = 'stands against --name, under which what is done stays done; leave one of them out';
     throw new InputError(sentence, { code: 'bad_flag', place: '--new' });
+  }
+  if (options.when === 'cheap' && options.priority === 'interactive') {
+    const sentence = 'stands against --priority interactive, which never waits; leave one of them out';
+    throw new InputError(sentence, { code: 'bad_flag', place: '--when' });
   }
   requirePreset(config.preset, presetsWith(config.presets));
   return {
@@ -54,8 +60,9 @@ export async function askOf(app: App, word: string, options: AskOptions): Promis
     format: config.format,
     sidecar: config.sidecar,
     preset: config.preset,
-    // Whoever types one prompt waits for its picture.
-    priority: options.priority ?? (isFile(word) ? 'bulk' : 'interactive'),
+    // Whoever types one prompt waits for its picture, unless it is to wait.
+    priority: options.priority ?? (isFile(word) || options.when === 'cheap' ? 'bulk' : 'interactive'),
+    when: origins.when === 'default' ? null : config.when,
     tags: options.tag,
   };
 }

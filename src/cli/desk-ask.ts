@@ -4,17 +4,19 @@ import type { Config, LoadedConfig } from '../config.ts';
 import { ConfigError, InputError } from '../errors.ts';
 import type { Draft } from '../job/draft.ts';
 import { SCHEDULERS, SCHEDULES } from '../job/request.ts';
+import type { When } from '../ports.ts';
 import { presetsWith, requirePreset } from '../preset/catalogue.ts';
 import type { Ask } from '../submission.ts';
 import type { RunStarted } from './run-events.ts';
 
 /** What was said where the pictures are asked for. What is left out, the configuration of whoever serves decides. */
-export interface RemoteAsk extends Omit<Ask, 'id' | 'defaultModel' | 'defaultOut' | keyof SaidSettings> {
+export interface RemoteAsk extends Omit<Ask, 'id' | 'defaultModel' | 'defaultOut' | 'when' | keyof SaidSettings> {
   readonly settings: Partial<SaidSettings>;
 }
 
 interface SaidSettings extends Pick<Ask, 'pattern' | 'format' | 'sidecar' | 'preset'> {
   readonly model: string;
+  readonly when: When;
 }
 
 /** The flags whose paths would mean something else on another host. */
@@ -30,8 +32,8 @@ export function remoteAskOf(ask: Ask, { config, origins }: LoadedConfig, flags: 
   for (const { model, place } of ask.drafts) if (isRelative(model)) throw relative('model', place);
   for (const { loras = [], place = '--lora' } of [...ask.drafts, ask.flags])
     if (loras.some(({ name }) => isRelative(name))) throw relative('lora', place);
-  const { id, defaultModel, defaultOut, pattern, format, sidecar, preset, ...said } = ask;
-  const settings = { model: config.model, pattern, format, sidecar, preset };
+  const { id, defaultModel, defaultOut, pattern, format, sidecar, preset, when: _, ...said } = ask;
+  const settings = { model: config.model, pattern, format, sidecar, preset, when: config.when };
   const explicit = Object.entries(settings).filter(([name]) => origins[name] !== 'default');
   return { ...said, settings: Object.fromEntries(explicit) };
 }
@@ -40,7 +42,8 @@ export function remoteAskOf(ask: Ask, { config, origins }: LoadedConfig, flags: 
 export function completed({ settings, ...said }: RemoteAsk, id: string, config: Config): Ask {
   const { model, pattern, format, sidecar, preset } = { ...config, ...settings };
   requirePreset(preset, presetsWith(config.presets));
-  return { ...said, id, defaultModel: model, defaultOut: config.out, pattern, format, sidecar, preset };
+  const { when = null } = settings;
+  return { ...said, id, defaultModel: model, defaultOut: config.out, pattern, format, sidecar, preset, when };
 }
 
 /** @throws ConfigError `desk_unreadable` */
@@ -112,6 +115,7 @@ const remoteAsk = z.strictObject({
     format: z.enum(['png', 'jpeg', 'webp']).exactOptional(),
     sidecar: z.enum(['txt', 'json']).nullable().exactOptional(),
     preset: z.string().exactOptional(),
+    when: z.enum(['now', 'cheap']).exactOptional(),
   }),
 });
 

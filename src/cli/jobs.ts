@@ -2,6 +2,7 @@ import { isSuspect } from '../batch/marks.ts';
 import { InputError } from '../errors.ts';
 import type { JobRow, JobState, RunRow, Store } from '../ports.ts';
 import type { App } from './app.ts';
+import { WaitsToTell } from './cheap.ts';
 import { EXIT } from './exit.ts';
 import { counted } from './figures.ts';
 import { makingOf } from './receipt-lines.ts';
@@ -26,7 +27,7 @@ export async function jobsLs(app: App, { json, run: named, state, limit = SHOWN 
   const wanted = rows.filter((row) => state === undefined || row.state === state);
   const shown = wanted.slice(0, limit);
   if (json === true) for (const row of shown) app.io.out(JSON.stringify(eventOf(row)));
-  else if (run !== undefined) for (const line of tableOf(run, shown)) app.io.out(line);
+  else if (run !== undefined) for (const line of tableOf(run, shown, new WaitsToTell(app))) app.io.out(line);
   if (json !== true && wanted.length > shown.length)
     app.io.err(`${counted(wanted.length - shown.length, 'more job')}; --limit ${wanted.length} shows them.`);
   return EXIT.done;
@@ -49,6 +50,8 @@ export async function jobsShow(app: App, id: string, { json }: JobsOptions): Pro
     ['priority', isSuspect(row.marks) ? `${row.priority}, alone and behind the others` : row.priority],
   ];
   if (row.state !== 'failed' && row.state !== 'cancelled') fields.push(['picture', row.path]);
+  const zone = new WaitsToTell(app).zone(row);
+  if (zone !== null) fields.push(['waits for', zone]);
   if (row.error !== null) fields.push(['error', `${row.error.code}: ${row.error.message}`]);
   if (deaths + cutOffs + failures + blacks > 0)
     fields.push(['befell it', `deaths ${deaths}, cut off ${cutOffs}, failures ${failures}, black ${blacks}`]);
@@ -119,14 +122,13 @@ async function runOf(store: Store, word: string): Promise<RunRow | undefined> {
 }
 
 function eventOf(row: JobRow) {
-  const { id, runId, index, state, prompt, seed, path, priority, error } = row;
-  return { id, run: runId, index, state, prompt, seed, path, priority, error };
+  const { id, runId, index, state, prompt, seed, path, priority, when = null, error } = row;
+  return { id, run: runId, index, state, prompt, seed, path, priority, when, error };
 }
 
-function tableOf(run: RunRow, rows: readonly JobRow[]): readonly string[] {
-  return columns(
-    rows.map((row) => [`${run.name}/${row.index}`, row.state, row.error?.code ?? '', clip(row.prompt)] as const),
-  );
+function tableOf(run: RunRow, rows: readonly JobRow[], waits: WaitsToTell): readonly string[] {
+  const why = (row: JobRow): string => row.error?.code ?? waits.short(row) ?? '';
+  return columns(rows.map((row) => [`${run.name}/${row.index}`, row.state, why(row), clip(row.prompt)] as const));
 }
 
 function clip(text: string): string {

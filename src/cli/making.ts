@@ -2,6 +2,7 @@ import { sentenceOf } from '../errors.ts';
 import type { JobRow } from '../ports.ts';
 import { openIn, type PlannedRun } from '../submission.ts';
 import type { Millis } from '../units.ts';
+import { CheapRest } from './cheap-rest.ts';
 import { EXIT, exitCodeOf, explain } from './exit.ts';
 import { counted } from './figures.ts';
 import { follow } from './follow.ts';
@@ -18,6 +19,7 @@ export class Making {
   readonly #planned: PlannedRun;
   readonly #waitingFor: Set<string>;
   readonly herald: Herald;
+  readonly #cheap: CheapRest;
   #nextLook: Millis = 0;
   #stopping: Promise<void> | null = null;
   #made = 0;
@@ -32,6 +34,16 @@ export class Making {
     this.#session = session;
     this.#planned = planned;
     this.#waitingFor = new Set(planned.jobs.map((job) => job.id));
+    const { app, prices, reporter } = options;
+    const { waits } = session;
+    this.#cheap = new CheapRest({
+      job: planned.jobs[0],
+      waits,
+      tariff: prices.tariff,
+      clock: app.clock,
+      herald,
+      reporter,
+    });
   }
 
   /** What this command has seen, and the store's sequence at its beginning. */
@@ -70,6 +82,7 @@ export class Making {
         'Another kilnwatt owns this data folder and makes these pictures too, after those it has begun with.',
       );
     for (const job of this.#planned.jobs) reporter.event(jobOf(job, 'queued'));
+    this.#cheap.look();
   }
 
   /** What is done stays as it was made, whatever is asked for now. */
@@ -125,6 +138,7 @@ export class Making {
     await this.#session.attend();
     if (this.#session.rests) this.herald.paused('hours', null);
     else this.herald.resumed('hours');
+    this.#cheap.look();
     this.herald.look(this.#waitingFor.size);
     const now = app.clock.monotonic();
     if (now >= this.#nextLook) {

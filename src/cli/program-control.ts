@@ -24,6 +24,9 @@ export function addControl(program: Command, { withApp, interrupts }: ControlOpt
     .command('serve')
     .summary('make the pictures of every run, and of what is submitted, until stopped')
     .option('--devices <list>', 'auto, cpu, cpu:2, or cards: 0,1')
+    .addOption(
+      new Option('--when <when>', 'when bulk jobs are made whose run does not say it').choices(['now', 'cheap']),
+    )
     .option('--install', 'write a systemd user unit that serves with these settings, say how to start it, and end');
   addPlaces(serving).action((flags: PlaceFlags & { readonly install?: boolean }) =>
     withApp(flags, (app) =>

@@ -69,6 +69,12 @@ function addAsk(command: Command): Command {
         'interactive goes before bulk; not given: one prompt is interactive, a file bulk',
       ).choices(['interactive', 'bulk']),
     )
+    .addOption(
+      new Option(
+        '--when <when>',
+        'cheap: bulk jobs wait for the times of the day at which electricity costs the least',
+      ).choices(['now', 'cheap']),
+    )
     .option('--name <name>', 'name of the run; what is done under this name stays done')
     .addOption(
       new Option('--tag <key=value>', 'written to the ledger with every picture; may be given often')

@@ -94,6 +94,7 @@ function configFlags(flags: Partial<RunFlags>): NonNullable<ConfigSources['flags
     pattern: flags.pattern,
     format: flags.format,
     sidecar: flags.sidecar,
+    when: flags.when,
   };
 }
 

@@ -87,6 +87,8 @@ export interface Reporter {
   event(event: RunEvent): void;
   /** A sentence for a person: what is going on, or what to do. */
   note(text: string): void;
+  /** Why nothing is made now, in short, for the line that is drawn again and again; null: something is. */
+  rests(why: string | null): void;
   /** A moment passed; time to redraw what moves. */
   tick(): void;
   /** Nothing moves any more. */

@@ -23,8 +23,9 @@ export function humanReporter(options: HumanOptions): Reporter {
   const { io } = options;
   const tally = new Tally(options.clock);
   let started: RunStarted | null = null;
+  let rests: string | null = null;
   const draw = () => {
-    if (started !== null && started.to_make > 0 && io.isTTY) io.live(liveLine(started, tally, io.columns));
+    if (started !== null && started.to_make > 0 && io.isTTY) io.live(liveLine(started, { tally, rests }, io.columns));
   };
   return {
     event(event) {
@@ -36,6 +37,10 @@ export function humanReporter(options: HumanOptions): Reporter {
     },
     note(text) {
       io.err(text);
+      draw();
+    },
+    rests(why) {
+      rests = why;
       draw();
     },
     tick: draw,
@@ -87,7 +92,11 @@ function takenBy({ seconds: took, energy: used, cost }: Receipt): string {
   return [seconds(took.share).padStart(9), energy(used.joules, used.method).padStart(12), price.padStart(18)].join('');
 }
 
-function liveLine(run: RunStarted, tally: Tally, columns: number): string {
+function liveLine(
+  run: RunStarted,
+  { tally, rests }: { readonly tally: Tally; readonly rests: string | null },
+  columns: number,
+): string {
   const settled = tally.images + tally.failed;
   const left = tally.secondsFor(run.to_make - settled);
   const { total, perThousand } = tally.bill;
@@ -96,7 +105,7 @@ function liveLine(run: RunStarted, tally: Tally, columns: number): string {
     [7, `${Math.floor((settled / run.to_make) * 100)}%`],
     [0, `${settled}/${run.to_make}`],
     [3, `${whole(tally.imagesPerHour)}/h`],
-    [2, left === null ? 'starting' : `${seconds(left)} left`],
+    [2, rests ?? (left === null ? 'starting' : `${seconds(left)} left`)],
   ];
   if (tally.failed > 0) parts.push([1, `${tally.failed} failed`]);
   if (tally.watts !== null) parts.push([6, `${mark}${whole(tally.watts)} W`]);

@@ -9,6 +9,7 @@ export function jsonReporter(io: Io, assumptions: (bill: RunSummary) => readonly
       if (event.event === 'summary' && event.images > 0) for (const line of assumptions(event)) io.err(line);
     },
     note: (text) => io.err(text),
+    rests: () => {},
     tick: () => {},
     close: () => {},
   };

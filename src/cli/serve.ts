@@ -37,6 +37,7 @@ export async function serve(app: App, { json, interrupts }: ServeOptions): Promi
       runs.paused('user', 'paused by the user');
     },
     onResumed: () => runs.resumed('user'),
+    onWaiting: (runId, until) => runs.waits(runId, until),
   });
   interrupts.take();
   if (!(await hasRoom(app, interrupts))) return EXIT.done;

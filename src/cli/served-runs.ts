@@ -1,10 +1,13 @@
 import { type Rest, Watch } from '../notify/watch.ts';
 import type { JobRow, RunRow, Store } from '../ports.ts';
 import { openIn } from '../submission.ts';
+import type { EpochMillis } from '../units.ts';
 import type { App } from './app.ts';
+import { zoneAt } from './cheap.ts';
 import { counted } from './figures.ts';
 import { Herald } from './herald.ts';
 import { onceItCan } from './patience.ts';
+import { pricesOf } from './prices.ts';
 import { failureOf, imageOf } from './run-events.ts';
 
 interface Followed {
@@ -22,6 +25,8 @@ export class ServedRuns {
   readonly #followed = new Map<string, Followed>();
   readonly #telling = new Set<Promise<void>>();
   readonly #rests = new Map<Rest, string | null>();
+  /** By run, until when it waits for cheap electricity. */
+  readonly #waits = new Map<string, EpochMillis>();
   #seen = 0;
 
   constructor({ app, json }: { readonly app: App; readonly json: boolean }) {
@@ -45,6 +50,7 @@ export class ServedRuns {
       if (latest > before) await this.#follow(store, before);
       this.#seen = latest;
     });
+    this.#endWaits();
     for (const followed of this.#followed.values()) {
       followed.alone ||= !this.#app.isAlive(followed.run.launch);
       followed.herald.look(openIn(followed.run.counts));
@@ -60,6 +66,13 @@ export class ServedRuns {
   resumed(rest: Rest): void {
     this.#rests.delete(rest);
     for (const { herald } of this.#followed.values()) herald.resumed(rest);
+  }
+
+  /** Jobs of the run wait for cheap electricity. */
+  waits(runId: string, until: EpochMillis): void {
+    this.#waits.set(runId, until);
+    const followed = this.#followed.get(runId);
+    if (followed !== undefined) this.#sayWaits(followed, until);
   }
 
   /** Waits for what is still being told. */
@@ -92,6 +105,20 @@ export class ServedRuns {
     this.#app.io.err(`${name} is held: ${reason}; \`kilnwatt runs resume ${name}\` goes on`);
   }
 
+  #sayWaits({ run: { name }, herald }: Followed, until: EpochMillis): void {
+    const { clock, io, loaded } = this.#app;
+    herald.paused('cheap', null);
+    io.err(`${name} waits for ${zoneAt(pricesOf(loaded.config).tariff, until, clock.now())}`);
+  }
+
+  #endWaits(): void {
+    for (const [runId, until] of this.#waits) {
+      if (this.#app.clock.now() < until) continue;
+      this.#waits.delete(runId);
+      this.#followed.get(runId)?.herald.resumed('cheap');
+    }
+  }
+
   #meet(run: RunRow, store: Store, since: number): void {
     if (this.#followed.has(run.id)) return;
     const { clock, loaded } = this.#app;
@@ -105,6 +132,8 @@ export class ServedRuns {
     // Whoever held it told of it.
     if (run.held !== null) herald.paused('held', null);
     if (!this.#json) this.#app.io.out(`${run.name}: ${counted(openIn(run.counts), 'picture')} to make`);
+    const until = this.#waits.get(run.id);
+    if (until !== undefined) this.#sayWaits(followed, until);
   }
 
   async #tellChanges(store: Store, followed: Followed): Promise<void> {
@@ -131,6 +160,7 @@ export class ServedRuns {
     const line = await herald.line();
     const counts = (await store.run(run.id))?.counts ?? run.counts;
     this.#followed.delete(run.id);
+    this.#waits.delete(run.id);
     const { io } = this.#app;
     io.out(
       this.#json

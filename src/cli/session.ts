@@ -4,11 +4,15 @@ import type { Prices } from '../cost/receipt.ts';
 import { snapshotOf } from '../cost/tariff.ts';
 import type { AppError } from '../errors.ts';
 import { isMendable } from '../gate.ts';
+import { CheapWaits } from '../kiln-waits.ts';
 import { submit, type Working, work } from '../pipeline.ts';
 import type { Job, Pause, Progress, Queue, RunRow } from '../ports.ts';
+import { ClockSet } from '../process/clock-set.ts';
 import { addMissing, interruptRun, reconcileQueue, recover } from '../recovery.ts';
 import type { PlannedRun } from '../submission.ts';
+import type { EpochMillis } from '../units.ts';
 import type { App, Interrupts } from './app.ts';
+import { ONE_PRICE } from './cheap.ts';
 import { counted } from './figures.ts';
 import { asClient, onceItCan } from './patience.ts';
 import { Pauses } from './pauses.ts';
@@ -24,6 +28,8 @@ export interface SessionOptions {
   /** Nothing is made until the user, or the clock, says so. */
   onPaused(pause: Pause): void;
   onResumed(): void;
+  /** Jobs of a run that this process works off wait for cheap electricity, and come again then. */
+  onWaiting?(runId: string, until: EpochMillis): void;
   /** Works off every run, and not only its own and those of attached clients. */
   readonly serves?: boolean;
 }
@@ -47,6 +53,9 @@ export class Session {
   /** What others wrote up to here has been heeded. */
   #heeded = 0;
   readonly #pauses: Pauses;
+  /** Which jobs wait for cheap electricity, if this process makes them. */
+  readonly waits: CheapWaits;
+  readonly #clockSet: ClockSet;
   /** The hours of all devices, where they are the same; those of each are known to whoever works. */
   readonly #hours: Timetable;
   #restTold = false;
@@ -55,12 +64,15 @@ export class Session {
 
   constructor(options: SessionOptions) {
     this.#options = options;
-    const { app, onNote, onPaused, onResumed } = options;
+    const { app, prices, onNote, onPaused, onResumed } = options;
     const resumed = (): void => {
       onNote('Going on.');
       onResumed();
     };
     this.#hours = new Timetable(hoursOfAll(app.loaded.config.hours));
+    const { when } = app.loaded.config;
+    this.waits = new CheapWaits({ clock: app.clock, tariff: prices.tariff, when, onOnePrice: () => onNote(ONE_PRICE) });
+    this.#clockSet = new ClockSet(app.clock);
     this.#pauses = new Pauses({ clock: app.clock, onPaused, onResumed: resumed });
   }
 
@@ -163,6 +175,7 @@ export class Session {
    */
   async tend(): Promise<void> {
     if (this.#working === null) return this.#takeOverOnceItCan();
+    await this.#heedClock();
     const idle = !this.#working.busy;
     const looksAgain = idle && this.#wasIdle;
     this.#wasIdle = idle;
@@ -216,6 +229,13 @@ export class Session {
     this.#options.onNote(rests ? 'Outside of the hours: nothing is begun now.' : 'The hours have begun: going on.');
   }
 
+  /** The queue holds times of the clock as it was. */
+  async #heedClock(): Promise<void> {
+    const queue = this.#queue;
+    if (queue === null || !this.#clockSet.wasSetBack) return;
+    if (await onceItCan(() => queue.promote())) this.#clockSet.heeded();
+  }
+
   /** Puts what the store calls open into the queue. */
   async #send(): Promise<void> {
     const { app, onNote } = this.#options;
@@ -261,7 +281,7 @@ export class Session {
   }
 
   async #work(queue: Queue): Promise<Working> {
-    const { app, prices, onProgress, onNote } = this.#options;
+    const { app, prices, onProgress, onNote, onWaiting } = this.#options;
     const { clock, images, launch, software } = app;
     const { limits } = app.loaded.config;
     const provider = await app.provider();
@@ -288,6 +308,8 @@ export class Session {
       stopLimit: limits.stopSeconds * 1000,
       requireRoom: () => app.requireRoom(),
       restsFor: (device) => app.restsFor(device),
+      waitsUntil: (job) => this.waits.until(job),
+      onWaiting: (runId, until) => onWaiting?.(runId, until),
       onProgress,
       onTrouble: onNote,
       onNote,

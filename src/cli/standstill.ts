@@ -3,6 +3,7 @@ import { Timetable } from '../batch/timetable.ts';
 import type { Pause, RunRow, Store } from '../ports.ts';
 import { openIn } from '../submission.ts';
 import type { App } from './app.ts';
+import { WaitsToTell } from './cheap.ts';
 import { momentOf } from './pause.ts';
 
 /** Why nothing is begun in this data folder now, whoever works there: a pause, or the hours. Null: something may be. */
@@ -45,6 +46,7 @@ export async function waitsFor(app: App, run: RunRow): Promise<string | null> {
   const { interrupted } = run.counts;
   if (open + interrupted === 0 || run.held !== null) return null;
   if (open === 0) return `its own command, or \`kilnwatt runs resume ${run.name}\``;
-  if (app.isAlive(run.launch) || (await isServed(app))) return (await standstillOf(app)) ?? 'its turn';
+  if (app.isAlive(run.launch) || (await isServed(app)))
+    return (await standstillOf(app)) ?? (await new WaitsToTell(app).zoneOfRun(await app.store(), run)) ?? 'its turn';
   return run.served ? '`kilnwatt serve`, which is not running' : 'its own command, which is not running';
 }

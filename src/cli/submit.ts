@@ -1,6 +1,7 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { App, Interrupts } from './app.ts';
 import { type AskOptions, askOf } from './ask.ts';
+import { tellWait } from './cheap.ts';
 import { handIn } from './desk-hand-in.ts';
 import { EXIT } from './exit.ts';
 import { counted } from './figures.ts';
@@ -32,6 +33,7 @@ export async function submit(app: App, [word = '']: readonly string[], options: 
   // Claimed by nobody that lives: from the first moment on it is for whoever serves to tell of it.
   tell(app, startedOf(await submitted(app, ask, uuidv7())), options);
   if (options.json === true) return EXIT.done;
+  tellWait(app, { priority: ask.priority, when: ask.when ?? undefined });
   await tellStandstill(app);
   await tellUnserved(app);
   return EXIT.done;

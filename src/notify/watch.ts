@@ -7,8 +7,11 @@ export interface Due {
   readonly why: string | null;
 }
 
-/** Why nothing of a run is made though nothing is wrong: the user paused the work, it is held, or no device is to be used now. */
-export type Rest = 'user' | 'held' | 'hours';
+/**
+ * Why nothing of a run is made though nothing is wrong: the user paused the work, it is held, no device is to be used now,
+ * or electricity costs more than later.
+ */
+export type Rest = 'user' | 'held' | 'hours' | 'cheap';
 
 export interface WatchOptions {
   readonly clock: Pick<Clock, 'monotonic'>;

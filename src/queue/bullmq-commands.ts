@@ -58,6 +58,25 @@ export async function giveBackActive({ redis, queue }: Producer): Promise<void> 
   await redis.unlink(queue.toKey('stalled'));
 }
 
+/** Puts delayed jobs behind those of their priority, in the order of their times. */
+export async function promoteDelayed({ redis, queue }: Producer): Promise<void> {
+  const delayed = await redis.zrange(queue.toKey('delayed'), '0', '-1');
+  for (const some of chunks(delayed, CHUNK)) await Promise.all(some.map((id) => promote(queue, id)));
+}
+
+async function promote(queue: BullQueue, id: string): Promise<void> {
+  try {
+    await queue.getBackend().promote(id);
+  } catch (error) {
+    // Its time came meanwhile, or it was taken out.
+    if (!isNotDelayed(error)) throw error;
+  }
+}
+
+function isNotDelayed(error: unknown): boolean {
+  return error instanceof Error && / is not in the delayed state/.test(error.message);
+}
+
 /** An id without a job, which no worker could ever finish, is struck off. */
 async function giveBack({ redis, queue }: Producer, id: string): Promise<void> {
   if ((await redis.exists(queue.toKey(id))) === 0) await redis.lrem(queue.toKey('active'), 0, id);

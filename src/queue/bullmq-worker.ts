@@ -1,4 +1,4 @@
-import { type Job as BullJob, UnrecoverableError, WaitingError } from 'bullmq';
+import { type Job as BullJob, DelayedError, UnrecoverableError, WaitingError } from 'bullmq';
 import { AppError, HandedBack, sentenceOf } from '../errors.ts';
 import type { JobHandler, QueueWorker, WorkOptions } from '../ports.ts';
 import { pause } from '../process/clock.ts';
@@ -109,8 +109,8 @@ export class BullmqWorker implements QueueWorker {
   /** What BullMQ has to be told, so that it does with the job what the handler meant. */
   async #verdict(job: BullJob<unknown, void>, token: string, error: unknown): Promise<Error> {
     if (error instanceof HandedBack) {
-      await this.#giveBack(job, token, error.behind);
-      return new WaitingError();
+      await this.#giveBack(job, token, error);
+      return error.until === null ? new WaitingError() : new DelayedError();
     }
     // Whoever cancelled it knows.
     if (!(error instanceof AppError && error.code === 'cancelled'))
@@ -118,12 +118,13 @@ export class BullmqWorker implements QueueWorker {
     return new UnrecoverableError(sentenceOf(error));
   }
 
-  async #giveBack(job: BullJob<unknown, void>, token: string, behind: boolean): Promise<void> {
+  async #giveBack(job: BullJob<unknown, void>, token: string, { behind, until }: HandedBack): Promise<void> {
     try {
       const { success, data } = travellingJob.safeParse(job.data);
       // A job that dies in between is back behind the clean ones too: it returns to where its number says.
       if (behind && success) await job.changePriority({ priority: numberOf({ priority: data.priority, behind }) });
-      await job.moveToWait(token);
+      if (until === null) await job.moveToWait(token);
+      else await job.moveToDelayed(until, token);
     } catch (error) {
       // Removed, or its lock expired: it is not ours to give back. If the server refused, the watch finds it.
       this.#intake.report(error);

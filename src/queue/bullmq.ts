@@ -1,14 +1,15 @@
 import { AppError, sentenceOf } from '../errors.ts';
+import { runIdOf } from '../job/job-id.ts';
 import type { Check, Clock, Job, JobHandler, Queue, QueueWorker, WorkOptions } from '../ports.ts';
 import type { Millis } from '../units.ts';
-import { chunks, giveBackActive, idsOf, removeAll } from './bullmq-commands.ts';
+import { chunks, giveBackActive, idsOf, promoteDelayed, removeAll } from './bullmq-commands.ts';
 import { BullmqWorker } from './bullmq-worker.ts';
 import { checksOf, factsOf, requireFit } from './fitness.ts';
 import { Lease, type QueueOwner } from './lease.ts';
 import { numberOf } from './levels.ts';
 import { ProducerLine } from './producer-line.ts';
 import { connectTo, type RedisConnection, type RedisServer, redisServer, unavailable } from './redis-server.ts';
-import { JOB_BYTES, packed, runIdOf } from './travelling-job.ts';
+import { JOB_BYTES, packed } from './travelling-job.ts';
 
 export interface BullmqQueueOptions {
   readonly connection: RedisConnection;
@@ -112,7 +113,12 @@ export class BullmqQueue implements Queue {
     const refused = ids.filter((id) => !keep({ id, runId: runIdOf(id) }));
     // By their ids and never as a whole: a client may have added jobs since they were listed.
     await this.remove(refused);
+    await this.promote();
     return { kept: ids.length - refused.length, removed: refused.length };
+  }
+
+  async promote(): Promise<void> {
+    await this.#line.retrying(promoteDelayed);
   }
 
   async ids(): Promise<readonly string[]> {

@@ -1,5 +1,7 @@
 import { AppError, HandedBack } from '../errors.ts';
-import type { Check, Job, JobHandler, Queue, QueueWorker, WorkOptions } from '../ports.ts';
+import type { Check, Clock, Job, JobHandler, Queue, QueueWorker, WorkOptions } from '../ports.ts';
+import { systemClock } from '../process/clock.ts';
+import type { EpochMillis, Millis } from '../units.ts';
 import { numberOf } from './levels.ts';
 
 interface Entry {
@@ -8,12 +10,15 @@ interface Entry {
   readonly place: number;
   behind: boolean;
   active: boolean;
+  /** Does not come before; null: at once. */
+  until: EpochMillis | null;
   /** Ends the work when the job is taken out. */
   abandon(): void;
 }
 
 /** The queue without a server, for tests: gone with the process. */
 export class MemoryQueue implements Queue {
+  readonly #clock: Clock;
   readonly #entries = new Map<string, Entry>();
   readonly #running = new Set<Promise<void>>();
   /** The last call of the handler for a job, which its next one waits for. */
@@ -22,12 +27,18 @@ export class MemoryQueue implements Queue {
   #handler: JobHandler | undefined;
   #window = 0;
   #onHold = false;
+  #cancelWake = () => {};
+
+  constructor(clock: Clock = systemClock) {
+    this.#clock = clock;
+  }
 
   async add(jobs: readonly Job[]): Promise<void> {
     for (const job of jobs) {
       if (this.#entries.has(job.id)) continue;
       this.#places += 1;
-      this.#entries.set(job.id, { job, place: this.#places, behind: false, active: false, abandon: () => {} });
+      const fresh = { behind: false, active: false, until: null, abandon: () => {} };
+      this.#entries.set(job.id, { job, place: this.#places, ...fresh });
     }
     this.#fill();
   }
@@ -46,7 +57,13 @@ export class MemoryQueue implements Queue {
     const listed = [...this.#entries.values()];
     const refused = listed.filter(({ job }) => !keep(job));
     await this.remove(refused.map(({ job }) => job.id));
+    await this.promote();
     return { kept: listed.length - refused.length, removed: refused.length };
+  }
+
+  async promote(): Promise<void> {
+    for (const entry of this.#entries.values()) entry.until = null;
+    this.#fill();
   }
 
   async ids(): Promise<readonly string[]> {
@@ -88,7 +105,10 @@ export class MemoryQueue implements Queue {
 
   /** Starts handlers until the window is full, the first in line first. */
   #fill(): void {
-    const waiting = [...this.#entries.values()].filter((entry) => !entry.active);
+    const now = this.#clock.now();
+    const idle = [...this.#entries.values()].filter((entry) => !entry.active);
+    const waiting = idle.filter(({ until }) => until === null || until <= now);
+    if (waiting.length < idle.length) this.#fillLater();
     waiting.sort((one, other) => levelOf(one) - levelOf(other) || one.place - other.place);
     for (const entry of waiting) {
       if (this.#onHold || this.#running.size >= this.#window) return;
@@ -98,6 +118,12 @@ export class MemoryQueue implements Queue {
       });
       this.#running.add(running);
     }
+  }
+
+  /** Looks again and again, because the time of day may be set meanwhile. */
+  #fillLater(): void {
+    this.#cancelWake();
+    if (this.#window > 0) this.#cancelWake = this.#clock.after(LOOK_MS, () => this.#fill());
   }
 
   async #run(entry: Entry): Promise<void> {
@@ -124,6 +150,7 @@ export class MemoryQueue implements Queue {
       if (!(error instanceof HandedBack)) return this.#forget(entry);
       entry.active = false;
       entry.behind ||= error.behind;
+      entry.until = error.until;
     }
   }
 
@@ -132,6 +159,8 @@ export class MemoryQueue implements Queue {
     if (this.#entries.get(entry.job.id) === entry) this.#entries.delete(entry.job.id);
   }
 }
+
+const LOOK_MS: Millis = 100;
 
 function levelOf({ job, behind }: Entry): number {
   return numberOf({ priority: job.priority, behind });

@@ -22,6 +22,7 @@ export const travellingJob = z
     sidecar: z.enum(['txt', 'json']).nullable(),
     // The version before had no priorities, and counted attempts in the job.
     priority: z.enum(['interactive', 'bulk']).default('bulk'),
+    when: z.enum(['now', 'cheap']).exactOptional(),
     attempt: z.unknown().optional(),
   })
   .transform(({ attempt: _attempt, ...job }): Job => job);
@@ -48,9 +49,11 @@ export function packed(job: Job): Job {
     format,
     sidecar,
     priority,
+    when,
   } = job;
   const model = { modelPath, family, anatomy, loraPaths, loraBytes };
-  const travelling = { id, runId, request, ...model, preset, target, format, sidecar, priority };
+  const wish = when === undefined ? {} : { when };
+  const travelling = { id, runId, request, ...model, preset, target, format, sidecar, priority, ...wish };
   const bytes = Buffer.byteLength(JSON.stringify(travelling));
   if (bytes > JOB_BYTES) {
     throw new InputError(
@@ -61,9 +64,4 @@ export function packed(job: Job): Job {
     );
   }
   return travelling;
-}
-
-/** Job ids are `<run id>-<index>`. */
-export function runIdOf(jobId: string): string {
-  return jobId.slice(0, Math.max(0, jobId.lastIndexOf('-')));
 }

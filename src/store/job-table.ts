@@ -228,7 +228,7 @@ const SELECT = `
 
 function jobRowOf(row: Row): JobRow {
   const code = textOrNull(row, 'error_code');
-  const { request, priority } = travellingJobOf(row);
+  const { request, priority, when } = travellingJobOf(row);
   return {
     id: textOf(row, 'id'),
     runId: textOf(row, 'run_id'),
@@ -242,6 +242,7 @@ function jobRowOf(row: Row): JobRow {
     path: textOf(row, 'path'),
     error: code === null ? null : { code, message: textOf(row, 'error_message') },
     priority,
+    ...(when === undefined ? {} : { when }),
     marks: marksOf(row),
     seq: integerOf(row, 'seq'),
     receipt: row.entry_id === null ? null : receiptOf(row),

@@ -351,7 +351,7 @@ export class MemoryStore implements Store {
 
   #jobRowOf(row: KeptJob): JobRow {
     const { job, batchId: _, ...kept } = row;
-    const { priority, request } = job;
+    const { priority, request, when } = job;
     const { prompt, seed } = request;
     return {
       id: job.id,
@@ -359,6 +359,7 @@ export class MemoryStore implements Store {
       prompt,
       seed,
       priority,
+      ...(when === undefined ? {} : { when }),
       ...kept,
       receipt: this.#pictureOf(row)?.receipt ?? null,
     };

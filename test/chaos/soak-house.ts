@@ -99,6 +99,7 @@ export class SoakHouse {
       jobLimit: null,
       stopLimit: 10_000,
       restsFor: () => 0,
+      waitsUntil: () => null,
       fault: () => {},
       onFatal: (error) => say(error.message),
       onTrouble: () => {},
@@ -175,6 +176,7 @@ export class SoakHouse {
       sidecar: null,
       preset: 'auto',
       priority,
+      when: null,
       tags: {},
     };
   }

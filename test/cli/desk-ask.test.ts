@@ -25,6 +25,15 @@ describe('what is asked for elsewhere', () => {
     expect(ask).toMatchObject({ defaultModel: 'mine', sidecar: null, pattern: '{seed}', preset: 'fp16' });
   });
 
+  it('waits for cheap electricity as it says, and else as whoever makes it is configured', () => {
+    const theirs = load({ when: 'cheap' }).config;
+    expect(completed(remote({}, load({})), ID, theirs)).toMatchObject({ when: null });
+    for (const when of ['now', 'cheap']) {
+      const sent = readRemoteAsk(JSON.parse(JSON.stringify(remote({}, load({ when })))));
+      expect(completed(sent, ID, theirs)).toMatchObject({ when });
+    }
+  });
+
   it('is the same after it has travelled', () => {
     const sent = remote(
       {

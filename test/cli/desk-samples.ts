@@ -23,6 +23,7 @@ export function askHere(change: Partial<Ask>, { config }: LoadedConfig): Ask {
     sidecar: config.sidecar,
     preset: config.preset,
     priority: 'bulk',
+    when: null,
     tags: {},
     ...change,
   };

@@ -34,7 +34,7 @@ export class House {
   readonly folder = mkdtempSync(join(tmpdir(), 'kilnwatt-house-'));
   readonly store: MemoryStore;
   /** A server that starts again has another object for it. */
-  queue = new MemoryQueue();
+  queue = new MemoryQueue(this.clock);
   readonly images = new Pictures();
   readonly provider: FakeProvider;
   readonly living = new Set<string>();

@@ -3,11 +3,13 @@ import { AppError, HandedBack } from '../../src/errors.ts';
 import type { Job, Queue } from '../../src/ports.ts';
 import { closeAll, Hands } from '../queue/hands.ts';
 import { idsOf, interactive, jobOf, jobsOf, OTHER_RUN, RUN } from '../queue/samples.ts';
+import { queueUntilContract } from './queue-until.ts';
 
 const PATIENCE = { timeout: 8_000, interval: 10 };
 
 /** What every queue promises. `make` opens an empty one. */
 export function queueContract(make: () => Promise<Queue>): void {
+  queueUntilContract(make);
   describe('a queue', () => {
     let queue: Queue;
     let hands: Hands;

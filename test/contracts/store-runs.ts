@@ -35,6 +35,13 @@ export function runPromises(open: () => StoreBench): void {
       expect(await store.runByName('r1')).toBeUndefined();
     });
 
+    it('says of a job when it is to be made, where its run does', async () => {
+      const jobs: Job[] = [{ ...jobOf('r1', 0), when: 'now' }, { ...jobOf('r1', 1), when: 'cheap' }, jobOf('r1', 2)];
+      await store.writeRun({ ...runWrite('r1', 0), add: jobs.map(newJob) });
+      expect((await store.jobsOf('r1')).map(({ when }) => when)).toEqual(['now', 'cheap', undefined]);
+      expect(await store.payloads('r1', ['submitting'])).toEqual(jobs);
+    });
+
     it('writes nothing of a run whose name was just taken', async () => {
       await store.writeRun(runWrite('r1', 1));
       const before = await store.sequence();

@@ -25,3 +25,21 @@ it('a job that is tried again while the others are put into the queue is put the
   expect(await queue.ids()).toHaveLength(3);
   expect((await store.run('r1'))?.counts).toMatchObject({ queued: 3 });
 });
+
+it('does not read ten thousand jobs again and again that wait in the queue, and finds one that it has lost', async () => {
+  let read = 0;
+  const store = new (class extends MemoryStore {
+    override async payloads(...words: Parameters<MemoryStore['payloads']>): Promise<readonly Job[]> {
+      read += 1;
+      return super.payloads(...words);
+    }
+  })();
+  const queue = new MemoryQueue();
+  await store.writeRun(runWrite('r1', 3, { served: true }));
+  await addMissing({ ...scope, store, queue });
+  expect(read).toBe(1);
+  expect([await addMissing({ ...scope, store, queue }), read]).toEqual([0, 1]);
+  await queue.remove(['r1-000001']);
+  expect([await addMissing({ ...scope, store, queue }), read]).toEqual([1, 2]);
+  expect(await queue.ids()).toHaveLength(3);
+});

@@ -43,7 +43,7 @@ export interface WorkshopOptions {
   readonly images?: MemoryImages;
   /** In place of the pictures in memory. */
   readonly disk?: ImageStore;
-  /** In place of one that stands still until time is let go by. */
+  /** In place of a new one that stands still until time is let go by. */
   readonly clock?: Clock;
   readonly store?: MemoryStore;
   readonly devices?: readonly Device[];
@@ -54,9 +54,9 @@ export interface WorkshopOptions {
 /** The whole way of a picture with nothing outside this process but the fake provider's files. */
 export class Workshop {
   readonly clock: Clock;
-  readonly #manual = new ManualClock();
+  readonly #manual: ManualClock;
   readonly store: MemoryStore;
-  readonly queue = new MemoryQueue();
+  readonly queue: MemoryQueue;
   readonly provider: Provider;
   readonly fatal: AppError[] = [];
   readonly troubles: string[] = [];
@@ -77,7 +77,9 @@ export class Workshop {
     disk,
   }: WorkshopOptions) {
     this.#folder = folder;
+    this.#manual = clock instanceof ManualClock ? clock : new ManualClock();
     this.clock = clock ?? this.#manual;
+    this.queue = new MemoryQueue(this.clock);
     this.images = images;
     this.#disk = disk ?? images;
     this.store = store ?? new MemoryStore();
@@ -133,6 +135,7 @@ export class Workshop {
       stopLimit: 60_000,
       requireRoom: async () => {},
       restsFor: () => 0,
+      waitsUntil: () => null,
       fault: () => {},
       onFatal: (error) => this.fatal.push(error),
       onTrouble: (sentence) => this.troubles.push(sentence),
@@ -204,6 +207,7 @@ function askFor(prompts: readonly string[], folder: string): Ask {
     sidecar: null,
     preset: 'auto',
     priority: 'bulk',
+    when: null,
     tags: {},
   };
 }

@@ -1,0 +1,37 @@
+import type { EpochMillis, Millis } from '../units.ts';
+import { cheapNow, nextCheap } from './cheap.ts';
+import type { Tariff } from './tariff.ts';
+
+/**
+ * When work may be done that waits for cheap electricity: asked many times a second, and worked out once a minute, in
+ * which no price changes. It holds no time that a clock which is set could make wrong.
+ */
+export class CheapWait {
+  readonly #tariff: Tariff;
+  #minute = Number.NaN;
+  #until: EpochMillis | null = null;
+
+  constructor(tariff: Tariff) {
+    this.#tariff = tariff;
+  }
+
+  /** When the next cheap time begins; null where it is now, or where the price is always the same. Never `at` itself. */
+  until(at: EpochMillis): EpochMillis | null {
+    const minute = Math.floor(at / MINUTE_MS);
+    if (minute !== this.#minute) {
+      this.#minute = minute;
+      this.#until = cheapNow(this.#tariff, at) ? null : nextCheap(this.#tariff, at);
+    }
+    return this.#until;
+  }
+}
+
+/** Whether waiting gains nothing, because a kilowatt-hour costs the same at all times of a year. */
+export function hasOnePrice(tariff: Tariff, at: EpochMillis): boolean {
+  if (nextCheap(tariff, at) !== null) return false;
+  const [first, ...rest] = tariff.slices({ from: at, to: at + YEAR_MS });
+  return rest.every(({ nano }) => nano === first?.nano);
+}
+
+const MINUTE_MS: Millis = 60_000;
+const YEAR_MS: Millis = 366 * 86_400_000;
