@@ -2,6 +2,7 @@ import { CLEAN } from '../batch/marks.ts';
 import { groupOf, totalsOf } from '../cost/totals.ts';
 import { StorageError } from '../errors.ts';
 import type {
+  BatchBooking,
   Check,
   Clock,
   Entry,
@@ -277,8 +278,8 @@ export class MemoryStore implements Store {
     throw new Error('not yet');
   }
 
-  async bookedOf(): Promise<never> {
-    throw new Error('not yet');
+  async bookedOf(): Promise<ReadonlyMap<string, BatchBooking>> {
+    return new Map();
   }
 
   async marksOf(): Promise<never> {

@@ -1,5 +1,6 @@
 import { StorageError, sentenceOf } from '../errors.ts';
 import type {
+  BatchBooking,
   Check,
   Clock,
   Job,
@@ -234,8 +235,8 @@ class SqliteStore implements Store {
     throw new Error('not yet');
   }
 
-  async bookedOf(): Promise<never> {
-    throw new Error('not yet');
+  async bookedOf(): Promise<ReadonlyMap<string, BatchBooking>> {
+    return new Map();
   }
 
   async marksOf(): Promise<never> {
