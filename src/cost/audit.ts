@@ -144,7 +144,7 @@ function wrongBatches(booked: RowsOfCard, marked: MarksOfCard): AuditFault[] {
   return [...ids].flatMap((id) => {
     const batch = marked.batches.get(id);
     const rows = booked.batches.get(id);
-    if (batch === undefined) return rows === undefined ? [] : strayBatch(id, rows.millijoules, rows.hour);
+    if (batch === undefined) return rows === undefined || rows.early ? [] : strayBatch(id, rows.millijoules, rows.hour);
     if (batch.windows === null || rows?.early === true || batch.to > booked.last) return [];
     const [expected, found] = [seenOf(batch), (rows?.millijoules ?? 0) + (rows?.adopted ?? 0)];
     const slack = batch.told || (rows?.adopted ?? 0) === 0 ? 0 : (batch.after ?? Number.POSITIVE_INFINITY);

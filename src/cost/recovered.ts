@@ -23,9 +23,13 @@ export interface Recovered {
 export function recovered({ booked: start, open }: Chain, booked: ReadonlyMap<string, Millijoules>): Recovered {
   const marks = inForce(start === null ? open : [start, ...open]);
   const adopted = new Map(booked);
+  const told = new Set(marks.filter(isWindow).map(({ batchId }) => batchId));
   const pieces = marks.slice(1).flatMap((mark, place) => {
     const before = marks[place];
-    return before === undefined ? [] : piecesOf(before, mark, { settled: false, others: 'load' });
+    if (before === undefined) return [];
+    // Where the windows are known, the time around them was idle.
+    const settled = !isWindow(before) && told.has(before.batchId);
+    return piecesOf(before, mark, { settled, others: 'load' });
   });
   const left = pieces.flatMap((piece) => withoutAdopted(piece, adopted));
   const batches = new Set(marks.flatMap((mark) => (mark.after === 'work' || isWindow(mark) ? [mark.batchId] : [])));

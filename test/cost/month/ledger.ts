@@ -154,17 +154,22 @@ const EMPTY: Omit<LedgerRow, 'id' | 'at' | 'kind' | 'seq'> = {
 export class LedgerHandle implements Pick<Store, 'meter' | 'chains' | 'bookedOf' | 'settle'> {
   readonly #ledger: Ledger;
   #dead = false;
+  readonly #deadCards = new Set<string>();
 
   constructor(ledger: Ledger) {
     this.#ledger = ledger;
   }
 
-  die(): void {
-    this.#dead = true;
+  /** @param gpu what is left out: everything */
+  die(gpu?: string): void {
+    if (gpu === undefined) this.#dead = true;
+    else this.#deadCards.add(gpu);
   }
 
   async meter(booking: MeterBooking): Promise<void> {
-    if (!this.#dead) this.#ledger.meter(booking);
+    const isAlive = ({ gpu }: { readonly gpu: string }) => !this.#deadCards.has(gpu);
+    const { marks, stretches } = booking;
+    if (!this.#dead) this.#ledger.meter({ marks: marks.filter(isAlive), stretches: stretches.filter(isAlive) });
   }
 
   async settle(settlement: Settlement): Promise<void> {

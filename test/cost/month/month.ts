@@ -38,7 +38,7 @@ interface Launch {
 /** A month of two cards, whose truth is known, through the real books into a ledger. */
 export class Month {
   readonly ledger = new Ledger();
-  readonly cards: readonly SimulatedCard[];
+  readonly cards: readonly [SimulatedCard, SimulatedCard];
   readonly begin = BEGIN;
   readonly end: number;
   readonly planted = {
@@ -76,7 +76,7 @@ export class Month {
     for (let now = this.begin; now < this.end; ) {
       const launch = await this.#launch(now);
       let over = launch.end;
-      for (const card of this.cards) {
+      for (const card of this.cards.toReversed()) {
         const cut = await this.#live(card, { ...launch, end: over });
         // A process that ends while it finishes a batch takes the other card with it.
         over = Math.min(over, cut);
@@ -127,7 +127,7 @@ export class Month {
       for (const listener of listeners) listener(reading);
     };
     const end = Math.min(this.end, now + this.#between(2 * HOUR, 30 * HOUR));
-    return { id, end, handle, keeper, tell, finishing: style < 0.4, isClean: style > 0.85 };
+    return { id, end, handle, keeper, tell, finishing: style < 0.4, isClean: style > 0.6 };
   }
 
   /** Returns when the process was over. */
@@ -147,7 +147,7 @@ export class Month {
     else if (dice < 0.94) await this.#others(card, launch, 'load');
     else if (dice < 0.97) await this.#gap(card, launch);
     else await this.#reset(card, launch);
-    await this.#rest(card, launch, this.#between(5 * MINUTE, 170 * MINUTE));
+    await this.#rest(card, launch, this.#between(15 * MINUTE, 240 * MINUTE));
     if (card.workerUp && this.#random() < 0.3) {
       card.workerUp = false;
       card.allow(2 * SECOND * 28, 'idle');
@@ -195,7 +195,7 @@ export class Month {
   async #cut(card: SimulatedCard, { isClean, keeper }: Launch, watts: number): Promise<void> {
     card.allow((MARKED + this.#quiet) * watts, 'idle', 'foreign', 'unknown');
     card.blind.slack += MARKED + this.#quiet;
-    if (isClean && card === this.cards.at(-1)) {
+    if (isClean && card === this.cards[0]) {
       this.planted.stops += 1;
       await keeper.close();
     } else this.planted.kills += 1;
@@ -299,7 +299,7 @@ export class Month {
       return dies || dice < 0.05 ? 'failed' : dice < 0.1 ? 'cancelled' : 'made';
     });
     const result = resultWith(batch, loads, told);
-    if (launch.finishing && launch.end - world.now < HOUR && foreign !== null && !dies)
+    if (launch.finishing && card !== this.cards[0] && launch.end - world.now < HOUR && foreign !== null && !dies)
       return this.#finishing(card, launch, {
         batch,
         result,
@@ -328,7 +328,7 @@ export class Month {
   ): Promise<never> {
     const written = this.#random() < 0.5;
     await quietly();
-    if (!written) handle.die();
+    if (!written) handle.die(card.options.gpu);
     const ended = keeper.end(batch, result);
     await quietly();
     const receipts = receiptsOf(batch, ended.result, card.world.now);
