@@ -63,6 +63,8 @@ export class Ticks {
       return this.#tick(Math.max(reading.at, this.#at), reading.millijoules, ours, quietFrom);
     }
     const at = Math.max(reading.at, this.#sampled);
+    // After a silence of all meters the counter, too, has its time to answer.
+    if (at - this.#sampled > PATIENCE) this.#waiting = null;
     this.#sampled = at;
     this.#sample(reading, at, quietFrom);
     this.#waiting ??= at;

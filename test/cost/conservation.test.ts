@@ -67,7 +67,8 @@ describe('a month of two cards with 10,000 jobs, kills, resets, silences and oth
     const marks = marksOf(month, card);
     const place = marks.findIndex(({ after, at }, at_) => at_ > 9_000 && after === 'rest' && isMidHour(at));
     const faults = await faultsOf(month, card, { marks: marks.toSpliced(place, 1) });
-    expect(faults).toEqual([expect.objectContaining({ kind: 'mark', hour: hourOf(marks[place]?.at) })]);
+    expect(faults.map(({ kind }) => kind)).toContain('mark');
+    expect(new Set(faults.map(({ hour }) => hour))).toEqual(new Set([hourOf(marks[place]?.at)]));
   });
 
   it('is found wrong at the hour of an entry that was booked twice', async () => {
@@ -166,14 +167,18 @@ function wrongDays(month: Month, card: SimulatedCard): readonly string[] {
     if (at > before && !isUnread(before)) divide(burnt, before, at, card.world.energy(at) - card.world.energy(before));
   }
   const booked = new Map<number, number>();
-  const places = new Map(rows.map((row) => [row.gpu === null ? null : row.batch_id, row]));
-  for (const row of rows) {
-    const place = row.gpu === null ? (places.get(row.batch_id) ?? row) : row;
-    divide(booked, place.from_at ?? row.at, place.to_at ?? row.at, row.energy_mj ?? 0);
+  const begins = new Map(marks.toReversed().map(({ batchId, at }) => [batchId, at]));
+  for (const { gpu, batch_id, from_at, to_at, at, energy_mj: energy } of rows) {
+    // An adopted picture says no time of its own: its batch began here.
+    const place = gpu === null ? (begins.get(batch_id) ?? at) : null;
+    divide(booked, place ?? from_at ?? at, place ?? to_at ?? at, energy ?? 0);
   }
   return [...burnt].flatMap(([day, should]) => {
+    // What comes after it is the first moment of the next process.
+    if (day * DAY >= month.end) return [];
     const is = booked.get(day) ?? 0;
-    return Math.abs(is - should) <= should * 0.001 ? [] : [`day ${day}: ${is} is not ${should}`];
+    // A counter is older than its reading: by a tenth of a second, at the begin and the end of it all.
+    return Math.abs(is - should) <= should * 0.001 + 100_000 ? [] : [`day ${day}: ${is} is not ${should}`];
   });
 }
 

@@ -127,7 +127,7 @@ export class Month {
       for (const listener of listeners) listener(reading);
     };
     const end = Math.min(this.end, now + this.#between(2 * HOUR, 30 * HOUR));
-    return { id, end, handle, keeper, tell, finishing: style < 0.4, isClean: style > 0.6 };
+    return { id, end, handle, keeper, tell, finishing: style < 0.6, isClean: style > 0.6 };
   }
 
   /** Returns when the process was over. */
@@ -211,14 +211,16 @@ export class Month {
     });
   }
 
-  async #gap(card: SimulatedCard, launch: Launch, resets = false): Promise<void> {
+  async #gap(card: SimulatedCard, launch: Launch, wanted = false): Promise<void> {
     const millis = this.#between(15 * SECOND, 6 * MINUTE);
     if (card.world.now + millis + MINUTE > launch.end) return;
+    await this.#rest(card, launch, 5 * SECOND);
     this.planted.gaps += 1;
     card.blind.planted += millis;
     card.blind.slack += 2 * SECOND;
     card.allow(2 * SECOND * card.restWatts, 'idle', 'unknown');
     const from = card.world.energy(card.world.now);
+    const resets = wanted && isSeen(card, millis * card.restWatts);
     if (resets) card.world.reset();
     await card.spend(card.restWatts, millis, {
       end: launch.end,
@@ -238,6 +240,7 @@ export class Month {
       return;
     }
     card.allow(2 * SECOND * card.restWatts, 'idle');
+    await this.#rest(card, launch, 5 * SECOND);
     card.world.reset();
   }
 
@@ -354,7 +357,7 @@ export class Month {
     const rest = Math.max(0, until - Math.max(from, card.world.now));
     card.workerUp = false;
     card.blind.planted += until - card.world.now;
-    const resets = this.#random() < 0.3;
+    const resets = this.#random() < 0.3 && isSeen(card, rest * 15);
     if (resets) this.planted.resets += 1;
     const burnt = card.skipTo(card.world.now + rest / 2, 15);
     if (resets) card.world.reset();
@@ -367,6 +370,11 @@ export class Month {
     const value = least + this.#random() * (most - least);
     return most > 1_000 ? Math.round(value) : value;
   }
+}
+
+/** A counter that has passed its old value again when somebody looks cannot be known to have fallen. */
+function isSeen({ world }: SimulatedCard, burnt: number): boolean {
+  return world.counter(world.now) > 2 * burnt;
 }
 
 class Finishing extends Over {}
