@@ -11,6 +11,11 @@ export interface State {
   readonly batchId: string | null;
 }
 
+/** Of a mark that another one follows in the same moment, whose counter begins anew: two equal ones are one in the ledger. */
+export function passing({ after, batchId }: State): State {
+  return { after: after === 'resident' ? 'rest' : 'resident', batchId };
+}
+
 export interface LineOptions {
   readonly gpu: string;
   readonly launch: string;
@@ -98,8 +103,8 @@ export class MarkLine {
   /** A mark at a moment; a counter that cannot be believed is left out, and begins anew. */
   set(moment: Pick<Tick, 'at' | 'counter'>, state = this.#state): NewMark {
     const counter = this.#isBelieved(moment) ? moment.counter : null;
-    const mark = this.#put({ at: moment.at, counter }, state);
-    return counter === moment.counter ? mark : this.#put(moment, state);
+    if (counter !== moment.counter) this.#put({ at: moment.at, counter }, passing(state));
+    return this.#put(moment, state);
   }
 
   #put({ at, counter }: Pick<Tick, 'at' | 'counter'>, state: State): NewMark {

@@ -1,5 +1,5 @@
 import type { NewMark } from '../ports.ts';
-import type { State } from './mark-line.ts';
+import { passing, type State } from './mark-line.ts';
 import { Beside, type Tick } from './ticks.ts';
 import type { Moment, ToldWindow, Witness } from './windows.ts';
 
@@ -15,7 +15,7 @@ export function endMarks(
   const mark = { ...card, at, integral, foreign: share, ...next };
   if (by !== 'integral' || counter === null) return [{ ...mark, counter: counter?.to ?? null }];
   const anew = { ...mark, counter: counter.to, integral: { millijoules: 0, bound: 0 }, foreign: 0 };
-  return [{ ...mark, counter: null }, anew];
+  return [{ ...mark, ...passing(next), counter: null }, anew];
 }
 
 /** Of a batch for which nothing was begun: it took no time. */
