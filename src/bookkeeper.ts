@@ -82,10 +82,13 @@ export class Bookkeeper implements Bookkeeping {
     const books = this.#of(batch.device);
     if (books === undefined) return { result, meter: null };
     const ended = books.end(result, this.#options.provider.pids(batch.device));
+    if (ended.meter === null) return ended;
+    // What the disk has not taken yet goes with it: the ledger must not be booked up to here with a hole before it.
+    const meter = joined([...this.#waiting, ended.meter]);
     // So that a start after a kill knows what the windows were, should their pictures be there without the settlement.
-    if (ended.meter !== null) this.#waiting.push({ marks: ended.meter.marks, stretches: [] });
+    this.#waiting.push({ marks: ended.meter.marks, stretches: [] });
     this.#write();
-    return ended;
+    return { result: ended.result, meter };
   }
 
   settled(device: string): void {
@@ -138,12 +141,8 @@ export class Bookkeeper implements Bookkeeping {
   async #writeAll(): Promise<void> {
     for (let attempt = 1; this.#waiting.length > 0; ) {
       const bookings = [...this.#waiting];
-      const all = {
-        marks: bookings.flatMap(({ marks }) => marks),
-        stretches: bookings.flatMap((one) => one.stretches),
-      };
       try {
-        await this.#options.store.meter(all);
+        await this.#options.store.meter(joined(bookings));
       } catch (error) {
         if (isMendable(error)) {
           this.#tell(error.message);
@@ -168,6 +167,10 @@ export class Bookkeeper implements Bookkeeping {
     const delay = backoffDelay(attempt, () => 0, LOOKS);
     return new Promise((resolve) => this.#options.clock.after(delay, resolve));
   }
+}
+
+function joined(bookings: readonly MeterBooking[]): MeterBooking {
+  return { marks: bookings.flatMap(({ marks }) => marks), stretches: bookings.flatMap(({ stretches }) => stretches) };
 }
 
 function openBatches({ booked, open }: Chain): readonly string[] {
