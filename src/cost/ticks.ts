@@ -114,7 +114,7 @@ export class Beside {
   /** Null where it is not told of some of it. */
   get share(): number | null {
     if (!this.#told) return null;
-    return this.#all === 0 ? 0 : this.#part / this.#all;
+    return this.#all === 0 ? 0 : Math.min(1, this.#part / this.#all);
   }
 }
 

@@ -112,12 +112,14 @@ function settledReading(
   window: EnergyWindow,
 ): { readonly by: ToldWindow['by']; readonly reading: EnergyReading; readonly window: EnergyWindow } {
   const { by, burnt } = meterOf(energy, window);
-  const told = { by, window };
-  if (burnt === null || window.foreign === null) return { ...told, reading: { ...energy, window } };
-  const millijoules = burnt - window.foreign;
-  if (energy.millijoules === millijoules) return { ...told, reading: { ...energy, window } };
+  if (burnt === null || window.foreign === null) return { by, window, reading: { ...energy, window } };
+  // Nobody burns more than all.
+  const foreign = Math.min(burnt, window.foreign);
+  const told = { by, window: { ...window, foreign } };
+  const millijoules = burnt - foreign;
+  if (energy.millijoules === millijoules) return { ...told, reading: { ...energy, window: told.window } };
   const meter = by === 'counter' ? 'nvml_counter' : 'power_integral';
-  return { ...told, reading: { ...energy, millijoules, method: 'derived', meter, window } };
+  return { ...told, reading: { ...energy, millijoules, method: 'derived', meter, window: told.window } };
 }
 
 function meterOf(
