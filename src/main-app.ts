@@ -5,10 +5,12 @@ import { join } from 'node:path';
 import { v7 as uuidv7 } from 'uuid';
 import { hoursOf, strangersIn } from './batch/hours.ts';
 import { Timetable } from './batch/timetable.ts';
+import { Bookkeeper } from './bookkeeper.ts';
 import type { App } from './cli/app.ts';
 import type { Part } from './cli/doctor.ts';
 import { hostParts, pauseChecks } from './cli/doctor-checks.ts';
 import type { Io } from './cli/io.ts';
+import { pricesOf } from './cli/prices.ts';
 import { pauseOf } from './cli/standstill.ts';
 import type { Config, LoadedConfig } from './config.ts';
 import { type AppError, UnavailableError } from './errors.ts';
@@ -141,7 +143,15 @@ export class LocalApp implements App {
     return provider;
   });
 
-  readonly books = once(async (): Promise<null> => null);
+  readonly books = once(async (): Promise<Bookkeeper | null> => {
+    const [store, provider] = [await this.store(), await this.provider()];
+    const { tariff } = pricesOf(this.#config);
+    const log = (line: string) => this.#log(line);
+    const { clock, telemetry, launch } = this;
+    const books = await Bookkeeper.open({ clock, store, telemetry, provider, launch, tariff, log });
+    if (books !== null) this.#stops.push(() => books.close());
+    return books;
+  });
 
   async machine(): ReturnType<App['machine']> {
     const known = once(() => this.telemetry.gpus());

@@ -101,6 +101,8 @@ export interface Provider extends Checked {
   explain(job: Job, device: string): Choice;
   /** The model hash that a device has loaded now, or null. */
   resident(device: string): string | null;
+  /** Of the processes that make pictures on a device now, as this machine numbers them. */
+  pids(device: string): readonly number[];
   /** Null for a device that takes batches; else why it is in quarantine, and when it is to be probed with the next batch. */
   quarantine(device: string): { readonly reason: string; readonly until: EpochMillis } | null;
   /**

@@ -1,4 +1,5 @@
 import { cutOff } from './batch/marks.ts';
+import { correctionOf } from './cost/correction.ts';
 import { entryId } from './cost/entries.ts';
 import { StorageError, UnavailableError } from './errors.ts';
 import { runIdOf } from './job/job-id.ts';
@@ -139,16 +140,20 @@ async function adopt(parts: RecoveryParts, row: JobRow): Promise<boolean> {
     throw error;
   });
   if (found === undefined) return false;
-  await parts.store.settle(adoptionOf(row, found, parts.clock.now()));
+  await parts.store.settle(await adoptionOf(parts.store, row, found, parts.clock.now()));
   return true;
 }
 
-/** Books a finished picture that has no entry by its own receipt: the one that a cut-off batch would have written. */
-export function adoptionOf(
+/**
+ * Books a finished picture that has no entry by its own receipt: the one that a cut-off batch would have written. Where
+ * the books of its card have closed over that batch already, what they called lost is put right with it.
+ */
+export async function adoptionOf(
+  store: Pick<Store, 'bookedOf'>,
   job: { readonly id: string; readonly runId: string },
   found: { readonly path: string; readonly metadata: ImageMetadata },
   at: EpochMillis,
-): Settlement {
+): Promise<Settlement> {
   const { receipt } = found.metadata.kilnwatt;
   const batchId = receipt.batch.id;
   const entry: Entry = {
@@ -162,5 +167,13 @@ export function adoptionOf(
     receipt,
     tags: {},
   };
-  return { batchId, at, entries: [entry], jobs: [{ id: job.id, state: 'done', path: found.path }] };
+  const lost = (await store.bookedOf([batchId])).get(batchId)?.lost ?? null;
+  const correction = lost === null ? null : correctionOf(lost, entry);
+  return {
+    batchId,
+    at,
+    entries: [entry],
+    jobs: [{ id: job.id, state: 'done', path: found.path }],
+    ...(correction !== null && { meter: { marks: [], stretches: [correction] } }),
+  };
 }

@@ -20,6 +20,10 @@ export interface Bookkeeping {
    * device has no card.
    */
   end(batch: Batch, result: BatchResult): { readonly result: BatchResult; readonly meter: MeterBooking | null };
+  /** What the device's last batch left behind is in the ledger. */
+  settled(device: string): void;
+  /** It never will be, although it may have ended: what it took is lost. */
+  gaveUp(device: string): void;
 }
 
 /** What one batch needs on its way. */
@@ -153,7 +157,7 @@ async function settleRefused(
 async function adoptFinished({ disk, store, clock }: TripParts, boarded: readonly Boarded[]): Promise<void> {
   for (const one of boarded) {
     if (one.kind !== 'finished') continue;
-    await disk.untilTaken(() => store.settle(adoptionOf(one.job, one.picture, clock.now())));
+    await disk.untilTaken(async () => store.settle(await adoptionOf(store, one.job, one.picture, clock.now())));
   }
 }
 
@@ -162,11 +166,23 @@ type Prepared = Omit<PassengersInHand, 'passengers'> & {
 };
 
 async function makeAndSettle(parts: TripParts, hand: Prepared): Promise<readonly Outcome[]> {
+  const { books } = parts;
+  books?.begin(hand.device, hand.id);
+  try {
+    const outcomes = await makeAndBook(parts, hand);
+    books?.settled(hand.device);
+    return outcomes;
+  } catch (error) {
+    books?.gaveUp(hand.device);
+    throw error;
+  }
+}
+
+async function makeAndBook(parts: TripParts, hand: Prepared): Promise<readonly Outcome[]> {
   const { id, key, device, passengers } = hand;
   const { images, disk, prices, provider, books } = parts;
   const jobs = passengers.map(({ job, temporary }) => ({ ...job, temporary }));
   const batch: Batch = { id, key, device, jobs, safe: passengers.some(({ marks }) => marks.blacks > 0) };
-  books?.begin(device, id);
   const made = await makeWithin(parts, batch, passengers);
   const { result, meter } = books?.end(batch, made) ?? { result: made, meter: null };
   const at = parts.clock.now();

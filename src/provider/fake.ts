@@ -103,6 +103,11 @@ export class FakeProvider implements Provider {
     return this.#loaded.get(device)?.modelHash ?? null;
   }
 
+  /** There is none but our own. */
+  pids(): readonly number[] {
+    return [];
+  }
+
   quarantine(device: string): ReturnType<Provider['quarantine']> {
     return this.#script.quarantine?.(device) ?? null;
   }

@@ -70,6 +70,11 @@ export class LocalProvider implements Provider {
     return this.#placeOf(device).supervisor.engine?.spec.modelHash ?? null;
   }
 
+  pids(device: string): readonly number[] {
+    const { pid } = this.#placeOf(device).supervisor;
+    return pid === undefined ? [] : [pid];
+  }
+
   quarantine(device: string): ReturnType<Provider['quarantine']> {
     return this.#placeOf(device).supervisor.quarantine;
   }

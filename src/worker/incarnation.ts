@@ -88,6 +88,11 @@ export class Incarnation {
     this.#watchdog.enter(phase);
   }
 
+  /** Undefined if it could not be started. */
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
   /** True from the moment that its end is decided, or known: it takes no further orders. */
   get doomed(): boolean {
     return this.#condemned !== null || this.#child.left;

@@ -61,6 +61,11 @@ export class Supervisor {
     return this.#lifecycle.incarnation?.doomed ? null : this.#engine;
   }
 
+  /** Of its process; undefined while there is none. */
+  get pid(): number | undefined {
+    return this.#lifecycle.incarnation?.pid;
+  }
+
   /** Why nothing is started for now; null where a batch may be tried. */
   get quarantine(): Quarantine | null {
     return this.#lifecycle.quarantine;

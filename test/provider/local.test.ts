@@ -55,6 +55,17 @@ describe('the local provider', () => {
     expect(opened({}, { limit: 16 }).limit(job, 'cpu', false)).toBe(16);
   });
 
+  it('names the process that works on a device, for as long as there is one', async () => {
+    const provider = opened();
+    expect(provider.pids('cpu')).toEqual([]);
+    await provider.make(await batchOf(['a']), {});
+    const [pid = 0, ...others] = provider.pids('cpu');
+    expect(others).toEqual([]);
+    expect(process.kill(pid, 0)).toBe(true);
+    await provider.rest('cpu');
+    expect(provider.pids('cpu')).toEqual([]);
+  });
+
   it('loads the model anew when only the preset differs', async () => {
     const provider = opened();
     await provider.make(await batchOf(['a']), {});

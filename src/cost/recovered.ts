@@ -1,0 +1,48 @@
+import type { Chain, Mark } from '../ports.ts';
+import type { Millijoules } from '../units.ts';
+import { inForce, isWindow } from './chain.ts';
+import { type Piece, piecesOf } from './pieces.ts';
+
+export interface Recovered {
+  /** Where the chain goes on. */
+  readonly last: Mark | null;
+  /** All that was open up to there. */
+  readonly pieces: readonly Piece[];
+  /**
+   * What adopted pictures say that they took, over what the marks saw of their batches: those were cut off before the next
+   * mark, so it was burnt after the last one.
+   */
+  readonly excess: Millijoules;
+}
+
+/**
+ * Books what a process that is gone had left open. Its batches were never settled: what they took is lost, but for the
+ * pictures that were found and are booked already.
+ * @param booked by batch
+ */
+export function recovered({ booked: start, open }: Chain, booked: ReadonlyMap<string, Millijoules>): Recovered {
+  const marks = inForce(start === null ? open : [start, ...open]);
+  const adopted = new Map(booked);
+  const told = new Set(marks.filter(isWindow).map(({ batchId }) => batchId));
+  const pieces = marks.slice(1).flatMap((mark, place) => {
+    const before = marks[place];
+    if (before === undefined) return [];
+    // Where the windows are known, the time around them was idle.
+    const settled = !isWindow(before) && told.has(before.batchId);
+    return piecesOf(before, mark, { settled, others: 'load' });
+  });
+  const left = pieces.flatMap((piece) => withoutAdopted(piece, adopted));
+  const batches = new Set(marks.flatMap((mark) => (mark.after === 'work' || isWindow(mark) ? [mark.batchId] : [])));
+  const excess = [...adopted].reduce((sum, [batch, over]) => (batches.has(batch) ? sum + over : sum), 0);
+  return { last: marks.at(-1) ?? null, pieces: left, excess };
+}
+
+/** Takes what is booked already out of what was lost. */
+function withoutAdopted(piece: Piece, adopted: Map<string, Millijoules>): readonly Piece[] {
+  const { cause, batchId, burnt } = piece;
+  const over = batchId === null ? 0 : (adopted.get(batchId) ?? 0);
+  if (cause !== 'lost' || batchId === null || burnt.millijoules === null || over === 0) return [piece];
+  const taken = Math.min(over, burnt.millijoules);
+  adopted.set(batchId, over - taken);
+  return [{ ...piece, burnt: { ...burnt, millijoules: burnt.millijoules - taken } }];
+}

@@ -1,0 +1,119 @@
+import type { CounterReading, EnergyReading, Reading } from '../../../src/ports.ts';
+import { noSums, type Sums, type Truth, World } from './world.ts';
+
+/** The process that ran the orchestrator is over at this moment. */
+export class Over extends Error {}
+
+/** What somebody who looks at the card sees. */
+export interface Look {
+  /** Milliseconds between two readings. */
+  readonly every: number;
+  readonly processes?: CounterReading['processes'];
+  readonly utilization?: number;
+  /** Nothing can be read. */
+  readonly silent?: boolean;
+}
+
+export interface CardOptions {
+  readonly gpu: string;
+  readonly device: string;
+  readonly pid: number;
+  readonly begin: number;
+  /** Milliseconds between two updates of its counter. */
+  readonly step: number;
+  /** It leaves a use of 0 out. */
+  readonly dropsZeros: boolean;
+  readonly random: () => number;
+}
+
+/** The most that it draws. */
+export const PEAK = 420;
+
+/** A card of the simulated month, with the truth about it. */
+export class SimulatedCard {
+  readonly options: CardOptions;
+  readonly world: World;
+  readonly truth: Sums = noSums();
+  /** How far the ledger may be from the truth, in each category, by what was planted. */
+  readonly bound: Sums = noSums();
+  /** Milliseconds in which nobody could know anything, and by how much more the ledger may call unknown. */
+  readonly blind = { planted: 0, slack: 0, unread: 0 };
+  workerUp = false;
+  /** When it was read last. */
+  #read: number;
+
+  constructor(options: CardOptions) {
+    this.options = options;
+    this.world = new World(options.begin, options.step);
+    this.#read = options.begin;
+  }
+
+  get pids(): readonly number[] {
+    return this.workerUp ? [this.options.pid] : [];
+  }
+
+  get restWatts(): number {
+    return this.workerUp ? 28 : 15;
+  }
+
+  /** The list of a card on which nobody else computes. */
+  alone(share: number): NonNullable<CounterReading['processes']> {
+    return this.workerUp ? [{ pid: this.options.pid, share }] : [];
+  }
+
+  allow(millijoules: number, ...truths: readonly Truth[]): void {
+    for (const truth of truths) this.bound[truth] += millijoules;
+  }
+
+  /**
+   * Lets time go by at a power, with somebody looking. Returns what it took.
+   * @param end when the process that looks is over
+   * @throws Over
+   */
+  async spend(
+    watts: number,
+    millis: number,
+    { end, look, tell }: { readonly end: number; readonly look: Look; tell(reading: Reading): void },
+  ): Promise<number> {
+    const until = Math.min(end, this.world.now + Math.round(millis));
+    const burnt = this.world.burn(until, watts);
+    if (look.silent === true) this.#read = until - look.every;
+    for (; this.#read + look.every <= until; ) {
+      this.#read += look.every;
+      for (const reading of this.#readings(this.#read, look)) tell(reading);
+      await undefined;
+    }
+    if (until === end) throw new Over();
+    return burnt;
+  }
+
+  /** Nobody looks from here on until then. */
+  skipTo(until: number, watts: number): number {
+    this.#read = until;
+    return this.world.burn(until, watts);
+  }
+
+  /** What a worker tells of a window. */
+  window(from: number, to: number, foreign: number | null): EnergyReading {
+    const counter = { from: this.world.counter(from), to: this.world.counter(to) };
+    const all = counter.to - counter.from;
+    const theirs = foreign === null ? null : Math.round(all * foreign);
+    const integral = { millijoules: Math.round(this.world.energy(to) - this.world.energy(from)), bound: 1_000 };
+    const window = { gpu: this.options.gpu, from, to, counter, integral, foreign: theirs };
+    if (theirs === null) return { millijoules: null, method: 'unknown', meter: 'none', flags: ['shared_gpu'], window };
+    return { millijoules: all - theirs, method: foreign === 0 ? 'measured' : 'derived', meter: 'nvml_counter', window };
+  }
+
+  #readings(at: number, { processes, utilization = 0 }: Look): readonly Reading[] {
+    const { gpu, dropsZeros, random } = this.options;
+    const millijoules = random() < 0.01 ? null : this.world.counter(at);
+    return [
+      { kind: 'counter', at, gpu, millijoules, processes: processes ?? this.alone(0) },
+      {
+        ...{ kind: 'power', at, gpu, watts: this.world.watts(at - 1), instant: true, limit: 450 },
+        ...{ memoryUsed: null, memoryTotal: null, temperature: null, fan: null, clock: null, state: null },
+        utilization: utilization === 0 && dropsZeros ? null : utilization,
+      },
+    ];
+  }
+}

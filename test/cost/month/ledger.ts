@@ -1,0 +1,186 @@
+import type {
+  BatchBooking,
+  Chain,
+  Entry,
+  LedgerRow,
+  Mark,
+  MeterBooking,
+  NewMark,
+  Settlement,
+  Store,
+  Stretch,
+} from '../../../src/ports.ts';
+
+/** The part of a store that the books need, in memory: marks and rows, in the order of their writing. */
+export class Ledger {
+  /** By card, in the order of their times. */
+  readonly marks = new Map<string, Mark[]>();
+  readonly rows: LedgerRow[] = [];
+  readonly #ids = new Set<string>();
+  readonly #numbers = new Map<string, number>();
+  readonly #booked = new Map<string, number>();
+  readonly #batches = new Map<string, BatchBooking>();
+  /** Job ids that have a picture. */
+  readonly #made = new Set<string>();
+
+  /** As one process has it; after its death nothing that it still wants to write arrives. */
+  open(): LedgerHandle {
+    return new LedgerHandle(this);
+  }
+
+  meter({ marks, stretches }: MeterBooking): void {
+    for (const mark of marks) this.#mark(mark);
+    for (const stretch of stretches) this.#stretch(stretch);
+  }
+
+  settle({ entries, meter }: Settlement): void {
+    for (const entry of entries) this.#entry(entry);
+    if (meter !== undefined) this.meter(meter);
+  }
+
+  chains(): Chain[] {
+    return [...this.marks].map(([gpu, marks]) => {
+      const until = this.#booked.get(gpu) ?? Number.NEGATIVE_INFINITY;
+      const place = marks.findLastIndex(({ at }) => at <= until);
+      return { gpu, booked: marks[place] ?? null, open: marks.slice(place + 1) };
+    });
+  }
+
+  bookedOf(batchIds: readonly string[]): Map<string, BatchBooking> {
+    return new Map(batchIds.flatMap((id) => (this.#batches.has(id) ? [[id, this.#ofBatch(id)] as const] : [])));
+  }
+
+  #mark(mark: NewMark): void {
+    const marks = this.marks.get(mark.gpu) ?? [];
+    this.marks.set(mark.gpu, marks);
+    let place = marks.length;
+    while (place > 0 && (marks[place - 1]?.at ?? 0) > mark.at) place -= 1;
+    for (let same = place - 1; same >= 0 && marks[same]?.at === mark.at; same -= 1) {
+      const one = marks[same];
+      if (one?.launch === mark.launch && one.after === mark.after && one.batchId === mark.batchId) return;
+    }
+    const number = (this.#numbers.get(mark.gpu) ?? 0) + 1;
+    this.#numbers.set(mark.gpu, number);
+    marks.splice(place, 0, { ...mark, number });
+  }
+
+  #stretch(stretch: Stretch): void {
+    if (this.#ids.has(stretch.id)) return;
+    const { gpu, from, to, batchId, millijoules, corrects } = stretch;
+    if (corrects === null) this.#booked.set(gpu, Math.max(to, this.#booked.get(gpu) ?? 0));
+    this.#book(batchId, millijoules, stretch.cause === 'lost' && corrects === null ? stretch : null, 0);
+    const { id, kind, cause, bound, method, meter, flags, cost, price } = stretch;
+    this.#row({
+      ...{ id, at: to, kind, cause, service: 'electricity', cost_method: cost.method, total_cost: cost.amount },
+      ...{ energy_mj: millijoules, bound_mj: bound, energy_method: method, meter, flags, price, batch_id: batchId },
+      ...{ gpu, from_at: from, to_at: to, corrects, currency: cost.currency },
+    });
+  }
+
+  #entry({ id, at, kind, cause, runId, jobId, batchId, receipt, span }: Entry): void {
+    if (this.#ids.has(id)) return;
+    const { energy, cost, price, device, model, preset, seconds } = receipt;
+    const millijoules = energy.joules === null ? null : Math.round(energy.joules * 1000);
+    if (span?.gpu !== undefined && span.gpu !== null)
+      this.#booked.set(span.gpu, Math.max(span.to, this.#booked.get(span.gpu) ?? 0));
+    this.#book(batchId, millijoules, null, 1);
+    const isTwice = kind === 'active' && this.#made.has(jobId ?? '');
+    if (kind === 'active') this.#made.add(jobId ?? '');
+    this.#row({
+      ...{ id, at, kind: isTwice ? 'overhead' : kind, cause: isTwice ? 'redone' : cause, service: receipt.provider },
+      ...{ cost_method: cost.method, total_cost: cost.amount, currency: cost.currency, energy_mj: millijoules },
+      ...{
+        energy_method: energy.method,
+        meter: energy.meter,
+        flags: energy.flags,
+        price,
+        run_id: runId,
+        job_id: jobId,
+      },
+      ...{ batch_id: batchId, gpu: span?.gpu ?? null, from_at: span?.from ?? null, to_at: span?.to ?? null },
+      ...{ device, model, preset, seconds: seconds.share },
+    });
+  }
+
+  #row(row: Partial<LedgerRow> & Pick<LedgerRow, 'id' | 'at' | 'kind'>): void {
+    this.#ids.add(row.id);
+    this.rows.push({ ...EMPTY, ...row, seq: this.rows.length + 1 });
+  }
+
+  #book(batchId: string | null, millijoules: number | null, lost: Stretch | null, entries: number): void {
+    if (batchId === null) return;
+    const known = this.#ofBatch(batchId);
+    this.#batches.set(batchId, {
+      millijoules: known.millijoules + (millijoules ?? 0),
+      entries: known.entries + entries,
+      lost: known.lost ?? lost,
+    });
+  }
+
+  #ofBatch(id: string): BatchBooking {
+    return this.#batches.get(id) ?? { millijoules: 0, entries: 0, lost: null };
+  }
+}
+
+const EMPTY: Omit<LedgerRow, 'id' | 'at' | 'kind' | 'seq'> = {
+  cause: null,
+  service: 'local',
+  resource_type: 'energy',
+  quantity: null,
+  unit_cost: null,
+  total_cost: null,
+  currency: 'EUR',
+  cost_method: 'measured',
+  energy_mj: null,
+  bound_mj: null,
+  energy_method: 'unknown',
+  meter: 'none',
+  flags: [],
+  price: null,
+  run_id: null,
+  job_id: null,
+  batch_id: null,
+  gpu: null,
+  from_at: null,
+  to_at: null,
+  device: null,
+  model: null,
+  preset: null,
+  seconds: 0,
+  tags: {},
+  corrects: null,
+};
+
+export class LedgerHandle implements Pick<Store, 'meter' | 'chains' | 'bookedOf' | 'settle'> {
+  readonly #ledger: Ledger;
+  #dead = false;
+  readonly #deadCards = new Set<string>();
+
+  constructor(ledger: Ledger) {
+    this.#ledger = ledger;
+  }
+
+  /** @param gpu what is left out: everything */
+  die(gpu?: string): void {
+    if (gpu === undefined) this.#dead = true;
+    else this.#deadCards.add(gpu);
+  }
+
+  async meter(booking: MeterBooking): Promise<void> {
+    const isAlive = ({ gpu }: { readonly gpu: string }) => !this.#deadCards.has(gpu);
+    const { marks, stretches } = booking;
+    if (!this.#dead) this.#ledger.meter({ marks: marks.filter(isAlive), stretches: stretches.filter(isAlive) });
+  }
+
+  async settle(settlement: Settlement): Promise<void> {
+    if (!this.#dead) this.#ledger.settle(settlement);
+  }
+
+  async chains(): Promise<readonly Chain[]> {
+    return this.#ledger.chains();
+  }
+
+  async bookedOf(batchIds: readonly string[]): Promise<ReadonlyMap<string, BatchBooking>> {
+    return this.#ledger.bookedOf(batchIds);
+  }
+}

@@ -1,0 +1,394 @@
+import { Bookkeeper } from '../../../src/bookkeeper.ts';
+import type { Batch, BatchResult, Reading } from '../../../src/ports.ts';
+import { adoptionOf } from '../../../src/recovery.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
+import { PRICES } from '../batches.ts';
+import { type Fate, type Found, foundPicture, nextBatch, receiptsOf, resultWith, settlementWith } from './batch.ts';
+import { type Look, Over, PEAK, SimulatedCard } from './card.ts';
+import { Ledger, type LedgerHandle } from './ledger.ts';
+import { randomOf } from './world.ts';
+
+export interface MonthOptions {
+  readonly seed: number;
+  readonly days: number;
+  /** Milliseconds between two readings of a card on which nothing happens; where something does, it is a second. */
+  readonly quiet: number;
+}
+
+const [SECOND, MINUTE, HOUR, DAY] = [1_000, 60_000, 3_600_000, 86_400_000];
+const BEGIN = Date.UTC(2026, 9, 1);
+const JOBS = 4;
+/** What goes on around a change of what others do, until two ticks have told the same. */
+const NOTICED = 3 * SECOND;
+/** Between two marks on disk, and the tick after. */
+const MARKED = 11 * SECOND;
+
+/** One process on all cards, from its start to its end. */
+interface Launch {
+  readonly id: string;
+  readonly end: number;
+  readonly handle: LedgerHandle;
+  readonly keeper: Bookkeeper;
+  /** Its end comes between the pictures of a batch and their transaction. */
+  readonly finishing: boolean;
+  readonly isClean: boolean;
+  tell(reading: Reading): void;
+}
+
+/** A month of two cards, whose truth is known, through the real books into a ledger. */
+export class Month {
+  readonly ledger = new Ledger();
+  readonly cards: readonly [SimulatedCard, SimulatedCard];
+  readonly begin = BEGIN;
+  readonly end: number;
+  readonly planted = {
+    kills: 0,
+    stops: 0,
+    gaps: 0,
+    resets: 0,
+    adopted: 0,
+    deaths: 0,
+    shared: 0,
+    untold: 0,
+    others: 0,
+    jobs: 0,
+  };
+  readonly #random: () => number;
+  readonly #quiet: number;
+  /** Pictures on disk that the ledger does not know. */
+  #found: Found[] = [];
+  #batches = 0;
+  #launches = 0;
+
+  constructor({ seed, days, quiet }: MonthOptions) {
+    this.#random = randomOf(seed);
+    this.#quiet = quiet;
+    this.end = BEGIN + days * DAY;
+    const random = this.#random;
+    const common = { begin: BEGIN, random };
+    this.cards = [
+      new SimulatedCard({ ...common, gpu: 'GPU-a', device: 'cuda:0', pid: 100, step: 100, dropsZeros: false }),
+      new SimulatedCard({ ...common, gpu: 'GPU-b', device: 'cuda:1', pid: 200, step: 20, dropsZeros: true }),
+    ];
+  }
+
+  async run(): Promise<void> {
+    for (let now = this.begin; now < this.end; ) {
+      const launch = await this.#launch(now);
+      let over = launch.end;
+      for (const card of this.cards.toReversed()) {
+        const cut = await this.#live(card, { ...launch, end: over });
+        // A process that ends while it finishes a batch takes the other card with it.
+        over = Math.min(over, cut);
+      }
+      await quietly();
+      launch.handle.die();
+      now = Math.min(this.end + HOUR, over + this.#between(1 * MINUTE, 40 * MINUTE));
+      for (const card of this.cards) this.#off(card, over, now);
+    }
+    // The next process books what was left open.
+    const last = await this.#launch(this.cards[0]?.world.now ?? 0);
+    for (const card of this.cards) {
+      const look = { every: SECOND };
+      await card.spend(15, 20 * SECOND, { end: Number.POSITIVE_INFINITY, look, tell: last.tell });
+    }
+    await last.keeper.close();
+  }
+
+  async #launch(now: number): Promise<Launch> {
+    this.#launches += 1;
+    const handle = this.ledger.open();
+    for (const { job, path, metadata } of this.#found.splice(0))
+      await handle.settle(await adoptionOf(handle, job, { path, metadata }, now));
+    const listeners: ((reading: Reading) => void)[] = [];
+    const id = `launch${this.#launches}`;
+    const keeper = await Bookkeeper.open({
+      clock: new ManualClock(),
+      store: handle,
+      launch: id,
+      tariff: PRICES.tariff,
+      log: (line) => {
+        throw new Error(line);
+      },
+      telemetry: {
+        watch: (listener) => {
+          listeners.push(listener);
+          return { stop: async () => {} };
+        },
+      },
+      provider: {
+        devices: this.cards.map(({ options: { device, gpu } }) => ({ id: device, kind: 'cuda', uuid: gpu, name: gpu })),
+        pids: (device) => this.cards.find(({ options }) => options.device === device)?.pids ?? [],
+      },
+    });
+    if (keeper === null) throw new Error('there are cards');
+    const style = this.#random();
+    const tell = (reading: Reading) => {
+      for (const listener of listeners) listener(reading);
+    };
+    const end = Math.min(this.end, now + this.#between(2 * HOUR, 30 * HOUR));
+    return { id, end, handle, keeper, tell, finishing: style < 0.6, isClean: style > 0.6 };
+  }
+
+  /** Returns when the process was over. */
+  async #live(card: SimulatedCard, launch: Launch): Promise<number> {
+    try {
+      for (;;) await this.#something(card, launch);
+    } catch (error) {
+      if (!(error instanceof Over)) throw error;
+    }
+    return card.world.now;
+  }
+
+  async #something(card: SimulatedCard, launch: Launch): Promise<void> {
+    const dice = this.#random();
+    if (dice < 0.86) await this.#series(card, launch);
+    else if (dice < 0.9) await this.#others(card, launch, 'process');
+    else if (dice < 0.94) await this.#others(card, launch, 'load');
+    else if (dice < 0.97) await this.#gap(card, launch);
+    else await this.#reset(card, launch);
+    await this.#rest(card, launch, this.#between(15 * MINUTE, 240 * MINUTE));
+    if (card.workerUp && this.#random() < 0.3) {
+      card.workerUp = false;
+      card.allow(2 * SECOND * 28, 'idle');
+    }
+  }
+
+  /** Some batches, one close after the other. */
+  async #series(card: SimulatedCard, launch: Launch): Promise<void> {
+    for (let left = 1 + Math.floor(this.#random() * 8); left > 0; left -= 1) {
+      await this.#batch(card, launch);
+      await this.#rest(card, launch, this.#between(200, 3 * SECOND), SECOND);
+    }
+  }
+
+  async #rest(card: SimulatedCard, launch: Launch, millis: number, every = this.#quiet): Promise<void> {
+    for (const [time, pace] of [
+      [Math.min(millis, 15 * SECOND), SECOND],
+      [Math.max(0, millis - 30 * SECOND), every],
+      [Math.min(Math.max(0, millis - 15 * SECOND), 15 * SECOND), SECOND],
+    ] as const)
+      if (time > 0) await this.#as(card, launch, 'idle', card.restWatts, time, { every: pace });
+  }
+
+  /** Burns as one known category; a kill makes the last moments unknown. */
+  async #as(
+    card: SimulatedCard,
+    launch: Launch,
+    truth: 'idle' | 'foreign' | 'unknown',
+    watts: number,
+    millis: number,
+    look: Look,
+  ): Promise<void> {
+    const before = card.world.energy(card.world.now);
+    try {
+      await card.spend(watts, millis, { end: launch.end, look, tell: launch.tell });
+    } catch (error) {
+      card.truth[truth] += card.world.energy(card.world.now) - before;
+      await this.#cut(card, launch, watts);
+      throw error;
+    }
+    card.truth[truth] += card.world.energy(card.world.now) - before;
+  }
+
+  /** The process ends while ours rests. */
+  async #cut(card: SimulatedCard, { isClean, keeper }: Launch, watts: number): Promise<void> {
+    card.allow((MARKED + this.#quiet) * watts, 'idle', 'foreign', 'unknown');
+    card.blind.slack += MARKED + this.#quiet;
+    if (isClean && card === this.cards[0]) {
+      this.planted.stops += 1;
+      await keeper.close();
+    } else this.planted.kills += 1;
+  }
+
+  async #others(card: SimulatedCard, launch: Launch, how: 'process' | 'load'): Promise<void> {
+    this.planted.others += 1;
+    const watts = this.#between(120, 300);
+    const processes = [...card.alone(0), ...(how === 'process' ? [{ pid: 999, share: 0.8 }] : [])];
+    card.allow(2 * NOTICED * watts, 'idle', 'foreign');
+    await this.#as(card, launch, 'foreign', watts, this.#between(MINUTE, 12 * MINUTE), {
+      ...{ every: SECOND, processes, utilization: 0.7 },
+    });
+  }
+
+  async #gap(card: SimulatedCard, launch: Launch, wanted = false): Promise<void> {
+    const millis = this.#between(15 * SECOND, 6 * MINUTE);
+    if (card.world.now + millis + MINUTE > launch.end) return;
+    await this.#rest(card, launch, 5 * SECOND);
+    this.planted.gaps += 1;
+    card.blind.planted += millis;
+    card.blind.slack += 2 * SECOND;
+    card.allow(2 * SECOND * card.restWatts, 'idle', 'unknown');
+    const from = card.world.energy(card.world.now);
+    const resets = wanted && isSeen(card, millis * card.restWatts);
+    if (resets) card.world.reset();
+    await card.spend(card.restWatts, millis, {
+      end: launch.end,
+      look: { every: SECOND, silent: true },
+      tell: launch.tell,
+    });
+    const burnt = card.world.energy(card.world.now) - from;
+    if (!resets) card.truth.unknown += burnt;
+    else card.blind.unread += burnt;
+  }
+
+  /** The driver is loaded anew: with the meters on, or while they are silent. */
+  async #reset(card: SimulatedCard, launch: Launch): Promise<void> {
+    this.planted.resets += 1;
+    if (this.#random() < 0.5) {
+      await this.#gap(card, launch, true);
+      return;
+    }
+    card.allow(2 * SECOND * card.restWatts, 'idle');
+    await this.#rest(card, launch, 5 * SECOND);
+    card.world.reset();
+  }
+
+  async #batch(card: SimulatedCard, launch: Launch): Promise<void> {
+    this.#batches += 1;
+    const batch = nextBatch(`${launch.id}-${this.#batches}`, card.options.device, JOBS);
+    const begun = card.world.energy(card.world.now);
+    launch.keeper.begin(card.options.device, batch.id);
+    try {
+      await this.#make(card, launch, batch);
+    } catch (error) {
+      if (!(error instanceof Over) || error instanceof Finishing) throw error;
+      // Killed in the middle.
+      this.planted.kills += 1;
+      card.truth.lost += card.world.energy(card.world.now) - begun;
+      card.allow((MARKED + SECOND) * PEAK, 'lost', 'unknown', 'idle');
+      card.blind.slack += MARKED + SECOND;
+      throw error;
+    }
+  }
+
+  async #make(card: SimulatedCard, launch: Launch, batch: Batch): Promise<void> {
+    const { world } = card;
+    const step = card.options.step * PEAK;
+    const spend = (watts: number, millis: number, look: Partial<Look> = {}) =>
+      card.spend(watts, millis, { end: launch.end, look: { every: SECOND, ...look }, tell: launch.tell });
+    let idle = 0;
+    const loads = [];
+    let loaded = 0;
+    if (!card.workerUp) {
+      card.workerUp = true;
+      idle += await spend(22, this.#between(3 * SECOND, 14 * SECOND));
+      const from = world.now;
+      const processes = card.alone(0.5);
+      loaded = await spend(110, this.#between(4 * SECOND, 25 * SECOND), { processes, utilization: 0.5 });
+      loads.push(card.window(from, world.now, 0));
+      idle += await spend(40, this.#between(20, 300));
+      card.allow(2 * step, 'load', 'idle');
+    }
+    const dies = this.#random() < 0.03;
+    const beside = this.#random();
+    const foreign = dies || beside > 0.1 ? 0 : beside > 0.02 ? this.#between(0.1, 0.5) : null;
+    if (foreign === null) this.planted.untold += 1;
+    else if (foreign > 0) this.planted.shared += 1;
+    const stranger = foreign === 0 ? [] : [{ pid: 999, share: foreign }];
+    const from = world.now;
+    const look = { utilization: 1, processes: [...card.alone(1 - (foreign ?? 0.5)), ...stranger] };
+    const burnt = await spend(this.#between(250, PEAK), this.#between(8 * SECOND, 45 * SECOND), look);
+    const told = dies ? null : card.window(from, world.now, foreign);
+    card.allow(2 * step, 'active', 'idle', 'failed', 'cancelled', 'foreign', 'unknown');
+    if (dies) {
+      this.planted.deaths += 1;
+      card.workerUp = false;
+      card.allow(2.5 * SECOND * PEAK, 'failed', 'idle');
+    }
+    idle += await spend(card.restWatts, this.#between(100, 900));
+    const fates = batch.jobs.map((): Fate => {
+      const dice = this.#random();
+      return dies || dice < 0.05 ? 'failed' : dice < 0.1 ? 'cancelled' : 'made';
+    });
+    const result = resultWith(batch, loads, told);
+    if (launch.finishing && card !== this.cards[0] && launch.end - world.now < HOUR && foreign !== null && !dies)
+      return this.#finishing(card, launch, {
+        batch,
+        result,
+        idle,
+        loaded,
+        burnt: burnt * (1 - foreign),
+        foreign: burnt * foreign,
+      });
+    const ended = launch.keeper.end(batch, result);
+    await launch.handle.settle(settlementWith(batch, ended, fates, world.now));
+    launch.keeper.settled(card.options.device);
+    this.planted.jobs += JOBS;
+    card.truth.idle += idle;
+    card.truth.load += loaded;
+    if (foreign === null) card.truth.unknown += burnt;
+    else card.truth.foreign += burnt * foreign;
+    for (const fate of foreign === null ? [] : fates)
+      card.truth[fate === 'made' ? 'active' : fate] += (burnt * (1 - (foreign ?? 0))) / JOBS;
+  }
+
+  /** The process is killed when some pictures are on the disk and nothing is in the ledger. */
+  async #finishing(
+    card: SimulatedCard,
+    { handle, keeper }: Launch,
+    { batch, result, idle, loaded, burnt, foreign }: Finished,
+  ): Promise<never> {
+    const written = this.#random() < 0.5;
+    await quietly();
+    if (!written) handle.die(card.options.gpu);
+    const ended = keeper.end(batch, result);
+    await quietly();
+    const receipts = receiptsOf(batch, ended.result, card.world.now);
+    const count = Math.floor(this.#random() * (JOBS + 1));
+    for (const job of batch.jobs.slice(0, count)) {
+      const receipt = receipts.get(job.id);
+      if (receipt !== undefined) this.#found.push(foundPicture(job, receipt));
+    }
+    this.planted.adopted += count;
+    this.planted.kills += 1;
+    const active = (burnt * count) / JOBS;
+    card.truth.active += active;
+    card.truth.lost += burnt - active + loaded + (written ? 0 : idle);
+    card.truth.idle += written ? idle : 0;
+    card.truth.foreign += foreign;
+    card.allow((MARKED + SECOND) * PEAK, 'lost', 'unknown', 'idle', 'foreign');
+    card.blind.slack += MARKED + SECOND;
+    throw new Finishing();
+  }
+
+  /** Nobody watches. */
+  #off(card: SimulatedCard, from: number, until: number): void {
+    const rest = Math.max(0, until - Math.max(from, card.world.now));
+    card.workerUp = false;
+    card.blind.planted += until - card.world.now;
+    const resets = this.#random() < 0.3 && isSeen(card, rest * 15);
+    if (resets) this.planted.resets += 1;
+    const burnt = card.skipTo(card.world.now + rest / 2, 15);
+    if (resets) card.world.reset();
+    const all = burnt + card.skipTo(until, 15);
+    if (resets) card.blind.unread += all;
+    else card.truth.unknown += all;
+  }
+
+  #between(least: number, most: number): number {
+    const value = least + this.#random() * (most - least);
+    return most > 1_000 ? Math.round(value) : value;
+  }
+}
+
+/** A counter that has passed its old value again when somebody looks cannot be known to have fallen. */
+function isSeen({ world }: SimulatedCard, burnt: number): boolean {
+  return world.counter(world.now) > 2 * burnt;
+}
+
+class Finishing extends Over {}
+
+interface Finished {
+  readonly batch: Batch;
+  readonly result: BatchResult;
+  readonly idle: number;
+  readonly loaded: number;
+  readonly burnt: number;
+  readonly foreign: number;
+}
+
+/** What was begun without waiting is over. */
+async function quietly(): Promise<void> {
+  for (let turn = 0; turn < 20; turn += 1) await undefined;
+}
