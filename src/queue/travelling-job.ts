@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { InputError } from '../errors.ts';
 import { requestSchema } from '../job/request.ts';
+import { shared } from '../job/shared.ts';
 import type { Job } from '../ports.ts';
 import { anatomySchema } from '../preset/anatomy.ts';
 
@@ -25,7 +26,11 @@ export const travellingJob = z
     when: z.enum(['now', 'cheap']).exactOptional(),
     attempt: z.unknown().optional(),
   })
-  .transform(({ attempt: _attempt, ...job }): Job => job);
+  .transform(({ attempt: _attempt, anatomy, loraPaths, ...job }): Job => {
+    // The window holds hundreds of jobs with one model.
+    const model = { anatomy: anatomy === null ? null : shared(anatomy), loraPaths: shared(loraPaths) };
+    return { ...job, ...model };
+  });
 
 /** Redis holds every waiting job in memory, so none may be large. */
 export const JOB_BYTES = 65_536;

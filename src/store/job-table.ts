@@ -1,6 +1,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { CLEAN, type Marks } from '../batch/marks.ts';
 import { StorageError } from '../errors.ts';
+import { shared } from '../job/shared.ts';
 import type { Job, JobRow, JobState, Settlement } from '../ports.ts';
 import type { Changes } from './changes.ts';
 import { PICTURE_OF_JOB, RECEIPT_COLUMNS, receiptOf } from './entry-table.ts';
@@ -267,7 +268,12 @@ const EARLIER: Pick<Job, 'priority' | 'family' | 'anatomy' | 'loraPaths' | 'lora
   loraBytes: 0,
 };
 
-/** The text is what this store itself wrote from a Job, so it is not checked again. */
+/**
+ * The text is what this store itself wrote from a Job, so it is not checked again. What its neighbours say too is the same
+ * object in all of them, and stays so when a page of them crosses to the other thread.
+ */
 function travellingJobOf(row: Row): Job {
-  return { ...EARLIER, ...JSON.parse(textOf(row, 'payload')) } as Job;
+  const job = { ...EARLIER, ...JSON.parse(textOf(row, 'payload')) } as Job;
+  const anatomy = job.anatomy === null ? null : shared(job.anatomy);
+  return { ...job, anatomy, loraPaths: shared(job.loraPaths) };
 }

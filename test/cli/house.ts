@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { App, Interrupts } from '../../src/cli/app.ts';
@@ -25,6 +25,8 @@ const TEN_STEPS: Model = { ...MODEL, defaults: { ...MODEL.defaults, steps: 10 } 
 export interface HouseOptions {
   readonly script?: FakeScript;
   readonly env?: Readonly<Record<string, string>>;
+  /** Of its `kilnwatt.yaml`. */
+  readonly config?: string;
   readonly store?: (clock: ManualClock) => MemoryStore;
 }
 
@@ -38,7 +40,7 @@ export class House {
   readonly images = new Pictures();
   readonly provider: FakeProvider;
   readonly living = new Set<string>();
-  readonly #loaded: LoadedConfig;
+  readonly #env: Readonly<Record<string, string>>;
   /** The launch of whoever owns it. */
   owner: string | null = null;
   /** Whether a client reaches the queue of the owner. */
@@ -48,16 +50,22 @@ export class House {
   /** By the hours of the devices. */
   rests = false;
 
-  constructor({ script = {}, env = {}, store = (clock) => new MemoryStore(clock) }: HouseOptions = {}) {
+  constructor({ script = {}, env = {}, config, store = (clock) => new MemoryStore(clock) }: HouseOptions = {}) {
+    if (config !== undefined) this.configure(config);
     this.store = store(this.clock);
     this.provider = new FakeProvider({ clock: this.clock, limit: 1, script: { stepMillis: 100, ...script } });
-    const flags = { model: 'tiny', out: this.folder, data_dir: this.folder };
-    this.#loaded = loadConfig({ flags, env: { HOME: this.folder, ...env }, cwd: this.folder });
+    this.#env = { HOME: this.folder, ...env };
   }
 
-  command(launch: string): Command {
+  /** What commands find from now on as the `kilnwatt.yaml` of its folder. */
+  configure(text: string): void {
+    writeFileSync(join(this.folder, 'kilnwatt.yaml'), text);
+  }
+
+  command(launch: string, said: Readonly<Record<string, string>> = {}): Command {
     this.living.add(launch);
-    return new Command(this, launch, this.#loaded);
+    const flags = { model: 'tiny', out: this.folder, data_dir: this.folder, ...said };
+    return new Command(this, launch, loadConfig({ flags, env: this.#env, cwd: this.folder }));
   }
 
   /** Lets time go by until it holds. */
