@@ -8,6 +8,7 @@ The script is a JSON object in the environment variable `KW_FAKE`; see `Script`.
 import ctypes
 import dataclasses
 import hashlib
+import importlib
 import os
 import signal
 import time
@@ -67,6 +68,8 @@ class Script:
     """Writes half a message to the channel, which the next message then joins."""
     slow_disk_seconds: float = 0.0
     """Before each picture is written."""
+    card: str = ""
+    """UUID of the card whose meters are read around loads and batches; empty: none is."""
     once_dir: str = ""
     """
     A folder of marks. With it, a prompt meets its misbehaviour the first time only, also when another process makes it
@@ -93,6 +96,16 @@ def fake_memory() -> Memory:
     return resident.host_memory()
 
 
+class CardsWindow:
+    """With the meters that a real engine reads. They come with torch, so that nobody else waits for it."""
+
+    def __init__(self, uuid: str) -> None:
+        self._meter = importlib.import_module("kilnwatt_worker.diffusers_engine.energy").meter_of_card(uuid).open()
+
+    def close(self) -> Usage:
+        return Usage(fake_memory(), self._meter.close())
+
+
 class FakeEngine:
     kind = "fake"
 
@@ -100,8 +113,8 @@ class FakeEngine:
         self._script = script
         self._preset: Preset | None = None
 
-    def window(self, device: str) -> FakeWindow:
-        return FakeWindow()
+    def window(self, device: str) -> FakeWindow | CardsWindow:
+        return CardsWindow(self._script.card) if self._script.card else FakeWindow()
 
     def load(self, load: Load, log: LogTo) -> EngineFacts:
         if self._script.load_failure:

@@ -120,10 +120,14 @@ class Meter:
 def meter_of(device: torch.device, root: Path | None = None) -> Meter:
     """Looked for once for each device. `root` is the kernel's folder of power zones."""
     if device.type == "cuda":
-        card = card_of(uuid_of(device))
-        return Meter(NoWindow) if card is None else Meter(lambda: CardWindow(card))
+        return meter_of_card(uuid_of(device))
     packages = packages_in(root or powercap())
     return Meter(lambda: PackageWindow(packages)) if packages else Meter(NoWindow)
+
+
+def meter_of_card(uuid: str) -> Meter:
+    card = card_of(uuid)
+    return Meter(NoWindow) if card is None else Meter(lambda: CardWindow(card))
 
 
 def counter_of(device: torch.device) -> Counter:
