@@ -16,6 +16,8 @@ export class Ledger {
   /** By card, in the order of their times. */
   readonly marks = new Map<string, Mark[]>();
   readonly rows: LedgerRow[] = [];
+  /** Told of each transaction, before it: so that a real store can be given the same. */
+  onWrite: (write: Pick<Settlement, 'entries' | 'meter'>) => void = () => {};
   readonly #ids = new Set<string>();
   readonly #numbers = new Map<string, number>();
   readonly #booked = new Map<string, number>();
@@ -28,14 +30,20 @@ export class Ledger {
     return new LedgerHandle(this);
   }
 
-  meter({ marks, stretches }: MeterBooking): void {
-    for (const mark of marks) this.#mark(mark);
-    for (const stretch of stretches) this.#stretch(stretch);
+  meter(booking: MeterBooking): void {
+    this.onWrite({ entries: [], meter: booking });
+    this.#meter(booking);
   }
 
-  settle({ entries, meter }: Settlement): void {
-    for (const entry of entries) this.#entry(entry);
-    if (meter !== undefined) this.meter(meter);
+  settle(settlement: Settlement): void {
+    this.onWrite(settlement);
+    for (const entry of settlement.entries) this.#entry(entry);
+    if (settlement.meter !== undefined) this.#meter(settlement.meter);
+  }
+
+  #meter({ marks, stretches }: MeterBooking): void {
+    for (const mark of marks) this.#mark(mark);
+    for (const stretch of stretches) this.#stretch(stretch);
   }
 
   chains(): Chain[] {

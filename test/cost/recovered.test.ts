@@ -1,0 +1,35 @@
+import { describe, expect, it } from 'vitest';
+import { CardBench, GPU } from './card-bench.ts';
+
+describe('a process that was killed', () => {
+  it('leaves what it was doing to the next one: rest as rest, a batch as lost, and nobody watched since', async () => {
+    const bench = new CardBench();
+    bench.run(25);
+    bench.begin();
+    bench.run(25, { watts: 300 });
+    bench.now += 100;
+    bench.counter += 2_000_000;
+    bench.restart();
+    bench.run(20);
+    bench.stop();
+    expect(bench.told).toEqual([
+      'idle no_context 24 s 480 J',
+      'overhead lost 20 s 6000 J',
+      'unknown off 106 s 3520 J',
+      'idle no_context 19 s 380 J',
+    ]);
+    expect(await bench.faults()).toEqual([]);
+  });
+
+  it('leaves a card that is marked once for what was booked and not again', async () => {
+    const bench = new CardBench();
+    bench.run(25);
+    bench.stop();
+    bench.restart();
+    bench.restart();
+    bench.run(15);
+    bench.stop();
+    expect(bench.told).toEqual(['idle no_context 24 s 480 J', 'unknown off 1 s 20 J', 'idle no_context 14 s 280 J']);
+    expect(bench.marks.every(({ gpu }) => gpu === GPU)).toBe(true);
+  });
+});
