@@ -33,8 +33,9 @@ export async function reportAudit(app: App, { span, calendar }: AuditPeriod, jso
   return faults.length === 0 ? EXIT.done : EXIT.internal;
 }
 
+/** With those of no card: pictures that were adopted name their batch alone. */
 async function* rowsOfCard(store: Pick<Store, 'ledger'>, gpu: string, span: LedgerSpan): AsyncGenerator<LedgerRow> {
-  for await (const row of rowsOf(store, span)) if (row.gpu === gpu) yield row;
+  for await (const row of rowsOf(store, span)) if (row.gpu === gpu || row.gpu === null) yield row;
 }
 
 const PARTS = ['active', 'overhead', 'idle', 'foreign', 'unknown'] as const;

@@ -23,7 +23,7 @@ describe('a machine with a card', () => {
     await expectAudited();
   });
 
-  it.each(['image_linked', 'batch_finished', 'transaction_committed'])(
+  it.each(['image_linked', 'batch_finished'])(
     'has every joule booked once when it is killed at %s and started again',
     async (fault) => {
       kiln = new CardKiln({ watts: 100 }, SLOW);
@@ -38,7 +38,7 @@ describe('a machine with a card', () => {
   );
 
   it('takes what another program burns out of its pictures', async () => {
-    kiln = new CardKiln({ watts: 100, processes: [{ pid: 1, share: 0.5 }] }, { step_seconds: 0.3 });
+    kiln = new CardKiln({ watts: 100, processes: [{ pid: 1, share: 0.5 }] }, { step_seconds: 0.15 });
     const ran = await kiln.run(['run', kiln.write('p.txt', PROMPTS), '--name', 'shared', '--json']);
     expect(ran.code, ran.stderr).toBe(0);
     const [booked] = kiln.rows(
@@ -58,7 +58,7 @@ describe('a machine with a card', () => {
 async function expectAudited(): Promise<void> {
   const audited = await kiln.run(['report', '--audit', '--json']);
   expect(audited.code, audited.stdout).toBe(0);
-  const [{ counter } = { counter: 0 }] = kiln.rows('SELECT max(counter) - min(counter) AS counter FROM marks');
+  const [{ counter } = { counter: 0 }] = kiln.rows('SELECT max(counter_mj) - min(counter_mj) AS counter FROM marks');
   expect(Number(counter)).toBeGreaterThan(0);
   expect(audited.stdout).toContain(CARD);
 }

@@ -33,6 +33,7 @@ export class CardKiln extends Kiln {
       KILNWATT_DEVICES: 'auto',
       KILNWATT_PYTHON: python,
       KILNWATT_REDIS_BINARY: ownValkey(),
+      KILNWATT_BATCH_LIMIT: '4',
       KW_CARD: file,
       KW_FAKE: JSON.stringify({ card: CARD, ...script }),
     });
