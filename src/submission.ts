@@ -67,7 +67,9 @@ export interface PlannedRun {
   };
   /** The row that this continues; null for a new run. */
   readonly existing: RunRow | null;
-  readonly plan: Plan;
+  readonly plan: Pick<Plan, 'done' | 'failed' | 'removed'>;
+  /** Seeds were drawn for lines that give none. */
+  readonly drawsSeeds: boolean;
   readonly add: readonly NewJob[];
   readonly requeue: readonly { readonly id: string; readonly job: Job; readonly remake: boolean }[];
   /** All that is to be made, first one first. */
@@ -135,7 +137,9 @@ export async function planSubmission(
   return {
     run,
     existing,
-    plan,
+    // Without what the lines asked for, which is in the jobs too: ten thousand of them are in memory for as long as they wait.
+    plan: { done: plan.done, failed: plan.failed, removed: plan.removed },
+    drawsSeeds: plan.add.some(({ wanted: { seed } }) => seed === null),
     ...jobs,
     since,
     folder,

@@ -37,7 +37,7 @@ export async function plan({ app, ask, dryRun, contactSheet }: RunSessionOptions
 export function showPlan(app: App, planned: PlannedRun, reporter: Reporter): number {
   announce(app, planned, reporter);
   for (const job of planned.jobs) reporter.event(jobOf(job, 'planned'));
-  if (planned.plan.add.some(({ wanted }) => wanted.seed === null))
+  if (planned.drawsSeeds)
     reporter.note('Seeds that no line gives are drawn when the run begins; those shown here are examples.');
   return EXIT.done;
 }

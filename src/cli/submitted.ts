@@ -47,7 +47,8 @@ export async function submittedBy(
     await requireRoom(app, planned.jobs);
     try {
       await write(planned);
-      return planned;
+      // What is in the store need not stay in memory too.
+      return { ...planned, add: [], requeue: [] };
     } catch (error) {
       const taken = error instanceof InputError && error.code === 'run_busy' && ask.name === null;
       if (!taken || attempt >= PLANS) throw error;

@@ -97,7 +97,8 @@ async function billOf(
   const planned: PlannedRun = {
     run: write.run,
     existing: null,
-    plan: { add: [], requeue: [], done: [], failed: [], removed: [], order: [] },
+    plan: { done: [], failed: [], removed: [] },
+    drawsSeeds: false,
     add: write.add,
     requeue: [],
     jobs: write.add.map(({ job }) => job),
