@@ -14,12 +14,13 @@ import torch
 
 from kilnwatt_worker.diffusers_engine.card import Card, card_of
 from kilnwatt_worker.diffusers_engine.nvml import find_card, uuid_of
+from kilnwatt_worker.diffusers_engine.package_window import PackageWindow
 from kilnwatt_worker.diffusers_engine.power_samples import Sample, integrated
 from kilnwatt_worker.diffusers_engine.pulse import Pulse, pulse
-from kilnwatt_worker.diffusers_engine.rapl import PackageWindow, packages_in, powercap
 from kilnwatt_worker.diffusers_engine.sharing import Onlooker
 from kilnwatt_worker.diffusers_engine.verdict import Told, energy_of
 from kilnwatt_worker.energy import Energy
+from kilnwatt_worker.rapl import packages_in, powercap
 from kilnwatt_worker.resident import NO_ENERGY
 
 SAMPLE_SECONDS = 0.1
