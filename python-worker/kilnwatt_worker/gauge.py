@@ -19,7 +19,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import FrameType
 
-from kilnwatt_worker.cards import Card, CardReading, NoCards, now_microseconds, open_cards, read_card
+from kilnwatt_worker.card import Card
+from kilnwatt_worker.cards import CardReading, NoCards, Watch, open_cards
 from kilnwatt_worker.rapl import Package, PackageSum, counters_of, packages_in, powercap
 
 EXIT_NOTHING = 3
@@ -55,13 +56,11 @@ def readings(
 ) -> Iterator[list[dict[str, object]]]:
     """The lines of each reading, the first at once; without end where `count` is None and the input lasts."""
     counted = PackageSum(0, counters_of(packages) or {})
-    since = now_microseconds() - round(seconds * 1e6)
+    watches = [Watch(card, seconds) for card in cards]
     due = time.monotonic()
     taken = 0
     while True:
-        began = now_microseconds()
-        lines = [card_line(read_card(card, since)) for card in cards]
-        since = began
+        lines = [card_line(watch.read()) for watch in watches]
         # What does not answer for a while adds all that it rose by once it does.
         now = counters_of(packages)
         counted = counted if now is None else counted.with_reading(now)
