@@ -1,18 +1,14 @@
 """
-What NVIDIA's own library says of all cards, by UUID: the energy counter, the power of this instant, and which programs
-compute. A figure that it does not give is None, and so are all of a card that is lost.
+All cards of a host, by UUID, for whoever watches them: the energy counter, the power of this instant, and which
+programs compute. A figure that a card does not give is None, and so are all of one that is lost.
 """
 
 import importlib
-import time
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
 
-Nvml: TypeAlias = Any  # the package nvidia-ml-py has no types
-T = TypeVar("T")
+from kilnwatt_worker.card import Card
+from kilnwatt_worker.nvml import Nvml
 
 KERNEL = Path("/proc/sys/kernel/osrelease")
 
@@ -36,15 +32,7 @@ class CardReading:
     processes: tuple[Process, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
-    nvml: Nvml
-    uuid: str
-    handle: object
-    lists_programs: bool
-
-
-def open_cards(kernel: Path = KERNEL) -> tuple[Card, ...]:
+def open_cards() -> tuple[Card, ...]:
     """All that answer now. Raises NoCards."""
     try:
         nvml: Nvml = importlib.import_module("pynvml")
@@ -55,69 +43,44 @@ def open_cards(kernel: Path = KERNEL) -> tuple[Card, ...]:
         count = int(nvml.nvmlDeviceGetCount())
     except nvml.NVMLError as error:
         raise NoCards(f"NVML does not answer ({error})") from error
-    lists_programs = not _is_windows(kernel)
-    found = [_asked(nvml, partial(_card, nvml, index, lists_programs)) for index in range(count)]
+    found = [_card(nvml, index) for index in range(count)]
     cards = tuple(card for card in found if card is not None)
     if not cards:
         raise NoCards("NVML lists no card")
     return cards
 
 
-def now_microseconds() -> int:
-    """The clock that NVML stamps its samples with."""
-    return time.time_ns() // 1000
+class Watch:
+    """Of one card; its readings follow each other by the driver's own clock."""
+
+    def __init__(self, card: Card, seconds: float, kernel: Path = KERNEL) -> None:
+        """`seconds`: how far back the first reading looks for who used the card."""
+        self._card = card
+        self._lists_programs = not _is_windows(kernel)
+        kept = card.utilisation(0)
+        self._since = 0 if kept is None else max(0, kept.until - round(seconds * 1e6))
+
+    def read(self) -> CardReading:
+        return CardReading(
+            uuid=self._card.uuid,
+            millijoules=self._card.counter_mj(),
+            milliwatts=self._card.instant_mw(),
+            processes=self._processes() if self._lists_programs else None,
+        )
+
+    def _processes(self) -> tuple[Process, ...] | None:
+        pids = self._card.pids()
+        if pids is None:
+            return None
+        used = self._card.utilisation(self._since)
+        self._since = self._since if used is None else used.until
+        return tuple(Process(pid, None if used is None else used.mean_of(pid) / 100) for pid in sorted(pids))
 
 
-def read_card(card: Card, since: int) -> CardReading:
-    """`since`: microseconds, of the reading before."""
-    nvml, handle = card.nvml, card.handle
-    return CardReading(
-        uuid=card.uuid,
-        millijoules=_asked(nvml, lambda: int(nvml.nvmlDeviceGetTotalEnergyConsumption(handle))),
-        milliwatts=_asked(nvml, lambda: _instant_milliwatts(nvml, handle)),
-        processes=_asked(nvml, lambda: _processes(nvml, handle, since)) if card.lists_programs else None,
-    )
-
-
-def _card(nvml: Nvml, index: int, lists_programs: bool) -> Card:
-    handle = nvml.nvmlDeviceGetHandleByIndex(index)
-    return Card(nvml, str(nvml.nvmlDeviceGetUUID(handle)), handle, lists_programs)
-
-
-def _instant_milliwatts(nvml: Nvml, handle: object) -> int | None:
-    (field,) = nvml.nvmlDeviceGetFieldValues(handle, [nvml.NVML_FI_DEV_POWER_INSTANT])
-    return int(field.value.uiVal) if field.nvmlReturn == nvml.NVML_SUCCESS else None
-
-
-def _processes(nvml: Nvml, handle: object, since: int) -> tuple[Process, ...]:
-    pids = sorted({int(process.pid) for process in nvml.nvmlDeviceGetComputeRunningProcesses(handle)})
-    shares = _shares(nvml, handle, since) if pids else {}
-    return tuple(Process(pid, None if shares is None else shares.get(pid, 0.0)) for pid in pids)
-
-
-def _shares(nvml: Nvml, handle: object, since: int) -> dict[int, float] | None:
-    """Of each process that has samples, their mean. None where this card takes none."""
+def _card(nvml: Nvml, index: int) -> Card | None:
     try:
-        samples = nvml.nvmlDeviceGetProcessUtilization(handle, since)
-    except nvml.NVMLError as error:
-        # So it says that nothing ran since then.
-        return {} if error.value == nvml.NVML_ERROR_NOT_FOUND else None
-    by_pid: dict[int, list[int]] = {}
-    for sample in samples:
-        # The library leaves places of its list empty.
-        if sample.timeStamp > since and sample.smUtil <= 100:
-            by_pid.setdefault(int(sample.pid), []).append(int(sample.smUtil))
-    return {pid: _mean(percents) / 100 for pid, percents in by_pid.items()}
-
-
-def _mean(numbers: Iterable[int]) -> float:
-    listed = list(numbers)
-    return sum(listed) / len(listed)
-
-
-def _asked(nvml: Nvml, question: Callable[[], T]) -> T | None:
-    try:
-        return question()
+        handle = nvml.nvmlDeviceGetHandleByIndex(index)
+        return Card(nvml, handle, str(nvml.nvmlDeviceGetUUID(handle)))
     except nvml.NVMLError:
         return None
 

@@ -17,11 +17,11 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import FrameType
 
-from kilnwatt_worker.cards import Card, CardReading, NoCards, now_microseconds, open_cards, read_card
-from kilnwatt_worker.rapl import ROOT, PackageSum, package_microjoules, wrap_microjoules
+from kilnwatt_worker.card import Card
+from kilnwatt_worker.cards import CardReading, NoCards, Watch, open_cards
+from kilnwatt_worker.rapl import Package, PackageSum, counters_of, packages_in, powercap
 
 EXIT_NOTHING = 3
 EXIT_CARDS_GONE = 4
@@ -32,16 +32,16 @@ def main() -> int:
     options = argparse.ArgumentParser(prog="kilnwatt_worker.gauge")
     options.add_argument("--interval-ms", type=int, default=1000)
     options.add_argument("--readings", type=int, help="ends after so many, whatever its input does")
-    options.add_argument("--rapl-root", type=Path, default=ROOT)
     asked = options.parse_args()
     signal.signal(signal.SIGTERM, _leave)
     # Ctrl-C goes to the whole terminal; who reads this ends it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cards = _cards_or_say_why()
-    if not cards and not package_microjoules(asked.rapl_root):
+    packages = packages_in(powercap())
+    if not cards and not packages:
         return EXIT_NOTHING
     silence = Silence()
-    for lines in readings(cards, asked.rapl_root, asked.interval_ms / 1000, asked.readings):
+    for lines in readings(cards, packages, asked.interval_ms / 1000, asked.readings):
         for line in lines:
             print(json.dumps(line))
         sys.stdout.flush()
@@ -52,22 +52,21 @@ def main() -> int:
 
 
 def readings(
-    cards: tuple[Card, ...], rapl_root: Path, seconds: float, count: int | None
+    cards: tuple[Card, ...], packages: tuple[Package, ...], seconds: float, count: int | None
 ) -> Iterator[list[dict[str, object]]]:
     """The lines of each reading, the first at once; without end where `count` is None and the input lasts."""
-    packages = PackageSum(0, package_microjoules(rapl_root))
-    limits = wrap_microjoules(rapl_root)
-    since = now_microseconds() - round(seconds * 1e6)
+    counted = PackageSum(0, counters_of(packages) or {})
+    watches = [Watch(card, seconds) for card in cards]
     due = time.monotonic()
     taken = 0
     while True:
-        began = now_microseconds()
-        lines = [card_line(read_card(card, since)) for card in cards]
-        since = began
-        packages = packages.with_reading(package_microjoules(rapl_root), limits)
+        lines = [card_line(watch.read()) for watch in watches]
+        # What does not answer for a while adds all that it rose by once it does.
+        now = counters_of(packages)
+        counted = counted if now is None else counted.with_reading(now)
         # A processor's counter rises a thousand times a second: one that does not is none.
-        if packages.microjoules > 0:
-            lines.append({"t": _now(), "src": "rapl", "mj": packages.microjoules // 1000})
+        if counted.microjoules > 0:
+            lines.append({"t": _now(), "src": "rapl", "mj": counted.microjoules // 1000})
         yield lines
         taken += 1
         due = max(due + seconds, time.monotonic())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from kilnwatt_worker.diffusers_engine.nvml import uuid_of
+from kilnwatt_worker.diffusers_engine.device_uuid import uuid_of
 from kilnwatt_worker.mfu import Arithmetic, peak_teraflops
 
 PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "peft", "torchao", "triton", "numpy", "nvidia-ml-py")

@@ -10,7 +10,7 @@ from typing import TypeAlias, TypeVar
 
 import pytest
 
-from kilnwatt_worker.diffusers_engine.card import card_of
+from kilnwatt_worker.card import card_of
 from kilnwatt_worker.diffusers_engine.energy import CardWindow
 from kilnwatt_worker.diffusers_engine.pulse import Stop
 from kilnwatt_worker.energy import Energy

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from kilnwatt_worker.cards import open_cards
+from kilnwatt_worker.cards import Watch, open_cards
 from tests.worker_process import PACKAGE_ROOT
 
 NVML = PACKAGE_ROOT.parent / "test" / "fixtures" / "nvml"
@@ -19,5 +19,6 @@ def test_under_windows_the_list_of_programs_is_not_believed(
     release.write_text(f"{kernel}\n")
     monkeypatch.syspath_prepend(str(NVML))
     monkeypatch.delitem(sys.modules, "pynvml", raising=False)
-    assert {card.lists_programs for card in open_cards(release)} == {believed}
+    readings = [Watch(card, 1, release).read() for card in open_cards()]
+    assert {reading.processes is not None for reading in readings} == {believed}
     monkeypatch.delitem(sys.modules, "pynvml")

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from kilnwatt_worker.diffusers_engine.device_memory import DeviceMemory, Watched
-from kilnwatt_worker.diffusers_engine.nvml import memory_of
 from kilnwatt_worker.diffusers_engine.wsl import Room, is_wsl2, share, told
+from kilnwatt_worker.nvml import memory_of
 from kilnwatt_worker.parts import Phase
 from tests.samples import Recorder, generate_of, item
 from tests.techniques import engine_with, params_of, pictures_of

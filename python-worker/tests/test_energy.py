@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from kilnwatt_worker.diffusers_engine.card import card_of
+from kilnwatt_worker.card import card_of
 from kilnwatt_worker.diffusers_engine.energy import CardWindow, Meter, counter_of, meter_of, nvml_counter
 from kilnwatt_worker.diffusers_engine.pulse import Stop, pulse
 from kilnwatt_worker.energy import CounterEnds, Energy

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from kilnwatt_worker.gauge import readings
+from kilnwatt_worker.rapl import packages_in
 from tests.worker_process import PACKAGE_ROOT
 
 NVML = PACKAGE_ROOT.parent / "test" / "fixtures" / "nvml"
@@ -14,20 +15,17 @@ FIRST = "GPU-1c5cf6d8-0ef3-4b7a-9a6c-000000000001"
 SECOND = "GPU-2d6df7e9-1fa4-4c8b-8b7d-000000000002"
 
 
-def command(tmp_path: Path, *arguments: str) -> list[str]:
-    """Processors are those of the test, whatever this host has."""
-    rapl = ["--rapl-root", str(tmp_path / "powercap"), "--interval-ms", "20"]
-    return [sys.executable, "-P", "-m", "kilnwatt_worker.gauge", *rapl, *arguments]
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-P", "-m", "kilnwatt_worker.gauge", "--interval-ms", "20", *arguments]
 
 
-def environment(host: str | None) -> dict[str, str]:
-    path = str(PACKAGE_ROOT) if host is None else f"{NVML}{os.pathsep}{PACKAGE_ROOT}"
-    return {**os.environ, "PYTHONPATH": path, "FAKE_NVML": host or ""}
+def environment(host: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": f"{NVML}{os.pathsep}{PACKAGE_ROOT}", "FAKE_NVML": host}
 
 
-def gauge(tmp_path: Path, host: str | None, *arguments: str) -> subprocess.CompletedProcess[str]:
+def gauge(host: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(tmp_path, *arguments),
+        command(*arguments),
         env=environment(host),
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -42,14 +40,14 @@ def lines_of(ended: subprocess.CompletedProcess[str]) -> list[dict[str, object]]
 
 
 def add_package(root: Path, zone: str, name: str, microjoules: int) -> None:
-    folder = root / "powercap" / zone
+    folder = root / zone
     folder.mkdir(parents=True)
     for file, text in (("name", name), ("energy_uj", str(microjoules)), ("max_energy_range_uj", "262143328850")):
         (folder / file).write_text(f"{text}\n")
 
 
-def test_each_card_is_told_by_its_uuid_with_counter_power_and_who_computes(tmp_path: Path) -> None:
-    lines = lines_of(gauge(tmp_path, "two", "--readings", "2"))
+def test_each_card_is_told_by_its_uuid_with_counter_power_and_who_computes() -> None:
+    lines = lines_of(gauge("two", "--readings", "2"))
     assert [(line["src"], line["uuid"], line["mj"], line["mw"]) for line in lines] == [
         ("nvml", FIRST, 1_000_000, 0),
         ("nvml", SECOND, 2_000_000, 431_200),
@@ -62,36 +60,36 @@ def test_each_card_is_told_by_its_uuid_with_counter_power_and_who_computes(tmp_p
     assert all(isinstance(line["t"], int) and line["t"] > 1_700_000_000_000 for line in lines)
 
 
-def test_programs_that_did_nothing_have_a_share_of_zero(tmp_path: Path) -> None:
-    (line, _) = lines_of(gauge(tmp_path, "idle", "--readings", "1"))
+def test_programs_that_did_nothing_have_a_share_of_zero() -> None:
+    (line, _) = lines_of(gauge("idle", "--readings", "1"))
     assert line["processes"] == [{"pid": 41, "share": 0.0}, {"pid": 42, "share": 0.0}]
 
 
-def test_where_shares_cannot_be_told_the_programs_still_are(tmp_path: Path) -> None:
-    (line, _) = lines_of(gauge(tmp_path, "no-shares", "--readings", "1"))
+def test_where_shares_cannot_be_told_the_programs_still_are() -> None:
+    (line, _) = lines_of(gauge("no-shares", "--readings", "1"))
     assert line["processes"] == [{"pid": 41, "share": None}, {"pid": 42, "share": None}]
 
 
-def test_a_card_that_tells_nothing_is_null_throughout_and_never_zero(tmp_path: Path) -> None:
-    ended = gauge(tmp_path, "bare", "--readings", "9")
+def test_a_card_that_tells_nothing_is_null_throughout_and_never_zero() -> None:
+    ended = gauge("bare", "--readings", "9")
     assert ended.returncode == 0
     assert {(line["mj"], line["mw"], line["processes"]) for line in lines_of(ended)} == {(None, None, None)}
 
 
-def test_one_card_that_is_lost_does_not_silence_the_other(tmp_path: Path) -> None:
-    ended = gauge(tmp_path, "second-lost", "--readings", "9")
+def test_one_card_that_is_lost_does_not_silence_the_other() -> None:
+    ended = gauge("second-lost", "--readings", "9")
     assert ended.returncode == 0
     *_, first, second = lines_of(ended)
     assert first["mj"] == 1_002_000
     assert (second["uuid"], second["mj"], second["mw"], second["processes"]) == (SECOND, None, None, None)
 
 
-def test_a_card_that_was_lost_before_is_left_out(tmp_path: Path) -> None:
-    assert [line["uuid"] for line in lines_of(gauge(tmp_path, "first-lost-before", "--readings", "1"))] == [SECOND]
+def test_a_card_that_was_lost_before_is_left_out() -> None:
+    assert [line["uuid"] for line in lines_of(gauge("first-lost-before", "--readings", "1"))] == [SECOND]
 
 
-def test_it_leaves_when_all_cards_are_lost_so_that_the_next_one_loads_the_new_drivers_library(tmp_path: Path) -> None:
-    ended = gauge(tmp_path, "all-lost", "--readings", "99")
+def test_it_leaves_when_all_cards_are_lost_so_that_the_next_one_loads_the_new_drivers_library() -> None:
+    ended = gauge("all-lost", "--readings", "99")
     assert (ended.returncode, ended.stderr.strip()) == (4, "no card has answered for a while")
     assert lines_of(ended)[-1]["mj"] is None
 
@@ -100,8 +98,8 @@ def test_it_leaves_when_all_cards_are_lost_so_that_the_next_one_loads_the_new_dr
     ("host", "why"),
     [("no-driver", "NVML does not answer (Driver Not Loaded)"), ("none", "NVML lists no card")],
 )
-def test_with_nothing_to_read_it_says_so_once_and_leaves(tmp_path: Path, host: str, why: str) -> None:
-    ended = gauge(tmp_path, host)
+def test_with_nothing_to_read_it_says_so_once_and_leaves(host: str, why: str) -> None:
+    ended = gauge(host)
     assert (ended.returncode, ended.stdout) == (3, "")
     assert ended.stderr.splitlines() == [f"kilnwatt_worker.gauge: {why}"]
 
@@ -110,7 +108,7 @@ def test_without_the_package_it_says_so(tmp_path: Path) -> None:
     (tmp_path / "pynvml.py").write_text("raise ImportError\n")
     environ = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{PACKAGE_ROOT}"}
     ended = subprocess.run(
-        command(tmp_path),
+        command(),
         env=environ,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -123,18 +121,23 @@ def test_without_the_package_it_says_so(tmp_path: Path) -> None:
 
 def test_processors_are_read_where_there_is_no_card_once_their_counter_moves(tmp_path: Path) -> None:
     add_package(tmp_path, "intel-rapl:0", "package-0", 5_000_000)
-    taken = readings((), tmp_path / "powercap", 0.001, 4)
+    taken = readings((), packages_in(tmp_path), 0.001, 5)
+    counter = tmp_path / "intel-rapl:0" / "energy_uj"
     assert next(taken) == []
     for microjoules in (5_000_400, 5_003_000):
-        (tmp_path / "powercap" / "intel-rapl:0" / "energy_uj").write_text(f"{microjoules}\n")
+        counter.write_text(f"{microjoules}\n")
         (line,) = next(taken)
         assert (line["src"], line["mj"]) == ("rapl", (microjoules - 5_000_000) // 1000)
+    counter.write_text("no number\n")
+    assert [line["mj"] for line in next(taken)] == [3]
+    counter.write_text("5009000\n")
+    assert [line["mj"] for line in next(taken)] == [9]
 
 
 @pytest.mark.parametrize("how", ["end of its input", "SIGTERM"])
-def test_it_ends_when_it_is_told_to(tmp_path: Path, how: str) -> None:
+def test_it_ends_when_it_is_told_to(how: str) -> None:
     running = subprocess.Popen(
-        command(tmp_path), env=environment("two"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command(), env=environment("two"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert running.stdin is not None
     assert running.stdout is not None

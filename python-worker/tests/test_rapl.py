@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from kilnwatt_worker.diffusers_engine.energy import meter_of
+from kilnwatt_worker.diffusers_engine.package_window import PackageWindow
 from kilnwatt_worker.diffusers_engine.pulse import Stop
-from kilnwatt_worker.diffusers_engine.rapl import PackageWindow, packages_in, powercap
 from kilnwatt_worker.energy import Energy
+from kilnwatt_worker.rapl import Package, PackageSum, counters_of, packages_in, powercap
 from kilnwatt_worker.resident import NO_ENERGY
 
 RANGE = 1_000_000
@@ -82,3 +83,32 @@ def test_a_host_without_such_counters_has_none(tmp_path: Path, monkeypatch: pyte
     assert powercap() == tmp_path
     zone(tmp_path, "intel-rapl:0", "package-0", most=0)
     assert packages_in(powercap()) == ()
+
+
+def test_packages_of_several_dies_count_each(tmp_path: Path) -> None:
+    zone(tmp_path, "intel-rapl:0", "package-0-die-0", 11)
+    zone(tmp_path, "intel-rapl:1", "package-0-die-1", 22)
+    counters = counters_of(packages_in(tmp_path))
+    assert counters is not None
+    assert list(counters.values()) == [11, 22]
+
+
+def test_a_counter_that_we_may_not_read_is_no_zero_and_half_of_the_processors_are_none(tmp_path: Path) -> None:
+    # What a user without rights sees is a file that fails to open; a folder does so for root too.
+    counter = zone(tmp_path, "intel-rapl:0", "package-0")
+    counter.unlink()
+    counter.mkdir()
+    zone(tmp_path, "intel-rapl:1", "package-1", 22)
+    assert packages_in(tmp_path) == ()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [(10, 30, 20), (10, 10, 0), (999_990, 5, 15)],
+    ids=["rises", "rests", "began again"],
+)
+def test_a_counter_that_begins_again_is_carried_on(before: int, after: int, expected: int) -> None:
+    package = Package(Path("energy_uj"), RANGE)
+    assert PackageSum(100, {package: before}).with_reading({package: after}) == PackageSum(
+        100 + expected, {package: after}
+    )

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from kilnwatt_worker.card import card_of
 from kilnwatt_worker.channel import Channel
-from kilnwatt_worker.diffusers_engine.card import card_of
 from kilnwatt_worker.diffusers_engine.device_memory import DeviceMemory
 from kilnwatt_worker.diffusers_engine.energy import CardWindow, Meter
 from kilnwatt_worker.diffusers_engine.engine import DiffusersEngine, DiffusersWindow

@@ -1,6 +1,7 @@
 import type { LoadedConfig } from '../config.ts';
 import type { Report } from '../cost/report.ts';
 import type { Energy } from '../cost/report-energy.ts';
+import { hostText } from '../cost/wall.ts';
 import { whole } from './figures.ts';
 import { energyAssumption, priceAssumption } from './prices.ts';
 import { energyMethodOf } from './report-json.ts';
@@ -83,11 +84,7 @@ function wallNotes({ total: { wall } }: Report): readonly string[] {
     return [
       'All energy is of the cards alone; `kilnwatt telemetry calibrate` finds energy.supply_efficiency and host_watts, for what the wall sees.',
     ];
-  const host =
-    wall.hostWatts === null
-      ? 'the rest of the host left out, energy.host_watts sets it'
-      : `${wall.hostWatts} W of host`;
-  return [`At the wall is (cards and host) / ${wall.efficiency}, with ${host}.`];
+  return [`At the wall is (cards and host) / ${wall.efficiency}, with ${hostText(wall)}.`];
 }
 
 function carbonNotes({ carbon }: Report): readonly string[] {

@@ -1,6 +1,6 @@
 import type { EnergyConfig } from '../config.ts';
 import type { TelemetryFigures } from '../cost/meter-figures.ts';
-import { wallOf } from '../cost/wall.ts';
+import { atWall, hostText } from '../cost/wall.ts';
 import type { Method } from '../units.ts';
 import { counted, energy, seconds, significant, whole } from './figures.ts';
 import { shortName } from './telemetry-view.ts';
@@ -30,19 +30,11 @@ export function derivedWallRows(figures: TelemetryFigures, known: Known): readon
   if (wall !== null || gpus.length === 0 || !whole) return [];
   const joulesOf = (card: Card) => card.energy_counter_j ?? card.energy_integral_j;
   const sum = gpus.reduce<number | null>((all, card) => added(all, joulesOf(card)), 0);
-  const taken = wallOf({
-    gpuMillijoules: sum === null ? null : sum * 1000,
-    seconds: Math.max(...gpus.map((card) => card.seconds)),
-    efficiency: known.supplyEfficiency,
-    hostWatts: known.hostWatts,
-  });
-  if (taken.millijoules === null) return [];
-  return [
-    [
-      'at the wall',
-      `${joules(taken.millijoules / 1000, taken.method)}, derived from energy.supply_efficiency and host_watts`,
-    ],
-  ];
+  if (sum === null || known.supplyEfficiency === null) return [];
+  const settings = { efficiency: known.supplyEfficiency, hostWatts: known.hostWatts };
+  const taken = atWall(settings, sum * 1000, Math.max(...gpus.map((card) => card.seconds)));
+  const how = `derived from energy.supply_efficiency, with ${hostText(settings)}`;
+  return [['at the wall', `${joules(taken / 1000, 'derived')}, ${how}`]];
 }
 
 type Known = Pick<EnergyConfig, 'supplyEfficiency' | 'hostWatts'>;

@@ -1,4 +1,5 @@
 import type { EpochMillis, Millis } from '../units.ts';
+import { DAY_MS, MINUTE_MS, wallClock } from './local-time.ts';
 
 /** Days and hours as the clock on a wall counts them. */
 export interface Calendar {
@@ -15,33 +16,25 @@ export interface Calendar {
   timeOf(text: string): EpochMillis;
 }
 
-export const QUARTER_MS: Millis = 900_000;
-const HOUR_MS: Millis = 3_600_000;
-const DAY_MS: Millis = 86_400_000;
+export const QUARTER_MS: Millis = 15 * MINUTE_MS;
 
 /** @param timezone IANA name; null: that of this host */
 export function calendarOf(timezone: string | null): Calendar {
-  const offset = offsetsOf(timezone);
-  const local = (at: EpochMillis) => new Date(at + offset(at)).toISOString();
-  const dayOf = (at: EpochMillis) => local(at).slice(0, 10);
-  const firstAt = (reached: (at: EpochMillis) => boolean, guess: EpochMillis): EpochMillis => {
-    let at = guess;
-    while (reached(at)) at -= 6 * HOUR_MS;
-    while (!reached(at)) at += QUARTER_MS;
-    return at;
-  };
+  const clock = wallClock(timezone);
+  const local = (at: EpochMillis) => new Date(clock.wall(at)).toISOString();
+  const startOf = (day: string) => clock.reached(Date.parse(`${day}T00:00Z`));
   return {
-    timezone: timezone ?? Intl.DateTimeFormat().resolvedOptions().timeZone,
-    dayOf,
-    hourOf: (at) => `${local(at).slice(0, 13)}:00${signed(offset(at))}`,
-    minuteOf: (at) => local(at).slice(0, 16).replace('T', ' '),
-    startOf: (day) => firstAt((at) => dayOf(at) >= day, guessOf(Date.parse(`${day}T00:00Z`), offset)),
-    timeOf: (text) => {
-      const wall = Date.parse(`${text}Z`);
-      const rest = wall % QUARTER_MS;
-      const quarter = new Date(wall - rest).toISOString().slice(0, 16);
-      return firstAt((at) => local(at).slice(0, 16) >= quarter, guessOf(wall - rest, offset)) + rest;
+    timezone: clock.timezone,
+    dayOf: (at) => {
+      const shown = local(at).slice(0, 10);
+      const next = dayAfter(shown);
+      // Where the clock is set back over midnight, the old day shows again for a while in the new one.
+      return at < startOf(next) ? shown : next;
     },
+    hourOf: (at) => `${local(at).slice(0, 13)}:00${signed(clock.offset(at))}`,
+    minuteOf: (at) => local(at).slice(0, 16).replace('T', ' '),
+    startOf,
+    timeOf: (text) => clock.reached(Date.parse(`${text}Z`)),
   };
 }
 
@@ -58,31 +51,8 @@ export function monthsAfter(day: string, months: number): string {
   return new Date(there).toISOString().slice(0, 10);
 }
 
-/** Some hours before a moment whose wall time is known. */
-function guessOf(wall: number, offset: (at: EpochMillis) => Millis): EpochMillis {
-  return wall - offset(wall) - 3 * HOUR_MS;
-}
-
-/** What a clock is ahead of UTC, a quarter of an hour at a time: no zone changes in between, and asking is slow. */
-function offsetsOf(timezone: string | null): (at: EpochMillis) => Millis {
-  const format = new Intl.DateTimeFormat('sv-SE', {
-    ...(timezone !== null && { timeZone: timezone }),
-    dateStyle: 'short',
-    timeStyle: 'medium',
-  });
-  const known = new Map<number, Millis>();
-  return (at) => {
-    const quarter = at - (((at % QUARTER_MS) + QUARTER_MS) % QUARTER_MS);
-    const found = known.get(quarter);
-    if (found !== undefined) return found;
-    const offset = Date.parse(`${format.format(quarter).replace(' ', 'T')}Z`) - quarter;
-    known.set(quarter, offset);
-    return offset;
-  };
-}
-
 function signed(offset: Millis): string {
-  const minutes = Math.abs(offset) / 60_000;
+  const minutes = Math.abs(offset) / MINUTE_MS;
   const two = (value: number) => String(Math.floor(value)).padStart(2, '0');
   return `${offset < 0 ? '-' : '+'}${two(minutes / 60)}:${two(minutes % 60)}`;
 }

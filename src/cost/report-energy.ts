@@ -1,7 +1,6 @@
 import type { LedgerKind, LedgerSum } from '../ports.ts';
-import { type Method, type Millijoules, type Seconds, type Watts, weakest } from '../units.ts';
-import { addedMoney, type Money, type Piece, sumOf } from './report-money.ts';
-import { dividedBy } from './tariff.ts';
+import { type Method, type Millijoules, type Seconds, weakest } from '../units.ts';
+import { type Piece, sumOf } from './report-money.ts';
 
 export interface Energy {
   /** Sum of what is known; null where nothing is although something was booked. */
@@ -62,66 +61,4 @@ export function addedEnergy(parts: readonly Energy[]): Energy {
   if (present.length > 0 && known.length === 0) return { ...total, millijoules: null, method: 'unknown' };
   const millijoules = sumOf(known.map((part) => part.millijoules ?? 0));
   return { ...total, millijoules, method: weakest(known.map(({ method }) => method)) };
-}
-
-/** What is known of the way from the wall to the cards. */
-export interface WallSettings {
-  readonly efficiency: number;
-  /** Null: only the supply's loss is told, and not what the rest of the host draws. */
-  readonly hostWatts: Watts | null;
-}
-
-/** At the wall, always derived. */
-export interface Wall extends WallSettings {
-  readonly energy: Readonly<Record<'active' | 'overhead' | 'idle', Millijoules | null>>;
-  /** Of the three together. */
-  readonly millijoules: Millijoules | null;
-  readonly marginal: Money;
-  readonly cash: Money;
-  readonly full: Money;
-}
-
-const OURS = ['active', 'overhead', 'idle'] as const;
-
-/**
- * (cards + host) / efficiency. What the host draws counts once for all cards, so each card's time carries its part of it.
- * @param cards how many there are; 0 for a processor alone
- * @param beside what is no electricity: added as it is
- */
-export function wallOf(
-  settings: WallSettings,
-  energies: Readonly<Record<EnergyKind, Energy>>,
-  costs: Readonly<Record<'active' | 'overhead' | 'idle', Money>> & {
-    readonly beside: Money;
-    readonly amortisation: Money;
-  },
-  cards: number,
-): Wall {
-  const watts = (settings.hostWatts ?? 0) / Math.max(1, cards);
-  const atWall = (energy: Energy) =>
-    energy.millijoules === null
-      ? null
-      : Math.round((energy.millijoules + watts * energy.seconds * 1000) / settings.efficiency);
-  const energy = { active: atWall(energies.active), overhead: atWall(energies.overhead), idle: atWall(energies.idle) };
-  const [active, overhead, idle] = OURS.map((kind) => scaled(costs[kind], energies[kind].millijoules, energy[kind]));
-  const marginal = addedMoney([active, overhead].filter((part) => part !== undefined));
-  const cash = addedMoney([marginal, costs.beside, ...(idle === undefined ? [] : [idle])]);
-  const known = Object.values(energy).filter((value) => value !== null);
-  return {
-    ...settings,
-    energy,
-    millijoules: known.length === 0 ? null : sumOf(known),
-    marginal,
-    cash,
-    full: addedMoney([cash, costs.amortisation]),
-  };
-}
-
-/** Electricity costs the same on both sides of the supply, so money grows as energy does. */
-function scaled(money: Money, from: Millijoules | null, to: Millijoules | null): Money {
-  if (money.entries === 0 || (from === 0 && to === 0)) return money;
-  if (money.nano === null || from === null || to === null || from === 0)
-    return { ...money, nano: null, method: 'unknown', unknowns: money.entries };
-  const nano = dividedBy(money.nano * BigInt(to), BigInt(from));
-  return { ...money, nano, method: money.method === 'measured' ? 'derived' : money.method };
 }

@@ -1,14 +1,7 @@
 import type { Millijoules } from '../units.ts';
-import {
-  ENERGY_KINDS,
-  type EnergyByCause,
-  type EnergyKind,
-  energiesOf,
-  type Wall,
-  type WallSettings,
-  wallOf,
-} from './report-energy.ts';
+import { ENERGY_KINDS, type EnergyByCause, type EnergyKind, energiesOf } from './report-energy.ts';
 import { addedMoney, type Money, moneyOf, type Piece, perPicture, sumOf } from './report-money.ts';
+import { type Wall, type WallSettings, wallOf } from './wall.ts';
 
 /** What a report says of all rows, and of each group of them. */
 export interface Figures {

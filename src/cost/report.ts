@@ -2,12 +2,12 @@ import type { LedgerSpan, LedgerSum } from '../ports.ts';
 import type { Method, Millijoules } from '../units.ts';
 import { type Compared, comparisonOf } from './comparison.ts';
 import type { Calendar } from './local-days.ts';
-import type { WallSettings } from './report-energy.ts';
 import { type Amount, type Beside, type Figures, figuresOf } from './report-figures.ts';
 import { type Grouping, groupOf, tagsOf, tiles } from './report-groups.ts';
 import { Exchange, NOTHING, type Piece, type Rate, sumOf } from './report-money.ts';
 import { type Standing, type StandingCosts, standingCosts } from './report-standing.ts';
 import { type TrendStep, trendOf } from './report-trend.ts';
+import type { WallSettings } from './wall.ts';
 
 export interface ReportSettings {
   /** Home currency, which sums are in. */

@@ -12,8 +12,6 @@ export interface GaugeProgram {
   /** Beside ours; never logged. */
   readonly env?: Readonly<Record<string, string>>;
   readonly every?: Millis;
-  /** Where the kernel has the counters of the processors, if not in its usual place. */
-  readonly raplRoot?: string;
 }
 
 export interface GaugeOptions extends GaugeProgram {
@@ -76,10 +74,9 @@ export async function gaugeOnce(program: GaugeProgram): Promise<readonly NvmlLin
   return lines.length > 0 ? lines : ran.complaint || 'it said nothing';
 }
 
-function argumentsOf({ every = EVERY_MS, raplRoot }: GaugeProgram): readonly string[] {
-  const rapl = raplRoot === undefined ? [] : ['--rapl-root', raplRoot];
+function argumentsOf({ every = EVERY_MS }: GaugeProgram): readonly string[] {
   // -P: a file of the working folder must not stand in for a package of the same name.
-  return ['-P', '-m', 'kilnwatt_worker.gauge', '--interval-ms', String(every), ...rapl];
+  return ['-P', '-m', 'kilnwatt_worker.gauge', '--interval-ms', String(every)];
 }
 
 function environmentOf({ workerDir, env }: GaugeProgram): Readonly<Record<string, string>> {

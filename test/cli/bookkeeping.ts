@@ -5,9 +5,9 @@ import type { App } from '../../src/cli/app.ts';
 import { main } from '../../src/cli/program.ts';
 import { loadConfig } from '../../src/config.ts';
 import type { Store } from '../../src/ports.ts';
+import { MemoryStore } from '../../src/store/memory.ts';
 import { House } from './house.ts';
 import type { KeptIo } from './kept-io.ts';
-import { ledgerStore } from './ledger-store.ts';
 
 /** Noon of the last day of November 2026, in Berlin. */
 export const NOW = Date.parse('2026-11-30T12:00+01:00');
@@ -20,7 +20,7 @@ export class Office {
 
   constructor() {
     this.house.clock.advance(NOW - this.house.clock.now());
-    this.store = ledgerStore(this.house.clock);
+    this.store = new MemoryStore(this.house.clock);
   }
 
   /**

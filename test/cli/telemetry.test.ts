@@ -119,6 +119,10 @@ describe('telemetry watch', () => {
     expect(await derived(steady, env)).toEqual([
       expect.stringMatching(/^at the wall +~[56]\d\d J, derived from energy\./),
     ]);
+    // 60 W for as long, over 0.9: what the rest of the host draws nobody said.
+    expect(await derived(steady, { KILNWATT_ENERGY_SUPPLY_EFFICIENCY: '0.9' })).toEqual([
+      expect.stringMatching(/^at the wall +~[34]\d\d J, derived from energy\.supply_efficiency, with the rest of the/),
+    ]);
     expect(await derived(steady, {})).toEqual([]);
     expect(await derived({ ...steady, wall: () => 100 }, env)).toEqual([]);
   });

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { calibrate } from '../../src/cost/calibration.ts';
 import { type LoadPair, LoadPairs, steadyOf } from '../../src/cost/load-pairs.ts';
-import { wallOf } from '../../src/cost/wall.ts';
 import type { Reading } from '../../src/ports.ts';
 import { seeded } from '../support/rng.ts';
 
@@ -33,19 +32,6 @@ const GOLD: Host = {
     [310, 120],
   ],
 };
-
-describe('what the wall gives', () => {
-  it('is what cards and host draw, over the efficiency of the supply, and derived', () => {
-    const wall = wallOf({ gpuMillijoules: 3_000_000, seconds: 10, efficiency: 0.9, hostWatts: 60 });
-    expect(wall).toEqual({ millijoules: 4_000_000, method: 'derived' });
-  });
-
-  it('is unknown where anything of it is', () => {
-    const known = { gpuMillijoules: 1000, seconds: 1, efficiency: 0.9, hostWatts: 60 };
-    for (const missing of ['gpuMillijoules', 'efficiency', 'hostWatts'])
-      expect(wallOf({ ...known, [missing]: null })).toEqual({ millijoules: null, method: 'unknown' });
-  });
-});
 
 describe('a calibration', () => {
   it('finds supply and host of made-up ones, through noise and a plug that lags', () => {

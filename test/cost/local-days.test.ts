@@ -25,6 +25,24 @@ describe('a calendar', () => {
     expect(calendar.hourOf(at('2026-04-23T22:00Z'))).toBe('2026-04-24T01:00+03:00');
   });
 
+  it('goes on with the new day where the clock is set back over midnight', () => {
+    const { dayOf, startOf } = calendarOf('America/St_Johns');
+    // At 00:01 on the 7th of November 2010 it became 23:01 of the 6th again.
+    const midnight = at('2010-11-07T02:30Z');
+    expect(startOf('2010-11-07')).toBe(midnight);
+    expect([midnight - 1, midnight, midnight + 30 * 60_000].map(dayOf)).toEqual([
+      '2010-11-06',
+      '2010-11-07',
+      '2010-11-07',
+    ]);
+  });
+
+  it('has no day where Samoa left one out', () => {
+    const { dayOf, startOf } = calendarOf('Pacific/Apia');
+    expect(startOf('2011-12-30')).toBe(startOf('2011-12-31'));
+    expect(dayOf(startOf('2011-12-30'))).toBe('2011-12-31');
+  });
+
   it('tells the two hours of one name apart', () => {
     const { hourOf } = calendarOf('Europe/Berlin');
     expect([hourOf(at('2026-10-25T00:30Z')), hourOf(at('2026-10-25T01:30Z'))]).toEqual([

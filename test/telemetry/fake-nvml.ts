@@ -4,8 +4,11 @@ import { PYTHON, WORKER_DIR } from '../support/python.ts';
 
 const NVML = join(import.meta.dirname, '../fixtures/nvml');
 
-/** The real gauge, which finds the NVML of `test/fixtures/nvml`; that plays the given host. No processors are read. */
-export function gaugeOn(host: string): GaugeProgram {
-  const env = { PYTHONPATH: `${NVML}${delimiter}${WORKER_DIR}`, FAKE_NVML: host };
-  return { python: PYTHON, workerDir: WORKER_DIR, env, every: 20, raplRoot: '/nowhere' };
+/**
+ * The real gauge, which finds the NVML of `test/fixtures/nvml`; that plays the given host.
+ * @param powercap where its processors are; none by default
+ */
+export function gaugeOn(host: string, powercap = '/nowhere'): GaugeProgram {
+  const env = { PYTHONPATH: `${NVML}${delimiter}${WORKER_DIR}`, FAKE_NVML: host, KW_POWERCAP: powercap };
+  return { python: PYTHON, workerDir: WORKER_DIR, env, every: 20 };
 }

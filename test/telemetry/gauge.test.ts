@@ -68,7 +68,7 @@ describe('the gauge', () => {
 
   it('tells the processors where nothing else is to be read', async () => {
     const root = rapl('package-0', 7_000_000);
-    const { heard } = listen({ ...gaugeOn('no-driver'), raplRoot: root });
+    const { heard } = listen(gaugeOn('no-driver', root));
     let counter = 7_000_000;
     await expect
       .poll(() => {
@@ -85,7 +85,7 @@ describe('the gauge', () => {
   });
 
   it('is silent for good where there is nothing to read', async () => {
-    const { heard, stream } = listen({ ...gaugeOn('no-driver'), raplRoot: '/nowhere' });
+    const { heard, stream } = listen(gaugeOn('no-driver'));
     await stream.over;
     expect(heard).toEqual([]);
   });

@@ -5,10 +5,11 @@ from typing import TypeAlias
 
 import torch
 
-from kilnwatt_worker.diffusers_engine.nvml import memory_of, uuid_of
+from kilnwatt_worker.diffusers_engine.device_uuid import uuid_of
 from kilnwatt_worker.diffusers_engine.wsl import is_wsl2, kernel_release
 from kilnwatt_worker.engine import Report
 from kilnwatt_worker.errors import WorkerError
+from kilnwatt_worker.nvml import memory_of
 from kilnwatt_worker.parts import Item, Level, Phase, StepSeconds, Work
 
 Look: TypeAlias = Callable[[], tuple[int, int] | None]

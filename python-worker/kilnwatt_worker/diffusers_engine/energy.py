@@ -12,14 +12,15 @@ from typing import Protocol, TypeAlias
 
 import torch
 
-from kilnwatt_worker.diffusers_engine.card import Card, card_of
-from kilnwatt_worker.diffusers_engine.nvml import find_card, uuid_of
+from kilnwatt_worker.card import Card, card_of
+from kilnwatt_worker.diffusers_engine.device_uuid import uuid_of
+from kilnwatt_worker.diffusers_engine.package_window import PackageWindow
 from kilnwatt_worker.diffusers_engine.power_samples import Sample, integrated
 from kilnwatt_worker.diffusers_engine.pulse import Pulse, pulse
-from kilnwatt_worker.diffusers_engine.rapl import PackageWindow, packages_in, powercap
 from kilnwatt_worker.diffusers_engine.sharing import Onlooker
 from kilnwatt_worker.diffusers_engine.verdict import Told, energy_of
 from kilnwatt_worker.energy import Energy
+from kilnwatt_worker.rapl import packages_in, powercap
 from kilnwatt_worker.resident import NO_ENERGY
 
 SAMPLE_SECONDS = 0.1
@@ -140,15 +141,5 @@ def _nothing() -> int | None:
 
 
 def nvml_counter(uuid: str) -> Counter:
-    found = find_card(uuid)
-    if found is None:
-        return _nothing
-    nvml, handle = found
-
-    def read() -> int | None:
-        try:
-            return int(nvml.nvmlDeviceGetTotalEnergyConsumption(handle))
-        except nvml.NVMLError:
-            return None
-
-    return _nothing if read() is None else read
+    card = card_of(uuid)
+    return _nothing if card is None or card.counter_mj() is None else card.counter_mj

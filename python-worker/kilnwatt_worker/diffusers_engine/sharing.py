@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 
-from kilnwatt_worker.diffusers_engine.card import Card, Utilisation
+from kilnwatt_worker.card import Card, Utilisation
 
 SAMPLE_SECONDS = 2.0
 """In a longer window, the driver has sampled who uses the card; in a shorter one no sample says nothing."""
@@ -73,6 +73,6 @@ class Onlooker:
 def _part_of(others: frozenset[int], used: Utilisation | None) -> float:
     if used is None:
         return 0.0
-    whole = sum(used.by_pid.values())
-    theirs = sum(share for pid, share in used.by_pid.items() if pid in others)
+    whole = sum(used.sum_of(pid) for pid in used.by_pid)
+    theirs = sum(used.sum_of(pid) for pid in others)
     return theirs / whole if whole > 0 else 0.0

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import torch
 
-from kilnwatt_worker.diffusers_engine.nvml import memory_of, uuid_of
+from kilnwatt_worker.diffusers_engine.device_uuid import uuid_of
 from kilnwatt_worker.engine import LogTo
+from kilnwatt_worker.nvml import memory_of
 
 RESERVE_BYTES = 512 * 1024**2
 """Left to the desktop, which takes more as windows open, and to what this process takes past torch's allocator."""

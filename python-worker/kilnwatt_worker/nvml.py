@@ -4,8 +4,6 @@ import importlib
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-import torch
-
 Nvml: TypeAlias = Any  # the package nvidia-ml-py has no types
 
 
@@ -24,10 +22,6 @@ def find_card(uuid: str) -> tuple[Nvml, object] | None:
 
 def full_uuid(uuid: str) -> str:
     return uuid if uuid.startswith("GPU-") else f"GPU-{uuid}"
-
-
-def uuid_of(device: torch.device) -> str:
-    return str(torch.cuda.get_device_properties(device).uuid)
 
 
 def memory_of(uuid: str) -> Callable[[], tuple[int, int] | None]:

@@ -1,5 +1,5 @@
 """
-What is asked of one card while it works: its energy counter, its power, and who computes on it.
+What is asked of one card: its energy counter, its power, and who computes on it.
 
 An answer is None where the card does not give it now, whatever the reason: a meter never ends a batch. NVML is asked
 anew each time, since a call that is not supported costs nothing.
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from kilnwatt_worker.diffusers_engine.nvml import Nvml, find_card, full_uuid
+from kilnwatt_worker.nvml import Nvml, find_card, full_uuid
 
 POWER_INSTANT = 186
 """NVML_FI_DEV_POWER_INSTANT, in milliwatts."""
@@ -22,11 +22,18 @@ Told = TypeVar("Told")
 
 @dataclass(frozen=True, slots=True)
 class Utilisation:
-    """Share of the card's time by process id, in hundredths; all of them 0 or more."""
-
-    by_pid: Mapping[int, int]
+    by_pid: Mapping[int, tuple[int, ...]]
+    """What each sample of a process says: its share of the card's time, in hundredths."""
     until: int
     """The driver's time of the last sample, to ask on from; that asked from where there was none."""
+
+    def sum_of(self, pid: int) -> int:
+        return sum(self.by_pid.get(pid, ()))
+
+    def mean_of(self, pid: int) -> float:
+        """0 for a process without a sample: the driver has none of one that did nothing."""
+        samples = self.by_pid.get(pid, ())
+        return sum(samples) / len(samples) if samples else 0.0
 
 
 class Card:
@@ -34,7 +41,7 @@ class Card:
         self._nvml = nvml
         self._handle = handle
         self.uuid = uuid
-        self.is_instant = self._instant_mw() is not None
+        self.is_instant = self.instant_mw() is not None
         """Whether its power is that of the moment, not a mean over the last second."""
 
     def counter_mj(self) -> int | None:
@@ -43,8 +50,17 @@ class Card:
 
     def power_mw(self) -> int | None:
         if self.is_instant:
-            return self._instant_mw()
+            return self.instant_mw()
         return _answer(lambda: int(self._nvml.nvmlDeviceGetPowerUsage(self._handle)))
+
+    def instant_mw(self) -> int | None:
+        """Its power of this moment."""
+
+        def ask() -> int | None:
+            told = self._nvml.nvmlDeviceGetFieldValues(self._handle, [POWER_INSTANT])[0]
+            return int(told.value.uiVal) if told.nvmlReturn == SUCCESS else None
+
+        return _answer(ask)
 
     def limit_mw(self) -> int | None:
         """The limit in force."""
@@ -64,18 +80,12 @@ class Card:
             samples = self._nvml.nvmlDeviceGetProcessUtilization(self._handle, since)
         except Exception as error:  # nvidia-ml-py raises for an empty list too, with the code of success
             return Utilisation({}, since) if getattr(error, "value", None) in (SUCCESS, NOT_FOUND) else None
-        fresh = [sample for sample in samples if int(sample.timeStamp) > since]
-        by_pid: dict[int, int] = {}
+        # The library leaves places of its list empty.
+        fresh = [sample for sample in samples if int(sample.timeStamp) > since and int(sample.smUtil) <= 100]
+        by_pid: dict[int, tuple[int, ...]] = {}
         for sample in fresh:
-            by_pid[int(sample.pid)] = by_pid.get(int(sample.pid), 0) + int(sample.smUtil)
+            by_pid[int(sample.pid)] = (*by_pid.get(int(sample.pid), ()), int(sample.smUtil))
         return Utilisation(by_pid, max((int(sample.timeStamp) for sample in fresh), default=since))
-
-    def _instant_mw(self) -> int | None:
-        def ask() -> int | None:
-            told = self._nvml.nvmlDeviceGetFieldValues(self._handle, [POWER_INSTANT])[0]
-            return int(told.value.uiVal) if told.nvmlReturn == SUCCESS else None
-
-        return _answer(ask)
 
 
 def card_of(uuid: str) -> Card | None:
