@@ -345,6 +345,9 @@ export interface Store extends Checked {
   sums(span: LedgerSpan, by: readonly SumKey[]): Promise<readonly LedgerSum[]>;
   /** Rows in the order of their writing, whose time ended in the span as in {@link sums}, with a `seq` over `after`, at most `limit`. */
   ledger(span: LedgerSpan, after: number, limit: number): Promise<readonly LedgerRow[]>;
+  ledgerRow(id: string): Promise<LedgerRow | undefined>;
+  /** The rows written last, at most `limit`, in the order of their writing. `charges`: only those that no meter told. */
+  lastRows(limit: number, of: 'all' | 'charges'): Promise<readonly LedgerRow[]>;
   close(): Promise<void>;
 }
 

@@ -7,7 +7,6 @@ import type { Charge } from '../ports.ts';
 import { nanoOf } from '../units.ts';
 import type { App } from './app.ts';
 import { EXIT } from './exit.ts';
-import { rowsOf } from './ledger-rows.ts';
 import { timeIn } from './report-period.ts';
 
 export interface LogCostOptions {
@@ -72,17 +71,15 @@ function tell({ io }: App, charge: Charge, booked: boolean, json: boolean): void
 
 /** Rows of energy are corrected by what burnt it, never by hand. */
 async function requireCharge(app: App, id: string): Promise<void> {
-  const all = { from: 0, to: Number.MAX_SAFE_INTEGER - (Number.MAX_SAFE_INTEGER % 900_000) };
-  for await (const row of rowsOf(await app.store(), all)) {
-    if (row.id !== id) continue;
-    if (['charge', 'credit', 'correction'].includes(row.kind)) return;
+  const row = await (await app.store()).ledgerRow(id);
+  if (row === undefined)
+    throw new InputError(`there is no such row; \`kilnwatt ledger ls --charges\` lists them: ${id}`, {
+      code: 'row_missing',
+      place: '--correct',
+    });
+  if (!['charge', 'credit', 'correction'].includes(row.kind))
     throw new InputError(`${id} is of energy; only charges are corrected by hand`, {
       code: 'bad_flag',
       place: '--correct',
     });
-  }
-  throw new InputError(`there is no such row; \`kilnwatt ledger ls --charges\` lists them: ${id}`, {
-    code: 'row_missing',
-    place: '--correct',
-  });
 }

@@ -5,7 +5,7 @@ import { STYLE } from './report-style.ts';
 import { trendSvg } from './report-svg.ts';
 import { type Table, tablesOf } from './report-tables.ts';
 import { headingOf, picturesLine } from './report-terminal.ts';
-import { energyText, moneyText, percent, shareText } from './report-words.ts';
+import { energyText, moneyText, percent, shareText, sourcesText } from './report-words.ts';
 
 /** One page with all in it: no script, no font, no picture from elsewhere. Light or dark as its reader likes, and on paper. */
 export function reportHtml(report: Report, notes: readonly string[], software: string): string {
@@ -34,13 +34,14 @@ ${tablesOf(report).map(table).join('\n')}
 
 type Card = readonly [name: string, figure: string, more: string];
 
-function cardsOf({ total, currency }: Report): readonly Card[] {
+function cardsOf({ total, currency, sources }: Report): readonly Card[] {
   const ours = addedEnergy([total.energy.active, total.energy.overhead, total.energy.idle]);
+  const idle = total.idlePart === null ? '' : `${percent(total.idlePart)} of it idle`;
   const each = (name: 'marginal' | 'cash' | 'full') =>
     total.perPicture === null ? '' : `${shareText(total.perPicture[name], total[name], currency)} a picture`;
   return [
     ['Pictures', whole(total.pictures), ''],
-    ['Energy of the cards', energyText(ours), total.idlePart === null ? '' : `${percent(total.idlePart)} of it idle`],
+    [`Energy${sourcesText(sources)}`, energyText(ours), idle],
     ['Marginal', moneyText(total.marginal, currency), each('marginal')],
     ['Cash', moneyText(total.cash, currency), each('cash')],
     ['Full', moneyText(total.full, currency), each('full')],

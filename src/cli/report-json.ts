@@ -14,6 +14,7 @@ export function reportJson(report: Report) {
     tags,
     by: by === null ? null : by.kind === 'tag' && by.name !== null ? `tag:${by.name}` : by.kind,
     entries,
+    energy_of: report.sources,
     ...figuresJson(total),
     groups: groups.map(({ name, label, figures }) => ({ name, label, ...figuresJson(figures) })),
     trend: trend.map(({ day, days, pictures, work, idle, foreign, cost }) => {

@@ -1,14 +1,17 @@
 import type { LoadedConfig } from '../config.ts';
 import type { Report } from '../cost/report.ts';
-import type { Energy } from '../cost/report-energy.ts';
+import type { Energy, EnergySource } from '../cost/report-energy.ts';
 import { hostText } from '../cost/wall.ts';
-import { whole } from './figures.ts';
+import { counted, whole } from './figures.ts';
 import { energyAssumption, priceAssumption } from './prices.ts';
 import { energyMethodOf } from './report-json.ts';
-import { amountText, energyText, moneyText, percent } from './report-words.ts';
+import { amountText, energyText, moneyText, percent, sourcesText } from './report-words.ts';
 
-/** What whoever reads the figures has to know, in sentences. */
-export function notesOf(report: Report, loaded: LoadedConfig): readonly string[] {
+/**
+ * What whoever reads the figures has to know, in sentences.
+ * @param left prices elsewhere that are not shown
+ */
+export function notesOf(report: Report, loaded: LoadedConfig, left = 0): readonly string[] {
   return [
     ...spreadNotes(report),
     ...idleNotes(report),
@@ -17,7 +20,7 @@ export function notesOf(report: Report, loaded: LoadedConfig): readonly string[]
     ...currencyNotes(report),
     ...wallNotes(report),
     ...carbonNotes(report),
-    ...comparisonNotes(report),
+    ...comparisonNotes(report, left),
     ...tagNotes(report),
     ...(report.total.amortisation.entries === 0 &&
     report.total.full.entries > 0 &&
@@ -25,7 +28,9 @@ export function notesOf(report: Report, loaded: LoadedConfig): readonly string[]
       ? ['Full cost has no hardware in it; set report: { hardware: { price: 1600, bought: 2026-03-01 } }.']
       : []),
     ...priceAssumption(loaded),
-    ...(energyMethodOf(report) === 'assumed' ? [energyAssumption(loaded.config)] : []),
+    ...(energyMethodOf(report) === 'assumed'
+      ? [energyAssumption(loaded.config, report.sources.length > 1 ? ' of what no meter told' : '')]
+      : []),
   ];
 }
 
@@ -79,29 +84,43 @@ function currencyNotes({ total, conversions, currency }: Report): readonly strin
   ];
 }
 
-function wallNotes({ total: { wall } }: Report): readonly string[] {
-  if (wall === null)
-    return [
-      'All energy is of the cards alone; `kilnwatt telemetry calibrate` finds energy.supply_efficiency and host_watts, for what the wall sees.',
-    ];
-  return [`At the wall is (cards and host) / ${wall.efficiency}, with ${hostText(wall)}.`];
+function wallNotes({ total: { wall }, sources }: Report): readonly string[] {
+  const parts = sources.length === 0 ? 'cards' : sources.map((source) => NAMES[source]).join(', ');
+  if (wall !== null) return [`At the wall is (${parts} and host) / ${wall.efficiency}, with ${hostText(wall)}.`];
+  const metered = sources.filter((source) => source !== 'assumed');
+  // What is assumed says so by itself, and watts are set there for all of the host.
+  if (metered.length === 0) return [];
+  const what = `${sources.includes('assumed') ? 'What is metered' : 'All energy'} is of the ${metered.join(' and ')} alone`;
+  return [
+    sources.includes('cards')
+      ? `${what}; \`kilnwatt telemetry calibrate\` finds energy.supply_efficiency and host_watts, for what the wall sees.`
+      : `${what}; what the supply loses and the rest of the host draws is not in it.`,
+  ];
 }
 
-function carbonNotes({ carbon }: Report): readonly string[] {
+const NAMES: Readonly<Record<EnergySource, string>> = {
+  cards: 'cards',
+  processors: 'processors',
+  assumed: 'what is assumed',
+};
+
+function carbonNotes({ carbon, sources }: Report): readonly string[] {
   if (carbon === null) return [];
   const amount = carbon.grams >= 1000 ? `${(carbon.grams / 1000).toFixed(1)} kg` : `${carbon.grams.toFixed(0)} g`;
   const each = carbon.perPicture === null ? '' : `, ${carbon.perPicture.toPrecision(2)} g a picture`;
-  const of = `${carbon.atWall ? 'at the wall' : 'of the cards'}; ${carbon.source}${carbon.year === null ? '' : ` ${carbon.year}`}`;
+  const whose = carbon.atWall ? 'at the wall' : `energy${sourcesText(sources)}`;
+  const of = `${whose}; ${carbon.source}${carbon.year === null ? '' : ` ${carbon.year}`}`;
   return [`About ${amount} of CO2${each} (${of}).`];
 }
 
-function comparisonNotes({ comparison, total, currency }: Report): readonly string[] {
+function comparisonNotes({ comparison, total, currency }: Report, left: number): readonly string[] {
   if (comparison.length === 0) return [];
   const sources = new Set(comparison.map(({ source, date, weak }) => `${weak ? '~ ' : ''}${source} (${date})`));
   const stranger = comparison.find(({ home }) => home === null);
   return [
     `Elsewhere means the list price of that day for as many pictures, /MP at one megapixel each; not that they are as good. Ours in full: ${moneyText(total.full, currency)}.`,
     `Those prices are by ${[...sources].join(', ')}.`,
+    ...(left === 0 ? [] : [`${counted(left, 'price')} more: \`kilnwatt report --json\` has all.`]),
     ...(stranger === undefined ? [] : [`Prices in ${stranger.currency} stay so without a rate in report.rates.`]),
   ];
 }

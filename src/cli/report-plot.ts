@@ -6,26 +6,37 @@ const EIGHTHS = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 const THIRDS = [' ', '.', ':', '#'];
 const ROWS = 3;
 
-/** Two small plots, a bar for each step: pictures, and energy. @param utf8 else plain ASCII */
+/** Columns of a plot: it has a place in every terminal. */
+const WIDEST = 62;
+const WIDEST_BAR = 12;
+
+/**
+ * Two small plots, a bar for each step since there was anything: pictures, and energy. Nothing for less than two steps,
+ * which the tables tell as well.
+ * @param utf8 else plain ASCII
+ */
 export function plotOf(trend: readonly TrendStep[], utf8: boolean): readonly string[] {
-  const [first, last] = [trend[0], trend.at(-1)];
-  if (first === undefined || last === undefined || trend.length < 2) return [];
-  if (trend.every(({ pictures, work, idle }) => pictures === 0 && work + idle === 0)) return [];
+  const from = trend.findIndex(({ pictures, work, idle }) => pictures > 0 || work + idle > 0);
+  const begun = from < 0 ? [] : trend.slice(from);
+  const [first, last] = [begun[0], begun.at(-1)];
+  if (first === undefined || last === undefined || begun.length < 2) return [];
   const step = first.days === 1 ? 'a day' : `in ${first.days} days`;
-  const energy = trend.map(({ work, idle }) => work + idle);
-  const pictures = trend.map((one) => one.pictures);
-  const gap = Math.max(1, trend.length - first.day.length - last.day.length);
+  const energy = begun.map(({ work, idle }) => work + idle);
+  const pictures = begun.map((one) => one.pictures);
+  const each = Math.max(1, Math.min(WIDEST_BAR, Math.floor(WIDEST / begun.length)));
+  const wide = (values: readonly number[]) => values.flatMap((value) => Array<number>(each).fill(value));
+  const gap = Math.max(1, begun.length * each - first.day.length - last.day.length);
   return [
     `pictures ${step}, at most ${whole(Math.max(...pictures))}`,
-    ...barsOf(pictures, utf8),
+    ...barsOf(wide(pictures), utf8),
     `kWh ${step} of pictures, overhead and idle, at most ${kwhText(Math.max(...energy))}`,
-    ...barsOf(energy, utf8),
+    ...barsOf(wide(energy), utf8),
     `${first.day}${' '.repeat(gap)}${last.day}`,
   ];
 }
 
 /** From the top. Whatever is over nothing is seen. */
-export function barsOf(values: readonly number[], utf8: boolean): readonly string[] {
+function barsOf(values: readonly number[], utf8: boolean): readonly string[] {
   const steps = utf8 ? EIGHTHS : THIRDS;
   const cell = steps.length - 1;
   const most = Math.max(...values);

@@ -3,7 +3,7 @@ import { addedEnergy, ENERGY_KINDS, type EnergyByCause, type EnergyKind } from '
 import type { Figures } from '../cost/report-figures.ts';
 import type { Money } from '../cost/report-money.ts';
 import { counted, significant, whole } from './figures.ts';
-import { amountText, energyText, kwhText, moneyText, shortEnergy, shortMoney } from './report-words.ts';
+import { amountText, energyText, kwhText, moneyText, shortEnergy, shortMoney, sourcesText } from './report-words.ts';
 
 /** What terminal and page both show, each in its way. */
 export interface Table {
@@ -34,11 +34,11 @@ const NAMES: Readonly<Record<EnergyKind, string>> = {
 };
 
 /** Beside pictures only what there is. */
-function energyTable({ total, currency }: Report): Table {
+function energyTable({ total, currency, sources }: Report): Table {
   const { energy, electricity } = total;
   const shown = ENERGY_KINDS.filter((kind) => kind === 'active' || energy[kind].entries > 0);
   return {
-    title: 'Energy of the cards',
+    title: `Energy${sourcesText(sources)}`,
     head: ['', 'energy', 'electricity', ''],
     rows: shown.map((kind) => [
       NAMES[kind],

@@ -1,4 +1,4 @@
-import type { Energy } from '../cost/report-energy.ts';
+import type { Energy, EnergySource } from '../cost/report-energy.ts';
 import type { Money } from '../cost/report-money.ts';
 import { decimalOf, type Method, type Millijoules } from '../units.ts';
 import { significant } from './figures.ts';
@@ -49,6 +49,14 @@ export function joulesText(millijoules: Millijoules, method: Method): string {
   const joules = millijoules / 1000;
   const figure = joules >= 1000 ? joules.toLocaleString('en-US', { maximumFractionDigits: 0 }) : significant(joules);
   return `${mark(method)}${figure} J`;
+}
+
+/** Whose energy it is, after a noun: `of the cards and processors, and assumed`. Nothing where there is none. */
+export function sourcesText(sources: readonly EnergySource[]): string {
+  const metered = sources.filter((source) => source !== 'assumed');
+  const whose = metered.length === 0 ? '' : ` of the ${metered.join(' and ')}`;
+  if (!sources.includes('assumed')) return whose;
+  return metered.length === 0 ? ', assumed' : `${whose}, and assumed`;
 }
 
 export function percent(part: number): string {

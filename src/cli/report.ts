@@ -1,3 +1,4 @@
+import { someOf } from '../cost/comparison.ts';
 import { calendarOf } from '../cost/local-days.ts';
 import { type Report, reportOf } from '../cost/report.ts';
 import { type Grouping, groupingOf, sumKeysOf } from '../cost/report-groups.ts';
@@ -38,18 +39,25 @@ export async function report(app: App, options: ReportOptions): Promise<number> 
     return reportAudit(app, period, options.json === true);
   }
   const made = await madeOf(app, { ...period, by, tags: options.tag ?? {} });
-  const notes = notesOf(made, loaded);
   if (typeof options.csv === 'string') await writeWhole(options.csv, reportCsv(made));
-  if (options.html !== undefined) await writeWhole(options.html, [reportHtml(made, notes, app.software)]);
+  if (options.html !== undefined)
+    await writeWhole(options.html, [reportHtml(made, notesOf(made, loaded), app.software)]);
   for (const file of [options.csv, options.html]) if (typeof file === 'string') io.err(`Written to ${file}.`);
   if (options.json === true) io.out(JSON.stringify(reportJson(made)));
   else if (options.csv === true) for (const line of reportCsv(made)) io.out(line);
   else if (made.entries === 0) io.out(emptyLine(made));
   else if (options.csv === undefined && options.html === undefined) {
     const width = io.isTTY ? Math.max(NARROWEST, io.columns) : NARROWEST;
-    for (const line of terminalLines(made, { width, color: io.color, utf8: loaded.config.utf8, notes })) io.out(line);
+    for (const line of linesOf(made, app, width)) io.out(line);
   }
   return EXIT.done;
+}
+
+/** With some of the prices elsewhere; the page and JSON have all. */
+function linesOf(made: Report, { loaded, io }: App, width: number): readonly string[] {
+  const brief = { ...made, comparison: someOf(made.comparison) };
+  const notes = notesOf(brief, loaded, made.comparison.length - brief.comparison.length);
+  return terminalLines(brief, { width, color: io.color, utf8: loaded.config.utf8, notes });
 }
 
 type Asked = Pick<Parameters<typeof reportOf>[0], 'span' | 'calendar' | 'by' | 'tags'>;

@@ -42,3 +42,12 @@ export function comparisonOf(
   });
   return compared.sort((a, b) => a.price - b.price || (a.model < b.model ? -1 : 1));
 }
+
+const SOME = 5;
+
+/** Where there is little room: the cheapest, the dearest, and what lies evenly between them by its place, cheapest first. */
+export function someOf(compared: readonly Compared[]): readonly Compared[] {
+  if (compared.length <= SOME) return compared;
+  const step = (compared.length - 1) / (SOME - 1);
+  return compared.filter((_, at) => Array.from({ length: SOME }, (_, n) => Math.round(n * step)).includes(at));
+}

@@ -39,6 +39,25 @@ export function energiesOf(pieces: readonly Piece[]): Readonly<Record<EnergyKind
   };
 }
 
+/** What energies are of: what cards or processors metered, or what was assumed where nothing did. */
+export const ENERGY_SOURCES = ['cards', 'processors', 'assumed'] as const;
+export type EnergySource = (typeof ENERGY_SOURCES)[number];
+
+/** Of all rows together, in the order of their names above. Rows of charges, and those that tell nothing, are of none. */
+export function sourcesOf(pieces: readonly Piece[]): readonly EnergySource[] {
+  const found = new Set(pieces.map(sourceOf));
+  return ENERGY_SOURCES.filter((source) => found.has(source));
+}
+
+function sourceOf({ kind, gpu, energyMethod }: Piece): EnergySource | null {
+  if (!ENERGY_KINDS.some((one) => one === kind)) return null;
+  if (energyMethod === 'assumed') return 'assumed';
+  if (gpu !== null) return 'cards';
+  // What processors count has all programs in it, and is derived; a ledger of before did not say which card.
+  if (energyMethod === 'derived') return 'processors';
+  return energyMethod === 'measured' ? 'cards' : null;
+}
+
 function energyOf(sums: readonly LedgerSum[]): Energy {
   return addedEnergy(
     sums.map(({ millijoules, bound, energyMethod: method, entries, seconds }) => {

@@ -2,6 +2,7 @@ import type { LedgerSpan, LedgerSum } from '../ports.ts';
 import type { Method, Millijoules } from '../units.ts';
 import { type Compared, comparisonOf } from './comparison.ts';
 import type { Calendar } from './local-days.ts';
+import { type EnergySource, sourcesOf } from './report-energy.ts';
 import { type Amount, type Beside, type Figures, figuresOf } from './report-figures.ts';
 import { type Grouping, groupOf, tagsOf, tiles } from './report-groups.ts';
 import { Exchange, NOTHING, type Piece, type Rate, sumOf } from './report-money.ts';
@@ -48,6 +49,7 @@ export interface Report {
   /** Rows of the ledger; 0: there is nothing to tell. */
   readonly entries: number;
   readonly total: Figures;
+  readonly sources: readonly EnergySource[];
   /** Without `by`: none. Their sums are the total's. */
   readonly groups: readonly Group[];
   readonly trend: readonly TrendStep[];
@@ -109,6 +111,7 @@ export function reportOf(input: ReportInput): Report {
     by,
     entries: sumOf(pieces.map(({ entries }) => entries)),
     total,
+    sources: sourcesOf(pieces),
     groups: by === null ? [] : groupsOf(pieces, standing, { ...input, by }).map(labelled),
     trend: trendOf(input.slots === input.sums ? pieces : slotPieces(input), span, calendar),
     conversions: conversionsOf(pieces, standing.abroad, exchange),

@@ -124,6 +124,15 @@ export class MemoryLedger {
       .slice(0, limit);
   }
 
+  row(id: string): LedgerRow | undefined {
+    return this.#rows.find((row) => row.id === id);
+  }
+
+  last(limit: number, of: 'all' | 'charges'): readonly LedgerRow[] {
+    const rows = this.#rows.filter(({ id }) => of === 'all' || this.#charges.has(id));
+    return rows.slice(Math.max(0, rows.length - limit));
+  }
+
   #mark(mark: NewMark): void {
     const { gpu, at, launch, after, batchId } = mark;
     const identity = JSON.stringify([gpu, at, launch, after, batchId]);

@@ -304,6 +304,14 @@ export class MemoryStore implements Store {
     return this.#opened(this.#ledger).page(span, after, limit);
   }
 
+  async ledgerRow(id: string): Promise<LedgerRow | undefined> {
+    return this.#opened(this.#ledger).row(id);
+  }
+
+  async lastRows(limit: number, of: 'all' | 'charges'): Promise<readonly LedgerRow[]> {
+    return this.#opened(this.#ledger).last(limit, of);
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
   }

@@ -121,13 +121,21 @@ function summed(source: Source): string {
   END;`;
 }
 
+const NO_CHANGE = "RAISE(ABORT, 'the ledger is append-only: book a correction instead')";
+
 function appendOnly(table: string): string {
-  const abort = "RAISE(ABORT, 'the ledger is append-only: book a correction instead')";
   return `
-  CREATE TRIGGER ${table}_are_never_changed BEFORE UPDATE ON ${table} BEGIN SELECT ${abort}; END;
-  CREATE TRIGGER ${table}_are_never_deleted BEFORE DELETE ON ${table} BEGIN SELECT ${abort}; END;`;
+  CREATE TRIGGER ${table}_are_never_changed BEFORE UPDATE ON ${table} BEGIN SELECT ${NO_CHANGE}; END;
+  CREATE TRIGGER ${table}_are_never_deleted BEFORE DELETE ON ${table} BEGIN SELECT ${NO_CHANGE}; END;`;
 }
 
+/** In marks their places stand for them: never change the order, and add at the end. */
+export const DOINGS = ['off', 'rest', 'resident', 'work', 'load', 'batch'] as const;
+
+/**
+ * Marks are the most of a ledger by far, one in ten seconds for each card: so they are one table without an index beside
+ * it, with numbers in the place of names. The view `journal` has the names.
+ */
 const TABLES = `
   ALTER TABLE entries ADD COLUMN gpu TEXT;
   ALTER TABLE entries ADD COLUMN from_at INTEGER;
@@ -138,22 +146,35 @@ const TABLES = `
   CREATE INDEX entries_by_batch ON entries (batch_id);
   CREATE INDEX entries_by_card ON entries (gpu, to_at) WHERE gpu IS NOT NULL;
 
+  CREATE TABLE cards (
+    id INTEGER PRIMARY KEY,
+    gpu TEXT NOT NULL UNIQUE,
+    last_mark INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
+  CREATE TABLE launches (
+    id INTEGER PRIMARY KEY,
+    launch TEXT NOT NULL UNIQUE
+  ) STRICT;
   CREATE TABLE marks (
-    gpu TEXT NOT NULL,
-    number INTEGER NOT NULL CHECK (number > 0),
+    card_id INTEGER NOT NULL REFERENCES cards,
     at INTEGER NOT NULL,
-    launch TEXT NOT NULL,
+    number INTEGER NOT NULL CHECK (number > 0),
+    launch_id INTEGER NOT NULL REFERENCES launches,
     counter_mj INTEGER CHECK (counter_mj >= 0),
     integral_mj INTEGER CHECK (integral_mj >= 0),
     integral_bound_mj INTEGER CHECK (integral_bound_mj >= 0),
     "foreign" REAL CHECK ("foreign" BETWEEN 0 AND 1),
-    doing TEXT NOT NULL CHECK (doing IN ('off', 'rest', 'resident', 'work', 'load', 'batch')),
+    doing INTEGER NOT NULL CHECK (doing BETWEEN 0 AND ${DOINGS.length - 1}),
     batch_id TEXT,
-    PRIMARY KEY (gpu, number),
+    PRIMARY KEY (card_id, at, number),
     CHECK ((integral_mj IS NULL) = (integral_bound_mj IS NULL)),
-    CHECK (doing NOT IN ('load', 'batch') OR batch_id IS NOT NULL)
+    CHECK (doing NOT IN (${DOINGS.indexOf('load')}, ${DOINGS.indexOf('batch')}) OR batch_id IS NOT NULL)
   ) STRICT, WITHOUT ROWID;
-  CREATE INDEX marks_by_time ON marks (gpu, at);
+  CREATE TRIGGER marks_are_numbered AFTER INSERT ON marks BEGIN
+    UPDATE cards SET last_mark = max(last_mark, NEW.number) WHERE id = NEW.card_id;
+  END;
+  CREATE TRIGGER cards_keep_their_names BEFORE UPDATE OF id, gpu ON cards BEGIN SELECT ${NO_CHANGE}; END;
+  CREATE TRIGGER cards_are_never_deleted BEFORE DELETE ON cards BEGIN SELECT ${NO_CHANGE}; END;
 
   CREATE TABLE stretches (
     id TEXT PRIMARY KEY,
@@ -230,6 +251,15 @@ const ELECTRICITY = `
       CAST((cost_nano / 1e9) / nullif(energy_mj / 3.6e9, 0) AS REAL) AS unit_cost,
       CAST(cost_nano / 1e9 AS REAL) AS total_cost, currency, cost_method, energy_mj`;
 
+/** The charges among the rows of the ledger. */
+const CHARGED = `
+    SELECT id, seq, at, kind, ${TEXT} AS cause, service, resource_type, quantity, unit_cost,
+      CAST(cost_nano / 1e9 AS REAL) AS total_cost, currency, cost_method, ${NOTHING} AS energy_mj, ${NOTHING} AS bound_mj,
+      ${text('measured')} AS energy_method, meter, ${text('[]')} AS flags, ${TEXT} AS price, ${TEXT} AS run_id,
+      ${TEXT} AS job_id, ${TEXT} AS batch_id, ${TEXT} AS gpu, ${INTEGER} AS from_at, ${INTEGER} AS to_at, ${TEXT} AS device,
+      ${TEXT} AS model, ${TEXT} AS preset, CAST(0 AS REAL) AS seconds, tags, corrects
+    FROM charges`;
+
 /** All parts have the same types, or SQLite would sort all rows for each page of a few. */
 const VIEWS = `
   CREATE VIEW ledger AS
@@ -243,10 +273,15 @@ const VIEWS = `
       CAST(${SUMMED.stretches.seconds} AS REAL), ${text('{}')}, corrects
     FROM stretches
     UNION ALL
-    SELECT id, seq, at, kind, ${TEXT}, service, resource_type, quantity, unit_cost, CAST(cost_nano / 1e9 AS REAL), currency,
-      cost_method, ${NOTHING}, ${NOTHING}, ${text('measured')}, meter, ${text('[]')}, ${TEXT}, ${TEXT}, ${TEXT}, ${TEXT},
-      ${TEXT}, ${INTEGER}, ${INTEGER}, ${TEXT}, ${TEXT}, ${TEXT}, CAST(0 AS REAL), tags, corrects
-    FROM charges;
+    ${CHARGED};
+
+  CREATE VIEW charged AS
+    ${CHARGED};
+
+  CREATE VIEW journal AS
+    SELECT gpu, number, at, launch, counter_mj, integral_mj, integral_bound_mj, "foreign",
+      CASE doing ${DOINGS.map((word, place) => `WHEN ${place} THEN '${word}'`).join(' ')} END AS doing, batch_id
+    FROM marks JOIN cards ON cards.id = card_id JOIN launches ON launches.id = launch_id;
 
   DROP VIEW costs;
   CREATE VIEW costs AS
@@ -259,7 +294,7 @@ export const WHOLE_LEDGER = [
   sumsTable('sums'),
   sumsTable('sums_of_runs'),
   VIEWS,
-  ...['marks', 'stretches', 'charges', 'prices'].map(appendOnly),
+  ...['marks', 'launches', 'stretches', 'charges', 'prices'].map(appendOnly),
   ...(['entries', 'stretches', 'charges'] as const).map(summed),
   addToSums('sums', 'entries', 'true'),
   addToSums('sums_of_runs', 'entries', 'true'),

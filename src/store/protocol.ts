@@ -83,6 +83,8 @@ export interface Calls {
   slots(span: LedgerSpan): SlotRange | null;
   sums(span: LedgerSpan, by: readonly SumKey[]): readonly LedgerSum[];
   ledger(span: LedgerSpan, after: number, limit: number): readonly LedgerRow[];
+  ledgerRow(id: string): LedgerRow | undefined;
+  lastRows(limit: number, of: 'all' | 'charges'): readonly LedgerRow[];
   check(): readonly Check[];
   close(): void;
 }

@@ -282,6 +282,14 @@ export class Session implements Omit<Calls, 'open'> {
     return this.#sums.page(span, after, limit);
   }
 
+  ledgerRow(id: string): LedgerRow | undefined {
+    return this.#sums.row(id);
+  }
+
+  lastRows(limit: number, of: 'all' | 'charges'): readonly LedgerRow[] {
+    return this.#sums.last(limit, of);
+  }
+
   check(): readonly Check[] {
     const verdict = textOf(this.#db.prepare('PRAGMA quick_check(1)').get() ?? {}, 'quick_check');
     if (verdict !== 'ok') {

@@ -282,6 +282,14 @@ class SqliteStore implements Store {
     return this.#call('ledger', span, after, limit);
   }
 
+  ledgerRow(id: string): Promise<LedgerRow | undefined> {
+    return this.#call('ledgerRow', id);
+  }
+
+  lastRows(limit: number, of: 'all' | 'charges'): Promise<readonly LedgerRow[]> {
+    return this.#call('lastRows', limit, of);
+  }
+
   /** Waits for the calls that were made before. May be called twice. */
   close(): Promise<void> {
     this.#closed ??= this.#inTurn(async () => {

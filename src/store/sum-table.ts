@@ -12,6 +12,8 @@ export class SumTable {
   readonly #sums = new Map<string, StatementSync>();
   readonly #slots: StatementSync;
   readonly #page: StatementSync;
+  readonly #row: StatementSync;
+  readonly #last: Readonly<Record<'all' | 'charges', StatementSync>>;
 
   constructor(db: DatabaseSync) {
     this.#db = db;
@@ -19,6 +21,9 @@ export class SumTable {
     this.#page = db.prepare(
       `SELECT * FROM ledger WHERE seq > :after AND ${ENDED} >= :from AND ${ENDED} < :to ORDER BY seq LIMIT :limit`,
     );
+    this.#row = db.prepare('SELECT * FROM ledger WHERE id = ?');
+    const last = (view: string) => db.prepare(`SELECT * FROM ${view} ORDER BY seq DESC LIMIT ?`);
+    this.#last = { all: last('ledger'), charges: last('charged') };
   }
 
   /** Of the quarters of an hour in the span that hold anything; null where none does. */
@@ -34,6 +39,15 @@ export class SumTable {
 
   page({ from, to }: LedgerSpan, after: number, limit: number): readonly LedgerRow[] {
     return this.#page.all({ from, to, after, limit }).map(rowOf);
+  }
+
+  row(id: string): LedgerRow | undefined {
+    const row = this.#row.get(id);
+    return row === undefined ? undefined : rowOf(row);
+  }
+
+  last(limit: number, of: 'all' | 'charges'): readonly LedgerRow[] {
+    return this.#last[of].all(limit).map(rowOf).reverse();
   }
 
   /** Each choice of keys is one statement, made when it is first asked for. */

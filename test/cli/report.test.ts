@@ -90,6 +90,70 @@ describe('kilnwatt report', () => {
     expect(text).toContain('energy.supply_efficiency');
   });
 
+  it('of a few pictures of one day is not mostly prices elsewhere, of which the page and JSON have all', async () => {
+    await book([0, 1, 2].map((n) => entryOf({ at: NOW - n * 60_000 })));
+    const { io } = await office.run('report');
+    const title = io.written.findIndex((line) => line.startsWith('3 such pictures elsewhere'));
+    const prices = io.written.slice(title + 2, io.written.indexOf('', title));
+    const all = (await json()).comparison;
+    expect(prices).toHaveLength(5);
+    expect([prices[0], prices.at(-1)]).toEqual(
+      [all[0], all.at(-1)].map(({ provider, model }) => expect.stringContaining(`${provider} ${model}`)),
+    );
+    const text = io.written.join(' ');
+    expect(text).toContain(`${all.length - 5} prices more: \`kilnwatt report --json\` has all.`);
+    expect(text).not.toContain('at most');
+    await office.run(['report', '--html', office.path('report.html')]);
+    const page = readFileSync(office.path('report.html'), 'utf8');
+    expect(all.filter(({ model }: { model: string }) => !page.includes(model))).toEqual([]);
+    expect(page).not.toContain('prices more');
+  });
+
+  it.each([2, 3, 29, 30, 31])('plots %d days from the first with anything on, as wide as their names', async (days) => {
+    await book(Array.from({ length: days }, (_, day) => entryOf({ at: NOW - day * DAY })));
+    const { io } = await office.run(['report', '--from', '2026-10-01']);
+    const place = io.written.findIndex((line) => line.startsWith('pictures a day, at most 1'));
+    const dates = io.written[place + 8] ?? '';
+    expect(dates).toMatch(/^2026-1\d-\d\d +2026-11-30$/);
+    expect(io.written[place + 3]).toBe('█'.repeat(dates.length));
+    expect(dates.length).toBeLessThanOrEqual(80);
+  });
+
+  it.each([
+    ['cards', [onCard()], 'Energy of the cards', 'All energy is of the cards alone; `kilnwatt telemetry calibrate`'],
+    ['processors', [onHost('derived')], 'Energy of the processors', 'All energy is of the processors alone; what the'],
+    [
+      'cards and processors',
+      [onCard(), onHost('derived')],
+      'Energy of the cards and processors',
+      'All energy is of the',
+    ],
+    [
+      'cards and assumed',
+      [onCard(), onHost('assumed')],
+      'Energy of the cards, and assumed',
+      'What is metered is of the',
+    ],
+  ])('says that energy is of %s where it is', async (_, entries, title, note) => {
+    await book(entries);
+    const { io } = await office.run('report');
+    expect(io.written).toContain(title);
+    expect(io.written.join(' ')).toContain(note);
+    const wall = await office.run('report', ALL);
+    expect(wall.io.written.join(' ')).toMatch(/At the wall is \([a-z, ]+ and host\) \/ 0\.9/);
+    await office.run(['report', '--html', office.path('report.html')]);
+    expect(readFileSync(office.path('report.html'), 'utf8')).toContain(`<b>${title}</b>`);
+  });
+
+  it('of what was only assumed says so, and nothing of meters', async () => {
+    await book([onHost('assumed')]);
+    const { io } = await office.run('report');
+    expect(io.written).toContain('Energy, assumed');
+    expect(io.written.join(' ')).toContain('~ energy is time × watts');
+    expect(io.written.join(' ')).not.toMatch(/cards|calibrate/);
+    expect(await json()).toMatchObject({ energy_of: ['assumed'] });
+  });
+
   it('draws bars in blocks, and in plain signs where the language has no more', async () => {
     await bookMonth();
     expect((await office.run('report')).io.written.join('')).toMatch(/█/);
@@ -182,6 +246,16 @@ describe('report --audit', () => {
     expect(JSON.parse(asJson.io.written.join(''))).toMatchObject({ ok: false, cards: [{ gpu: 'GPU-1' }] });
   });
 });
+
+function onCard(): Entry {
+  return entryOf({ at: NOW - DAY });
+}
+
+/** A picture of the processor. */
+function onHost(method: 'derived' | 'assumed'): Entry {
+  const { span: _, ...entry } = entryOf({ at: NOW - DAY, method });
+  return entry;
+}
 
 async function json(...flags: string[]) {
   const { code, io } = await office.run(['report', '--json', ...flags]);

@@ -166,6 +166,12 @@ export function ledgerPromises(open: () => StoreBench): void {
   });
 
   describe('rows', () => {
+    const bookOne = async () => {
+      await store.settle({ ...madeIn('b-1', 'r1', [0]), entries: [activeEntry('r1', 'r1-000000', 'b-1')] });
+      await store.meter({ marks: [], stretches: [stretchOf(0, 10)] });
+      await store.charge([chargeOf('c1')]);
+    };
+
     it('say everything of a picture', async () => {
       await store.writeRun(runWrite('r1', 1, { tags: { kind: 'test', client: 'acme' } }));
       const energy = { joules: 3600, method: 'measured', meter: 'nvml_counter', flags: ['coarse'], bound_joules: 1.5 };
@@ -233,6 +239,28 @@ export function ledgerPromises(open: () => StoreBench): void {
         after = page.at(-1)?.seq ?? Number.NaN;
       }
       expect(seen).toEqual([70, 60, 50, 40, 30, 20, 'first']);
+    });
+
+    it('are found by their ids, whatever they are of', async () => {
+      await bookOne();
+      const rows = await store.ledger(ALWAYS, 0, 100);
+      for (const row of rows) expect(await store.ledgerRow(row.id)).toEqual(row);
+      expect(rows.map(({ kind }) => kind)).toEqual(['active', 'idle', 'charge']);
+      expect(await store.ledgerRow('nothing')).toBeUndefined();
+    });
+
+    it('that were written last are handed out in the order of their writing, of all or of charges alone', async () => {
+      const last = async (limit: number, of: 'all' | 'charges') =>
+        (await store.lastRows(limit, of)).map(({ kind, id }) => (kind === 'charge' ? id : kind));
+      expect(await last(3, 'all')).toEqual([]);
+      await bookOne();
+      await store.charge([chargeOf('dated earlier', { at: 1 })]);
+      await store.meter({ marks: [], stretches: [stretchOf(10, 20)] });
+      expect(await last(3, 'all')).toEqual(['c1', 'dated earlier', 'idle']);
+      expect(await last(2, 'charges')).toEqual(['c1', 'dated earlier']);
+      expect(await last(1, 'charges')).toEqual(['dated earlier']);
+      expect(await last(100, 'all')).toEqual(['active', 'idle', 'c1', 'dated earlier', 'idle']);
+      expect(await store.lastRows(2, 'charges')).toEqual((await store.ledger(ALWAYS, 0, 100)).slice(2, 4));
     });
   });
 }

@@ -50,9 +50,16 @@ describe('the ledger in the database file', () => {
   it('refuses to change or delete anything that was booked, whoever tries', async () => {
     await bookOfEach();
     sql((db) => {
-      for (const table of ['marks', 'stretches', 'charges', 'prices']) {
+      const columns = {
+        marks: 'at',
+        cards: 'gpu',
+        launches: 'launch',
+        stretches: 'to_at',
+        charges: 'at',
+        prices: 'at',
+      };
+      for (const [table, column] of Object.entries(columns)) {
         expect(db.prepare(`SELECT count(*) AS n FROM ${table}`).get()).toEqual({ n: 1 });
-        const column = table === 'stretches' ? 'to_at' : 'at';
         expect(() => db.exec(`UPDATE ${table} SET ${column} = 0`)).toThrow('append-only');
         expect(() => db.exec(`DELETE FROM ${table}`)).toThrow('append-only');
       }
@@ -74,6 +81,41 @@ describe('the ledger in the database file', () => {
     expect(costs[2]).toMatchObject({ quantity: 2, unit_cost: 5, total_cost: 10, currency: 'USD', kind: 'charge' });
     const told = await store.ledger(EVER, 0, 10);
     expect(rows.map((row) => Object.keys(row))).toEqual(told.map((row) => Object.keys(row)));
+  });
+
+  it('shows marks with the names that numbers stand for in their table', async () => {
+    await store.meter({
+      marks: [markAt(10), markAt(20, { gpu: 'GPU-2', after: 'load', batchId: 'b' })],
+      stretches: [],
+    });
+    const rows = sql((db) =>
+      db.prepare('SELECT gpu, number, at, launch, doing, batch_id FROM journal ORDER BY at').all(),
+    );
+    expect(rows).toEqual([
+      { gpu: 'GPU-1', number: 1, at: 10, launch: 'launch-a', doing: 'resident', batch_id: null },
+      { gpu: 'GPU-2', number: 1, at: 20, launch: 'launch-a', doing: 'load', batch_id: 'b' },
+    ]);
+  });
+
+  it('takes at most 50 bytes for a mark, of which a card has three million in a year', async () => {
+    const db = openDatabase(path);
+    const table = new MarkTable(db);
+    const size = () => Number(db.prepare('PRAGMA page_count').get()?.page_count) * 4096;
+    const before = size();
+    const launch = '0197b4c2-6a1f-7c3e-9d2b-5f4e3d2c1b0a';
+    inTransaction(db, () => {
+      for (let number = 0; number < 20_000; number++) {
+        const gpu = `GPU-c0ffee00-0000-4000-8000-00000000000${number % 2}`;
+        const integral = { millijoules: 250_000 + (number % 977), bound: 30_000 + (number % 89) };
+        const at = Date.UTC(2026, 10, 30) + Math.floor(number / 2) * 10_000;
+        table.add(markAt(at, { gpu, launch, counter: 5_000_000_000 + number * 250_000, integral }));
+      }
+    });
+    const bytes = (size() - before) / 20_000;
+    const plan = db.prepare("EXPLAIN QUERY PLAN SELECT * FROM journal WHERE gpu = 'GPU-1' ORDER BY at, number").all();
+    db.close();
+    expect(bytes).toBeLessThan(50);
+    expect(JSON.stringify(plan)).not.toContain('TEMP B-TREE');
   });
 
   it('refuses a stretch that breaks a rule, with the marks that came with it', async () => {
