@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { calendarOf } from '../../src/cost/local-days.ts';
 import { type ReportInput, reportOf } from '../../src/cost/report.ts';
+import type { Figures } from '../../src/cost/report-figures.ts';
 import { groupingOf } from '../../src/cost/report-groups.ts';
 import type { Money } from '../../src/cost/report-money.ts';
 import type { LedgerSum } from '../../src/ports.ts';
@@ -79,6 +80,37 @@ describe('what is not known', () => {
     expect(none.perPicture).toMatchObject({ marginal: null, spread: null });
   });
 
+  it('is no zero in grams, at the wall, in the trend, or as a part of idle', () => {
+    const settings = {
+      ...settingsOf({ wall: { efficiency: 0.8, hostWatts: 0 } }),
+      grams: (millijoules: number) => ({
+        grams: millijoules / 1e6,
+        method: 'derived' as const,
+        source: 'config',
+        year: null,
+      }),
+    };
+    const slot = NOVEMBER.from;
+    const unknown = sumRow('active', { slot, entries: 100, millijoules: null, nano: null });
+    const idle = sumRow('idle', { slot, millijoules: 8_000_000 });
+    const none = madeOf({ sums: [unknown], settings });
+    expect([none.carbon, none.total.idlePart]).toEqual([null, null]);
+    expect(none.total.wall).toMatchObject({ millijoules: null, unknowns: 100 });
+    expect(none.trend[0]).toMatchObject({ pictures: 100, work: null, idle: 0, unknowns: 100 });
+    const some = madeOf({ sums: [unknown, idle], settings });
+    expect(some.carbon).toMatchObject({ grams: 10, unknowns: 100 });
+    expect(some.total.idlePart).toBeNull();
+    expect(some.total.wall).toMatchObject({ millijoules: 10_000_000, unknowns: 100 });
+    expect(madeOf({ sums: [idle], settings }).carbon).toMatchObject({ unknowns: 0 });
+  });
+
+  it('of bounds leaves that of the sum unknown', () => {
+    const assumed = sumRow('active', { bound: null, energyMethod: 'assumed' });
+    const of = (...sums: LedgerSum[]) => madeOf({ sums }).total.energy.active.bound;
+    expect([of(sumRow('active')), of(sumRow('active'), assumed)]).toEqual([1000, null]);
+    expect(of(sumRow('active'), sumRow('active', { millijoules: null, bound: null }))).toBe(1000);
+  });
+
   it('does not keep a sum from taking the weakest method of what is', () => {
     const sums = [sumRow('active', { costMethod: 'assumed' }), sumRow('idle')];
     const { total } = madeOf({ sums });
@@ -102,6 +134,11 @@ describe('the spread of a picture', () => {
     expect(spread?.mean).toBeCloseTo(mean, 12);
     expect(spread?.deviation).toBeCloseTo(Math.sqrt(variance), 9);
     expect([spread?.least, spread?.most]).toEqual([Math.min(...units), Math.max(...units)]);
+  });
+
+  it('is told of more groups than a call takes arguments', () => {
+    const sums = Array.from({ length: 150_000 }, (_, at) => sumRow('active', { nano: BigInt(at) }));
+    expect(madeOf({ sums, slots: [] }).total.perPicture?.spread).toMatchObject({ least: 0, most: 149_999 / 1e9 });
   });
 });
 
@@ -131,6 +168,19 @@ describe('currencies', () => {
     const { total, conversions } = madeOf({ sums: [], settings });
     expect(total.apart).toEqual([{ currency: 'GBP', nano: nanoOf(10) }]);
     expect(total.full.nano).toBe(nanoOf(23));
+    const { fixed } = madeOf({
+      sums: [],
+      settings: settingsOf({ fixed: 0.000000001, fixedCurrency: 'USD', rate: 1e9 }),
+    }).total;
+    expect(fixed.nano).toBe(nanoOf(1));
+    const part = { from: NOVEMBER.from, to: CALENDAR.startOf('2026-11-02') };
+    const day = madeOf({
+      span: part,
+      sums: [],
+      settings: settingsOf({ fixed: 1, fixedCurrency: 'USD', rate: 3e8 }),
+    }).total;
+    // A thirtieth of 3e8, rounded at home alone.
+    expect(day.fixed.nano).toBe(nanoOf(1e7));
     expect(conversions).toMatchObject([{ currency: 'USD', nano: nanoOf(25), home: nanoOf(23) }]);
   });
 });
@@ -169,6 +219,15 @@ describe('groups', () => {
       expect(parts.reduce((sum, part) => sum + part, 0)).toBe(total.energy[kind].millijoules);
     }
     expect(groups.reduce((sum, { figures }) => sum + figures.pictures, 0)).toBe(total.pictures);
+    expect(apartIn(groups)).toEqual(apartIn([{ figures: total }]));
+  });
+
+  it.each(by)('by %s each have their part of what no rate takes home', (text) => {
+    const hardware = { ...HARDWARE, currency: 'JPY' };
+    const settings = settingsOf({ fixed: 9.99, fixedCurrency: 'CHF', hardware });
+    const { groups, total } = madeOf({ sums: randomSums(13), by: groupingOf(text), settings });
+    expect(total.apart.map(({ currency }) => currency)).toEqual(['CHF', 'GBP', 'JPY']);
+    expect(apartIn(groups)).toEqual(apartIn([{ figures: total }]));
   });
 
   it('change nothing of the total', () => {
@@ -270,9 +329,41 @@ describe('the comparison', () => {
     const { comparison } = madeOf({ sums: [sumRow('active', { entries: 1000, nano: nanoOf(1) })] });
     expect(comparison[0]).toMatchObject({ model: 'flux-schnell', nano: nanoOf(3), home: nanoOf(2.76), times: 2.76 });
     for (const { source, date, model } of comparison) {
-      expect([source, date]).toEqual([expect.stringMatching(/\w/), expect.stringMatching(/^\d{4}-\d{2}-\d{2}$/)]);
+      expect([source, date]).toEqual([expect.stringMatching(/\w/), expect.stringMatching(/^\d{4}-\d{2}(-\d{2})?$/)]);
       expect(model).not.toMatch(/dall-e|gpt-image-1/);
     }
+  });
+
+  it('is with what pictures cost here, and not with what was logged', () => {
+    const sums = [sumRow('active', { entries: 1000, nano: nanoOf(1) }), sumRow('idle', { nano: nanoOf(0.5) })];
+    const settings = settingsOf({ fixed: 1, hardware: HARDWARE });
+    const logged = [sumRow('charge', { nano: nanoOf(30) }), sumRow('credit', { nano: nanoOf(-3) })];
+    const { ours, comparison } = madeOf({ sums: [...sums, ...logged], settings });
+    expect(ours).toMatchObject({ money: { nano: nanoOf(27.5) }, atLeast: false });
+    expect(comparison[0]?.times).toBeCloseTo(2.76 / 27.5, 9);
+  });
+
+  it.each([
+    ['a part of ours is unknown', [sumRow('active', { nano: null })], settingsOf({})],
+    ['electricity has no rate', [sumRow('idle', { currency: 'GBP', nano: 1n })], settingsOf({})],
+    ['hardware has no rate', [], settingsOf({ hardware: { ...HARDWARE, currency: 'GBP' } })],
+  ])('says at most where %s, and nothing of prices that are the least', (_, more, settings) => {
+    const { ours, comparison } = madeOf({ sums: [sumRow('active'), ...more], settings });
+    expect(ours?.atLeast).toBe(true);
+    expect(comparison.filter(({ from }) => from).map(({ times }) => times)).toEqual([null, null]);
+    const others = comparison.filter(({ from }) => !from);
+    expect(others.every(({ times, timesIs }) => times !== null && timesIs === 'at_most')).toBe(true);
+  });
+
+  it('has no ratio with a tag, which idle and hardware do not carry', () => {
+    const sums = [sumRow('active', { tags: '{"client":"acme"}' })];
+    const { ours, comparison } = madeOf({ sums, tags: { client: 'acme' } });
+    expect([ours, new Set(comparison.map(({ times }) => times))]).toEqual([null, new Set([null])]);
+  });
+
+  it('calls a copy a weak source', () => {
+    const { comparison } = madeOf({ sums: [sumRow('active')] });
+    expect(comparison.filter(({ source, weak }) => /copy|one source/.test(source) && !weak)).toEqual([]);
   });
 
   it('is left out where no picture was made', () => {
@@ -304,6 +395,13 @@ function madeOf(input: Partial<ReportInput> & Pick<ReportInput, 'sums'>) {
   const settings = settingsOf({});
   const rest = { span: NOVEMBER, calendar: CALENDAR, by: null, tags: {}, labels: new Map<string, string>(), settings };
   return reportOf({ ...rest, slots: input.sums, ...input });
+}
+
+function apartIn(groups: readonly { readonly figures: Figures }[]): Readonly<Record<string, bigint>> {
+  const sums: Record<string, bigint> = {};
+  for (const { currency, nano } of groups.flatMap(({ figures }) => figures.apart))
+    sums[currency] = (sums[currency] ?? 0n) + nano;
+  return sums;
 }
 
 function added(parts: readonly Money[]): bigint {
