@@ -129,7 +129,8 @@ function comparisonNotes({ comparison, ours, currency }: Report, left: number): 
 function oursNote(ours: Ours | null, currency: string): string {
   if (ours === null) return 'There is no ratio to what is tagged, as idle, fixed charges and hardware carry no tag.';
   const money = { ...ours.money, unknowns: ours.atLeast ? Math.max(1, ours.money.unknowns) : 0 };
-  return `Ours is electricity with idle, fixed charges and hardware, without what was logged: ${moneyText(money, currency)}.`;
+  const most = ours.atLeast ? '; a ratio with < is at most that' : '';
+  return `Ours is electricity with idle, fixed charges and hardware, without what was logged: ${moneyText(money, currency)}${most}.`;
 }
 
 /** What costs money by the month is not booked: it is taken from the configuration, for past months too. */
