@@ -181,6 +181,11 @@ describe('kilnwatt ledger', () => {
     expect([code, io.written]).toEqual([0, ['3 charges booked, 2 lines of energy left out.']]);
     const plain = (rows: Awaited<ReturnType<typeof charged>>) => rows.map(({ seq: _seq, ...row }) => row);
     expect(plain(await charged(other))).toEqual(plain(await charged(office)));
+    const again = await office.run(['ledger', 'import', file]);
+    expect([again.code, again.io.written.join()]).toEqual([
+      0,
+      expect.stringMatching(/^0 charges booked, 3 booked before/),
+    ]);
   });
 
   it('exports every column, unknown ones empty, and times that say their zone', async () => {

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 
 const BENCH = fileURLToPath(new URL('../../scripts/bench-ledger.ts', import.meta.url));
-const ENTRIES = 20_000;
+const ENTRIES = 10_000;
 
 describe('scripts/bench-ledger', () => {
   it('fills a month, has `kilnwatt report` sum every picture of it, and says whether its promises hold', () => {
