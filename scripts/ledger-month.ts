@@ -7,8 +7,9 @@ import { QUARTER_MS } from '../src/store/quarters.ts';
 import { StretchTable } from '../src/store/stretch-table.ts';
 import { activeEntry, DETAILS, receiptOf } from '../test/store/samples.ts';
 
-/** November 2026, UTC. */
-export const MONTH = { from: Date.UTC(2026, 10, 1), to: Date.UTC(2026, 11, 1) };
+/** A month that is over, UTC: a report ends now at the latest. */
+export const NAMED = '2025-11';
+export const MONTH = { from: Date.UTC(2025, 10, 1), to: Date.UTC(2025, 11, 1) };
 /** Pictures in a batch, as a card that pays for batching makes them. */
 export const BATCH = 4;
 const BATCHES_A_TRANSACTION = 2_500;
@@ -17,6 +18,33 @@ const ENTRIES_A_RUN = 1_000;
 /** Of how many batches the month is made, evenly. Their numbers begin with 0. */
 export interface Month {
   readonly batches: number;
+}
+
+/** Of all pictures of a month, failed ones too. */
+export interface MonthSums {
+  readonly entries: number;
+  readonly millijoules: number;
+  readonly nano: bigint;
+}
+
+/** What has to come out, added up without a ledger. */
+export function sumsOfMonth({ batches }: Month): MonthSums {
+  const entries = batches * BATCH;
+  let [millijoules, nano] = [0, 0n];
+  for (let count = 0; count < entries; count += 1) {
+    millijoules += millijoulesOf(count);
+    nano += BigInt(nanoCostOf(millijoulesOf(count)));
+  }
+  return { entries, millijoules, nano };
+}
+
+function millijoulesOf(count: number): number {
+  return 1_500_000 + (count % 997) * 100;
+}
+
+/** At 0.30 a kilowatt-hour. */
+function nanoCostOf(millijoules: number): number {
+  return Math.round((millijoules / 3.6e9) * 0.3 * 1e9);
 }
 
 /** Writes the batches before `end` as the store does, but in large transactions. */
@@ -67,12 +95,12 @@ function entryIn(
   const run = Math.floor(count / ENTRIES_A_RUN);
   const runId = known?.slice(0, known.lastIndexOf('-')) ?? `0190b8a0-0000-7000-8000-${String(run).padStart(12, '0')}`;
   const jobId = known ?? `${runId}-${String(count % ENTRIES_A_RUN).padStart(6, '0')}`;
-  const joules = 1_500 + (count % 997) / 10;
+  const millijoules = millijoulesOf(count);
   const receipt = receiptOf(batchId, {
     ...DETAILS,
     model: MODELS[run % MODELS.length] ?? '',
-    energy: { joules, method: 'measured', meter: 'nvml_counter', flags: [], bound_joules: 15 },
-    cost: { amount: Math.round((joules / 3.6e6) * 0.3 * 1e9) / 1e9, currency: 'EUR', method: 'measured' },
+    energy: { joules: millijoules / 1000, method: 'measured', meter: 'nvml_counter', flags: [], bound_joules: 15 },
+    cost: { amount: nanoCostOf(millijoules) / 1e9, currency: 'EUR', method: 'measured' },
   });
   const failed = count % 50 === 49 && known === undefined;
   return activeEntry(runId, jobId, batchId, {
@@ -114,7 +142,7 @@ function idle(gpu: string, from: number, to: number): Stretch {
     method: 'measured',
     meter: 'nvml_counter',
     flags: [],
-    cost: { amount: Math.round((millijoules / 3.6e9) * 0.3 * 1e9) / 1e9, currency: 'EUR', method: 'measured' },
+    cost: { amount: nanoCostOf(millijoules) / 1e9, currency: 'EUR', method: 'measured' },
     price: 'flat:0.3:EUR:config',
     corrects: null,
   };

@@ -144,7 +144,8 @@ export interface LedgerSum {
   readonly entries: number;
   /** Null where the energy method is `unknown`; charges have 0, measured. */
   readonly millijoules: Millijoules | null;
-  readonly bound: Millijoules;
+  /** Null where any of the rows has none: what is unknown is not exact. */
+  readonly bound: Millijoules | null;
   readonly nano: bigint | null;
   readonly seconds: Seconds;
   /** Of the amounts, in units of the currency: for the spread. */

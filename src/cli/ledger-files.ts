@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { checkedCharges } from '../cost/charge-known.ts';
 import { readCharges } from '../cost/ledger-import.ts';
 import { csvLine, LEDGER_COLUMNS, rowCsv, rowJson } from '../cost/ledger-text.ts';
 import { calendarOf } from '../cost/local-days.ts';
@@ -53,7 +54,9 @@ export async function ledgerImport(app: App, file: string, { json }: { readonly 
     currency: tariff.currency,
     timeOf: (text, place) => timeIn(text, place, calendar),
   });
-  const booked = charges.length === 0 ? 0 : await (await app.store()).charge(charges);
+  const store = await app.store();
+  const checked = await checkedCharges(charges, (id) => store.ledgerRow(id));
+  const booked = checked.length === 0 ? 0 : await store.charge(checked);
   const before = charges.length - booked;
   if (json === true) app.io.out(JSON.stringify({ booked, booked_before: before, energy_lines: energy }));
   else {

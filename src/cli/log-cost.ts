@@ -1,5 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 import { chargeOf } from '../cost/charge.ts';
+import { checkedCharges, doubtOf } from '../cost/charge-known.ts';
 import { decimalText } from '../cost/decimal.ts';
 import { calendarOf } from '../cost/local-days.ts';
 import { InputError } from '../errors.ts';
@@ -25,34 +26,42 @@ export type LogCostWords = readonly [service: string, type: string, quantity: st
 
 /**
  * Books what left the account for something else than electricity. The same command twice is two purchases; with the
- * same `--id` it is one.
+ * same `--id` it is one, and another charge with that id is refused.
  * @returns the exit code
  */
 export async function logCost(app: App, words: LogCostWords, options: LogCostOptions): Promise<number> {
   const [service, resourceType, quantity, unitCost] = words;
   const { tariff } = app.loaded.config;
-  const { credit, correct, at, id = uuidv7() } = options;
+  const { credit, correct, at, id, currency } = options;
   if (credit === true && correct !== undefined)
     throw new InputError('is a correction; leave --credit out', { code: 'bad_flag', place: '--correct' });
   const charge = chargeOf(
     {
-      id,
+      id: id ?? uuidv7(),
       at: at === undefined ? app.clock.now() : timeIn(at, '--at', calendarOf(tariff.timezone)),
       kind: correct === undefined ? (credit === true ? 'credit' : 'charge') : 'correction',
       service,
       resourceType,
       quantity,
       unitCost,
-      currency: options.currency ?? tariff.currency,
+      currency: currency ?? tariff.currency,
       tags: options.tag ?? {},
       note: options.note,
       corrects: correct ?? null,
     },
     'log-cost',
   );
-  if (correct !== undefined) await requireCharge(app, correct);
-  const booked = (await (await app.store()).charge([charge])) === 1;
-  tell(app, charge, booked, options.json === true);
+  const store = await app.store();
+  const said = {
+    charge,
+    currencySaid: currency !== undefined,
+    idSaid: id !== undefined,
+    timeWithin: doubtOf(at),
+    places: { corrects: '--correct', id: '--id' },
+  };
+  const [checked = charge] = await checkedCharges([said], (row) => store.ledgerRow(row));
+  const booked = (await store.charge([checked])) === 1;
+  tell(app, checked, booked, options.json === true);
   return EXIT.done;
 }
 
@@ -67,19 +76,4 @@ function tell({ io }: App, charge: Charge, booked: boolean, json: boolean): void
   io.out(
     `${booked ? 'Booked' : 'Was booked before, and is not again'}: ${kind} ${service} ${resourceType}, ${sum} (${id})`,
   );
-}
-
-/** Rows of energy are corrected by what burnt it, never by hand. */
-async function requireCharge(app: App, id: string): Promise<void> {
-  const row = await (await app.store()).ledgerRow(id);
-  if (row === undefined)
-    throw new InputError(`there is no such row; \`kilnwatt ledger ls --charges\` lists them: ${id}`, {
-      code: 'row_missing',
-      place: '--correct',
-    });
-  if (!['charge', 'credit', 'correction'].includes(row.kind))
-    throw new InputError(`${id} is of energy; only charges are corrected by hand`, {
-      code: 'bad_flag',
-      place: '--correct',
-    });
 }

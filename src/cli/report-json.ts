@@ -17,18 +17,20 @@ export function reportJson(report: Report) {
     energy_of: report.sources,
     ...figuresJson(total),
     groups: groups.map(({ name, label, figures }) => ({ name, label, ...figuresJson(figures) })),
-    trend: trend.map(({ day, days, pictures, work, idle, foreign, cost }) => {
-      const energy = { work_kwh: kwh(work), idle_kwh: kwh(idle), foreign_kwh: kwh(foreign) };
-      return { day, days, pictures, ...energy, electricity: money(cost) };
+    trend: trend.map(({ day, days, pictures, work, idle, foreign, unknowns, cost }) => {
+      const energy = { work_kwh: orNull(work, kwh), idle_kwh: orNull(idle, kwh), foreign_kwh: orNull(foreign, kwh) };
+      return { day, days, pictures, ...energy, unknowns, electricity: money(cost) };
     }),
     conversions: conversions.map(({ currency: from, nano, home, rate, date, source }) => {
       return { currency: from, amount: decimalOf(nano), home: decimalOf(home), rate, date, source };
     }),
     comparison: comparison.map(compared),
+    compared_with: report.ours && { ...money(report.ours.money), at_least: report.ours.atLeast },
     carbon: carbon && {
       grams: carbon.grams,
       per_picture: carbon.perPicture,
       at_wall: carbon.atWall,
+      unknowns: carbon.unknowns,
       method: carbon.method,
       source: carbon.source,
       year: carbon.year,
@@ -64,6 +66,7 @@ function figuresJson(figures: Figures) {
       supply_efficiency: wall.efficiency,
       host_watts: wall.hostWatts,
       kwh: orNull(wall.millijoules, kwh),
+      unknowns: wall.unknowns,
       energy: mapped(wall.energy, (value) => orNull(value, kwh)),
       costs: { marginal: money(wall.marginal), cash: money(wall.cash), full: money(wall.full) },
     },
@@ -85,15 +88,15 @@ function energyJson({ causes, ...energy }: EnergyByCause) {
 }
 
 function plainEnergy({ millijoules, bound, method, unknowns, entries, seconds }: Energy) {
-  return { kwh: orNull(millijoules, kwh), bound_kwh: kwh(bound), method, unknowns, entries, seconds };
+  return { kwh: orNull(millijoules, kwh), bound_kwh: orNull(bound, kwh), method, unknowns, entries, seconds };
 }
 
 function money({ nano, method, unknowns }: Money) {
   return { amount: orNull(nano, decimalOf), method, unknowns };
 }
 
-function compared({ nano, home, ...row }: Compared) {
-  return { ...row, amount: decimalOf(nano), home: orNull(home, decimalOf) };
+function compared({ nano, home, timesIs, ...row }: Compared) {
+  return { ...row, times_is: timesIs, amount: decimalOf(nano), home: orNull(home, decimalOf) };
 }
 
 function kwh(millijoules: number): number {

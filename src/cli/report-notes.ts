@@ -1,7 +1,9 @@
-import type { LoadedConfig } from '../config.ts';
+import type { Config, LoadedConfig } from '../config.ts';
+import type { Ours } from '../cost/comparison.ts';
 import type { Report } from '../cost/report.ts';
 import type { Energy, EnergySource } from '../cost/report-energy.ts';
 import { hostText } from '../cost/wall.ts';
+import { nanoOf } from '../units.ts';
 import { counted, whole } from './figures.ts';
 import { energyAssumption, priceAssumption } from './prices.ts';
 import { energyMethodOf } from './report-json.ts';
@@ -22,11 +24,7 @@ export function notesOf(report: Report, loaded: LoadedConfig, left = 0): readonl
     ...carbonNotes(report),
     ...comparisonNotes(report, left),
     ...tagNotes(report),
-    ...(report.total.amortisation.entries === 0 &&
-    report.total.full.entries > 0 &&
-    Object.keys(report.tags).length === 0
-      ? ['Full cost has no hardware in it; set report: { hardware: { price: 1600, bought: 2026-03-01 } }.']
-      : []),
+    ...standingNotes(report, loaded.config),
     ...priceAssumption(loaded),
     ...(energyMethodOf(report) === 'assumed'
       ? [energyAssumption(loaded.config, report.sources.length > 1 ? ' of what no meter told' : '')]
@@ -106,23 +104,51 @@ const NAMES: Readonly<Record<EnergySource, string>> = {
 
 function carbonNotes({ carbon, sources }: Report): readonly string[] {
   if (carbon === null) return [];
+  const how = carbon.unknowns > 0 ? 'At least' : 'About';
   const amount = carbon.grams >= 1000 ? `${(carbon.grams / 1000).toFixed(1)} kg` : `${carbon.grams.toFixed(0)} g`;
   const each = carbon.perPicture === null ? '' : `, ${carbon.perPicture.toPrecision(2)} g a picture`;
   const whose = carbon.atWall ? 'at the wall' : `energy${sourcesText(sources)}`;
   const of = `${whose}; ${carbon.source}${carbon.year === null ? '' : ` ${carbon.year}`}`;
-  return [`About ${amount} of CO2${each} (${of}).`];
+  return [`${how} ${amount} of CO2${each} (${of}).`];
 }
 
-function comparisonNotes({ comparison, total, currency }: Report, left: number): readonly string[] {
+function comparisonNotes({ comparison, ours, currency }: Report, left: number): readonly string[] {
   if (comparison.length === 0) return [];
   const sources = new Set(comparison.map(({ source, date, weak }) => `${weak ? '~ ' : ''}${source} (${date})`));
   const stranger = comparison.find(({ home }) => home === null);
   return [
-    `Elsewhere means the list price of that day for as many pictures, /MP at one megapixel each; not that they are as good. Ours in full: ${moneyText(total.full, currency)}.`,
+    'Elsewhere means the list price of that day for as many pictures, /MP as if each had one megapixel; not that they are as good.',
+    ...(comparison.some(({ from }) => from) ? ['Of a price with > the list says "from".'] : []),
+    oursNote(ours, currency),
     `Those prices are by ${[...sources].join(', ')}.`,
     ...(left === 0 ? [] : [`${counted(left, 'price')} more: \`kilnwatt report --json\` has all.`]),
     ...(stranger === undefined ? [] : [`Prices in ${stranger.currency} stay so without a rate in report.rates.`]),
   ];
+}
+
+function oursNote(ours: Ours | null, currency: string): string {
+  if (ours === null) return 'There is no ratio to what is tagged, as idle, fixed charges and hardware carry no tag.';
+  const money = { ...ours.money, unknowns: ours.atLeast ? Math.max(1, ours.money.unknowns) : 0 };
+  const most = ours.atLeast ? '; a ratio with < is at most that' : '';
+  return `Ours is electricity with idle, fixed charges and hardware, without what was logged: ${moneyText(money, currency)}${most}.`;
+}
+
+/** What costs money by the month is not booked: it is taken from the configuration, for past months too. */
+function standingNotes({ total, tags, days, currency }: Report, { report, tariff }: Config): readonly string[] {
+  if (Object.keys(tags).length > 0 || total.full.entries === 0) return [];
+  const { hardware, rates } = report;
+  const monthly = `${amountText(nanoOf(tariff.fixedPerMonth))} ${tariff.currency}`;
+  const fixed = tariff.fixedPerMonth === 0 ? [] : [`Fixed charges are those of today, ${monthly} a month.`];
+  const none = 'Full cost has no hardware in it';
+  if (hardware === null) return [...fixed, `${none}; set report: { hardware: { price: 1600, bought: 2026-03-01 } }.`];
+  const { bought, months } = hardware;
+  if (total.amortisation.entries > 0)
+    return [...fixed, `Hardware is as configured today, written off evenly over ${months} months from ${bought}.`];
+  const paid = hardware.currency ?? tariff.currency;
+  if (paid !== currency && rates[paid] === undefined) return [...fixed, `${none}: there is no rate for ${paid}.`];
+  if (hardware.price === hardware.resale) return [...fixed, `${none}: its price is its resale.`];
+  const why = bought > days.last ? `it was bought later, on ${bought}` : `its ${months} months from ${bought} are over`;
+  return [...fixed, `${none}: ${why}.`];
 }
 
 function tagNotes({ tags }: Report): readonly string[] {

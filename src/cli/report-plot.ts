@@ -1,4 +1,5 @@
 import type { TrendStep } from '../cost/report-trend.ts';
+import type { Millijoules } from '../units.ts';
 import { whole } from './figures.ts';
 import { kwhText } from './report-words.ts';
 
@@ -16,12 +17,12 @@ const WIDEST_BAR = 12;
  * @param utf8 else plain ASCII
  */
 export function plotOf(trend: readonly TrendStep[], utf8: boolean): readonly string[] {
-  const from = trend.findIndex(({ pictures, work, idle }) => pictures > 0 || work + idle > 0);
+  const from = trend.findIndex((step) => step.pictures > 0 || burntIn(step) > 0);
   const begun = from < 0 ? [] : trend.slice(from);
   const [first, last] = [begun[0], begun.at(-1)];
   if (first === undefined || last === undefined || begun.length < 2) return [];
   const step = first.days === 1 ? 'a day' : `in ${first.days} days`;
-  const energy = begun.map(({ work, idle }) => work + idle);
+  const energy = begun.map(burntIn);
   const pictures = begun.map((one) => one.pictures);
   const each = Math.max(1, Math.min(WIDEST_BAR, Math.floor(WIDEST / begun.length)));
   const wide = (values: readonly number[]) => values.flatMap((value) => Array<number>(each).fill(value));
@@ -33,6 +34,11 @@ export function plotOf(trend: readonly TrendStep[], utf8: boolean): readonly str
     ...barsOf(wide(energy), utf8),
     `${first.day}${' '.repeat(gap)}${last.day}`,
   ];
+}
+
+/** As far as it is known. */
+function burntIn({ work, idle }: TrendStep): Millijoules {
+  return (work ?? 0) + (idle ?? 0);
 }
 
 /** From the top. Whatever is over nothing is seen. */

@@ -12,9 +12,11 @@ export function trendSvg(trend: readonly TrendStep[]): string {
   if (first === undefined || last === undefined) return '';
   const step = first.days === 1 ? 'a day' : `in ${first.days} days`;
   const pictures = trend.map((one) => [one.pictures]);
-  const energy = trend.map(({ work, idle }) => [work, idle]);
+  const energy = trend.map(({ work, idle }) => [work ?? 0, idle ?? 0]);
   const titles = trend.map((one) => {
-    return `${one.day}: ${whole(one.pictures)} pictures, ${kwhText(one.work)} kWh for them, ${kwhText(one.idle)} kWh idle`;
+    const kwh = (millijoules: number | null) => (millijoules === null ? '?' : `${kwhText(millijoules)} kWh`);
+    const least = one.unknowns > 0 ? ', at least' : '';
+    return `${one.day}: ${whole(one.pictures)} pictures, ${kwh(one.work)} for them, ${kwh(one.idle)} idle${least}`;
   });
   const ends = `<div class="ends"><span>${first.day}</span><span>${last.day}</span></div>`;
   return `<section class="trend"><h2>Pictures ${step}, at most ${whole(mostOf(pictures))}</h2>${plot(pictures, titles)}${ends}

@@ -90,9 +90,12 @@ function costTable({ total, currency }: Report): Table {
   };
 }
 
-function wallTable({ total: { wall }, currency }: Report): Table {
-  const kwh = (millijoules: number | null) => (millijoules === null ? '?' : `~${kwhText(millijoules)}`);
-  const row = (name: string, millijoules: number | null) => [name, kwh(millijoules), '', '', ''];
+function wallTable({ total: { wall, energy }, currency }: Report): Table {
+  const kwh = (millijoules: number | null, unknowns: number) =>
+    millijoules === null ? '?' : `${unknowns > 0 ? '>' : ''}~${kwhText(millijoules)}`;
+  const row = (name: string, kind: 'active' | 'overhead' | 'idle') => {
+    return [name, kwh(wall?.energy[kind] ?? null, energy[kind].unknowns), '', '', ''];
+  };
   return {
     title: `At the wall, derived, in ${currency}`,
     head: ['', 'kWh', ...COSTS],
@@ -100,10 +103,10 @@ function wallTable({ total: { wall }, currency }: Report): Table {
       wall === null
         ? []
         : [
-            row('  pictures', wall.energy.active),
-            row('  overhead', wall.energy.overhead),
-            row('  idle', wall.energy.idle),
-            ['in all', kwh(wall.millijoules), ...COSTS.map((name) => shortMoney(wall[name]))],
+            row('  pictures', 'active'),
+            row('  overhead', 'overhead'),
+            row('  idle', 'idle'),
+            ['in all', kwh(wall.millijoules, wall.unknowns), ...COSTS.map((name) => shortMoney(wall[name]))],
           ],
     words: [0],
   };
@@ -135,15 +138,17 @@ function withoutText(apart: Figures['apart'], word: string): string {
   return amounts.length === 0 ? '' : `${word} ${amounts.join(', ')}`;
 }
 
+const TIMES_ARE = { even: '', at_least: '>', at_most: '<' } as const;
+
 function comparisonTable({ comparison, total, currency }: Report): Table {
   return {
     title: `${counted(total.pictures, 'such picture')} elsewhere, by list price`,
-    head: ['', 'price', 'in all', 'of our full', 'as of'],
+    head: ['', 'price', 'in all', 'of ours', 'as of'],
     rows: comparison.map((row) => [
       `${row.provider} ${row.model}`,
-      `${row.weak ? '~' : ''}${row.price} ${row.currency}${row.unit === 'megapixel' ? '/MP' : ''}`,
-      row.home === null ? `${amountText(row.nano)} ${row.currency}` : `${amountText(row.home)} ${currency}`,
-      row.times === null ? '' : `${significant(row.times)} x`,
+      `${row.from ? '>' : ''}${row.weak ? '~' : ''}${row.price} ${row.currency}${row.unit === 'megapixel' ? '/MP' : ''}`,
+      `${row.from ? '>' : ''}${row.home === null ? `${amountText(row.nano)} ${row.currency}` : `${amountText(row.home)} ${currency}`}`,
+      row.times === null ? '' : `${TIMES_ARE[row.timesIs]}${significant(row.times)} x`,
       row.date,
     ]),
     words: [0, 4],

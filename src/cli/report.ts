@@ -76,10 +76,9 @@ async function madeOf(app: App, asked: Asked): Promise<Report> {
 async function labelsOf(store: Store, by: Grouping | null, sums: readonly LedgerSum[]) {
   const labels = new Map<string, string>();
   if (by?.kind !== 'run') return labels;
-  for (const id of new Set(sums.map(({ run }) => run))) {
-    const row = id === null ? undefined : await store.run(id);
-    if (id !== null && row !== undefined) labels.set(id, row.name);
-  }
+  const ids = [...new Set(sums.flatMap(({ run }) => (run === null ? [] : [run])))];
+  for (const row of await Promise.all(ids.map((id) => store.run(id))))
+    if (row !== undefined) labels.set(row.id, row.name);
   return labels;
 }
 

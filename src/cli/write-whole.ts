@@ -18,10 +18,10 @@ export async function writeWhole(path: string, lines: Iterable<string> | AsyncIt
     for await (const line of lines) {
       piece += `${line}\n`;
       if (piece.length < PIECE) continue;
-      await handle.write(piece);
+      await handle.writeFile(piece);
       piece = '';
     }
-    await handle.write(piece);
+    await handle.writeFile(piece);
     await handle.sync();
     await handle.close();
     await rename(staged, path);

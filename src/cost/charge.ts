@@ -39,9 +39,9 @@ export function chargeOf(said: SaidCharge, place: string): Charge {
     throw refused('names what it corrects if and only if it is a correction', place);
   const [quantity, unitCost] = [nanoIn(said.quantity, place), nanoIn(said.unitCost, place)];
   const product = productOf(quantity, unitCost, place);
-  if (product < 0n && kind !== 'correction')
+  if ((quantity < 0n || unitCost < 0n) && kind !== 'correction')
     throw refused(
-      `is negative; money that came back is a credit (--credit, or the kind "credit"), with a positive amount`,
+      `is negative; money that came back is a credit (--credit, or the kind "credit"), with a positive quantity and unit cost`,
       place,
     );
   return {

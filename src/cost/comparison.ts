@@ -1,6 +1,7 @@
 import { nanoOf } from '../units.ts';
 import table from './api-prices.json' with { type: 'json' };
-import type { Money } from './report-money.ts';
+import type { Figures } from './report-figures.ts';
+import { type Amount, addedMoney, type Money } from './report-money.ts';
 import { dividedBy } from './tariff.ts';
 
 /** What the same number of pictures would have cost elsewhere. That they would be as good is not said. */
@@ -10,8 +11,10 @@ export interface Compared {
   readonly unit: 'image' | 'megapixel';
   /** Of one unit. */
   readonly price: number;
+  /** The list says "from": the price is the least that it can be. */
+  readonly from: boolean;
   readonly currency: string;
-  /** Who says so, and when. */
+  /** Who says so, and on which day or in which month. */
   readonly source: string;
   readonly date: string;
   /** One thin source, or a copy. */
@@ -19,8 +22,28 @@ export interface Compared {
   /** Of all pictures, in its own currency, and at home where there is a rate. */
   readonly nano: bigint;
   readonly home: bigint | null;
-  /** Its cost by our full cost; null where either is unknown, or ours is nothing. */
+  /** Its cost by ours; null where either is unknown, or ours is nothing, or nothing says which way it errs. */
   readonly times: number | null;
+  readonly timesIs: 'even' | 'at_least' | 'at_most';
+}
+
+/** What pictures cost here, with nothing in it that is of no picture, as a subscription elsewhere. */
+export interface Ours {
+  /** Electricity of pictures, overhead and idle, fixed charges, hardware. */
+  readonly money: Money;
+  /** A part is unknown, or in a currency without a rate. */
+  readonly atLeast: boolean;
+}
+
+/** @param apart whether some of the electricity is in none of these figures */
+export function oursOf(
+  { marginal, electricity, fixed, amortisation }: Pick<Figures, 'marginal' | 'electricity' | 'fixed' | 'amortisation'>,
+  apart: boolean,
+  besides: Readonly<Record<'fixed' | 'amortisation', readonly Amount[]>>,
+): Ours {
+  const money = addedMoney([marginal, electricity.idle, fixed, amortisation]);
+  const left = apart || besides.fixed.length + besides.amortisation.length > 0;
+  return { money, atLeast: left || money.unknowns > 0 };
 }
 
 /**
@@ -29,7 +52,7 @@ export interface Compared {
  */
 export function comparisonOf(
   pictures: number,
-  full: Money,
+  ours: Ours | null,
   rateOf: (currency: string) => number | null,
 ): readonly Compared[] {
   const compared = table.map((row): Compared => {
@@ -37,10 +60,16 @@ export function comparisonOf(
     const rate = rateOf(row.currency);
     const home = rate === null ? null : dividedBy(nano * nanoOf(rate), 1_000_000_000n);
     const unit = row.unit === 'megapixel' ? 'megapixel' : 'image';
-    const times = home === null || full.nano === null || full.nano <= 0n ? null : Number(home) / Number(full.nano);
-    return { ...row, unit, nano, home, times };
+    const timesIs = row.from ? 'at_least' : ours?.atLeast === true ? 'at_most' : 'even';
+    const times = row.from && ours?.atLeast === true ? null : timesOf(home, ours);
+    return { ...row, unit, nano, home, times, timesIs };
   });
   return compared.sort((a, b) => a.price - b.price || (a.model < b.model ? -1 : 1));
+}
+
+function timesOf(home: bigint | null, ours: Ours | null): number | null {
+  const own = ours?.money.nano ?? null;
+  return home === null || own === null || own <= 0n ? null : Number(home) / Number(own);
 }
 
 const SOME = 5;

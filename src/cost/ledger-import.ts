@@ -4,6 +4,7 @@ import { InputError } from '../errors.ts';
 import type { Charge } from '../ports.ts';
 import { type EpochMillis, METHODS, nanoOf } from '../units.ts';
 import { chargeOf } from './charge.ts';
+import { doubtOf, type NewCharge } from './charge-known.ts';
 import { decimalText } from './decimal.ts';
 import { LEDGER_COLUMNS } from './ledger-text.ts';
 
@@ -17,29 +18,42 @@ export interface ImportOptions {
 }
 
 export interface Imported {
-  readonly charges: readonly Charge[];
+  readonly charges: readonly NewCharge[];
   /** Lines of energy, as an export of the whole ledger has: they are of the cards that burnt it, and are not booked again. */
   readonly energy: number;
 }
 
 /**
- * Charges of a CSV file with a header, or of a file of JSON lines. A line without an id gets one of what it says and how
- * often the file has said it before, so that a file that is read twice is booked once.
+ * Charges of a CSV file with a header, or of a file of JSON lines. A line without an id gets one of its cells as they are
+ * written and how often the file has said them before: a file that is read twice is booked once, also where the default
+ * currency or the time zone has changed between.
  * @throws InputError `bad_csv`, `bad_json`, `bad_charge`, `bad_number`, at the first line that cannot be booked
  */
 export function readCharges(text: string, options: ImportOptions): Imported {
   const lines = /^\s*\{/.test(text) ? jsonLines(text, options.path) : csvLines(text, options.path);
   const charged = lines.filter(({ cells }) => !ENERGY.has(cells.kind ?? ''));
   const seen = new Map<string, number>();
-  const charges = charged.map(({ cells, place }) => {
+  const charges = charged.map(({ cells, place }): NewCharge => {
     const charge = lineOf(cells, place, options);
-    if (charge.id !== '') return charge;
-    const content = JSON.stringify({ ...charge, tags: Object.entries(charge.tags).sort() });
-    const occurrence = seen.get(content) ?? 0;
-    seen.set(content, occurrence + 1);
-    return { ...charge, id: createHash('sha256').update(`${content} ${occurrence}`).digest('hex').slice(0, 32) };
+    const idSaid = charge.id !== '';
+    return {
+      charge: idSaid ? charge : { ...charge, id: digestOf(cells, seen) },
+      currencySaid: (cells.currency ?? '') !== '',
+      idSaid,
+      timeWithin: doubtOf(cells.at),
+      places: { corrects: place, id: place },
+    };
   });
   return { charges, energy: lines.length - charged.length };
+}
+
+/** @param seen how often each line was there so far; this one is added */
+function digestOf(cells: Cells, seen: Map<string, number>): string {
+  const written = Object.entries(cells).filter(([, cell]) => cell !== '');
+  const content = JSON.stringify(written.sort(([a], [b]) => (a < b ? -1 : 1)));
+  const occurrence = seen.get(content) ?? 0;
+  seen.set(content, occurrence + 1);
+  return createHash('sha256').update(`${content} ${occurrence}`).digest('hex').slice(0, 32);
 }
 
 type Cells = Readonly<Record<string, string>>;

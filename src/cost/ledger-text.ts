@@ -68,7 +68,7 @@ function isoOf(at: unknown): string | null {
 }
 
 /** Never with an exponent. */
-function plain(value: number): string {
+export function plain(value: number): string {
   const text = String(value);
   return /e/.test(text) ? value.toFixed(20).replace(/\.?0+$/, '') : text;
 }

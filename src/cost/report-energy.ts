@@ -5,8 +5,8 @@ import { type Piece, sumOf } from './report-money.ts';
 export interface Energy {
   /** Sum of what is known; null where nothing is although something was booked. */
   readonly millijoules: Millijoules | null;
-  /** The true sum is at most so far away, as far as the meters tell. */
-  readonly bound: Millijoules;
+  /** The true sum of what is known is at most so far away; null where any part of it says nothing of that. */
+  readonly bound: Millijoules | null;
   readonly method: Method;
   /** Rows of unknown energy; with any, read the sum as "at least". */
   readonly unknowns: number;
@@ -74,10 +74,14 @@ export function addedEnergy(parts: readonly Energy[]): Energy {
   const total = {
     unknowns: sumOf(present.map((part) => part.unknowns)),
     entries: sumOf(present.map((part) => part.entries)),
-    bound: sumOf(known.map((part) => part.bound)),
+    bound: boundOf(known),
     seconds: sumOf(known.map((part) => part.seconds)),
   };
   if (present.length > 0 && known.length === 0) return { ...total, millijoules: null, method: 'unknown' };
   const millijoules = sumOf(known.map((part) => part.millijoules ?? 0));
   return { ...total, millijoules, method: weakest(known.map(({ method }) => method)) };
+}
+
+function boundOf(parts: readonly Energy[]): Millijoules | null {
+  return parts.some(({ bound }) => bound === null) ? null : sumOf(parts.map(({ bound }) => bound ?? 0));
 }

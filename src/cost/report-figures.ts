@@ -1,6 +1,6 @@
 import type { Millijoules } from '../units.ts';
-import { ENERGY_KINDS, type EnergyByCause, type EnergyKind, energiesOf } from './report-energy.ts';
-import { addedMoney, type Money, moneyOf, type Piece, perPicture, sumOf } from './report-money.ts';
+import { addedEnergy, ENERGY_KINDS, type EnergyByCause, type EnergyKind, energiesOf } from './report-energy.ts';
+import { type Amount, addedMoney, type Money, moneyOf, type Piece, perPicture, sumOf } from './report-money.ts';
 import { type Wall, type WallSettings, wallOf } from './wall.ts';
 
 /** What a report says of all rows, and of each group of them. */
@@ -25,17 +25,12 @@ export interface Figures {
   readonly full: Money;
   /** Null where no picture was made. */
   readonly perPicture: PerPicture | null;
-  /** Idle electricity's share of ours, 0 … 1; null where nothing is known, or nothing was burnt. */
+  /** Idle's share of our energy, 0 … 1; null where nothing was burnt, or a part of any of the three is unknown. */
   readonly idlePart: number | null;
   /** Null where nothing is known of the wall. */
   readonly wall: Wall | null;
   /** What no rate takes home, by currency; in none of the sums. */
   readonly apart: readonly Amount[];
-}
-
-export interface Amount {
-  readonly currency: string;
-  readonly nano: bigint;
 }
 
 /** In nano-units of the home currency, each to the nearest; null where the sum is unknown. */
@@ -130,18 +125,27 @@ function spreadOf(made: readonly Piece[]): Spread | null {
   const mean = sumOf(known.map(({ home }) => Number(home) / 1e9)) / pictures;
   const squares = sumOf(known.map(({ squares, rate }) => squares * rate * rate));
   const ends = (nano: bigint | null, rate: number) => (Number(nano ?? 0n) / 1e9) * rate;
+  // Not Math.min(...): there may be more groups than a call takes arguments.
+  const [least, most] = known.reduce(
+    (found, { leastNano, mostNano, rate }) => [
+      Math.min(found[0], ends(leastNano, rate)),
+      Math.max(found[1], ends(mostNano, rate)),
+    ],
+    [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY] as const,
+  );
   return {
     pictures,
     mean,
     deviation: Math.sqrt(Math.max(0, squares / pictures - mean * mean)),
-    least: Math.min(...known.map(({ leastNano, rate }) => ends(leastNano, rate))),
-    most: Math.max(...known.map(({ mostNano, rate }) => ends(mostNano, rate))),
+    least,
+    most,
   };
 }
 
 function idlePartOf({ active, overhead, idle }: Figures['energy']): number | null {
-  const ours = sumOf([active, overhead, idle].map(({ millijoules }) => millijoules ?? 0));
-  return idle.millijoules === null || ours <= 0 ? null : idle.millijoules / ours;
+  const { millijoules, unknowns } = addedEnergy([active, overhead, idle]);
+  if (unknowns > 0 || millijoules === null || idle.millijoules === null || millijoules <= 0) return null;
+  return idle.millijoules / millijoules;
 }
 
 /** Of others' electricity there is no account to settle, so it is none of this. */

@@ -29,6 +29,11 @@ export interface Money {
   readonly entries: number;
 }
 
+export interface Amount {
+  readonly currency: string;
+  readonly nano: bigint;
+}
+
 const BILLION = 1_000_000_000n;
 
 /**

@@ -1,7 +1,7 @@
 import type { LedgerSpan } from '../ports.ts';
 import { type EpochMillis, type Method, nanoOf } from '../units.ts';
 import { type Calendar, monthsAfter } from './local-days.ts';
-import { type Exchange, type Money, NOTHING } from './report-money.ts';
+import { type Amount, type Exchange, type Money, NOTHING } from './report-money.ts';
 import { dividedBy } from './tariff.ts';
 
 /** What costs money by the month, used or not. */
@@ -24,6 +24,8 @@ export interface Hardware {
 export interface StandingCosts {
   readonly fixed: (part: LedgerSpan) => Money;
   readonly amortisation: (part: LedgerSpan) => Money;
+  /** What of a part of the time is in a currency without a rate, and so in neither of the two. */
+  readonly apart: (part: LedgerSpan) => Readonly<Record<'fixed' | 'amortisation', readonly Amount[]>>;
   /** What of all the time is in another currency; without a rate, `home` is null. */
   readonly abroad: readonly { readonly currency: string; readonly nano: bigint; readonly home: bigint | null }[];
 }
@@ -40,36 +42,48 @@ export function standingCosts(
     hardware === null
       ? () => 0n
       : monthly(nanoOf(hardware.price) - nanoOf(hardware.resale), hardware.months, hardware.bought, calendar);
-  const parts = [
-    { upTo: connection, currency: fixed.currency, method: fixed.method },
-    { upTo: machine, currency: hardware?.currency ?? fixed.currency, method: 'assumed' as const },
-  ];
-  const [fixedOf, amortisationOf] = parts.map((part) => costOf(part, span.from, exchange));
-  const none = () => NOTHING;
-  const abroad = parts.flatMap((part) => {
-    const nano = part.upTo(span.to) - part.upTo(span.from);
+  const parts = {
+    fixed: { upTo: connection, currency: fixed.currency, method: fixed.method },
+    amortisation: { upTo: machine, currency: hardware?.currency ?? fixed.currency, method: 'assumed' as const },
+  };
+  const abroad = Object.values(parts).flatMap((part) => {
+    const nano = amountOf(part, span);
     if (nano === 0n || part.currency === exchange.home) return [];
-    const home = exchange.rateOf(part.currency) === null ? null : costOf(part, span.from, exchange)(span).nano;
-    return [{ currency: part.currency, nano, home }];
+    return [{ currency: part.currency, nano, home: costOf(part, exchange)(span).nano }];
   });
-  return { fixed: fixedOf ?? none, amortisation: amortisationOf ?? none, abroad };
+  const apart = (part: Part, time: LedgerSpan): readonly Amount[] => {
+    const nano = exchange.rateOf(part.currency) === null ? amountOf(part, time) : 0n;
+    return nano === 0n ? [] : [{ currency: part.currency, nano }];
+  };
+  return {
+    fixed: costOf(parts.fixed, exchange),
+    amortisation: costOf(parts.amortisation, exchange),
+    apart: (time) => ({ fixed: apart(parts.fixed, time), amortisation: apart(parts.amortisation, time) }),
+    abroad: abroad.map((one) => (exchange.rateOf(one.currency) === null ? { ...one, home: null } : one)),
+  };
 }
 
 interface Part {
-  /** Nano-units from some moment before the report up to an instant. */
-  readonly upTo: (at: EpochMillis) => bigint;
+  /** Nano-units at a rate in billionths, from some moment before the report up to an instant, rounded once. */
+  readonly upTo: Curve;
   readonly currency: string;
   readonly method: Method;
 }
 
-/** Differences of one rounded curve: they add up whatever the time is cut into. */
-function costOf({ upTo, currency, method }: Part, begin: EpochMillis, exchange: Exchange): (part: LedgerSpan) => Money {
+type Curve = (at: EpochMillis, rate: bigint) => bigint;
+
+const BILLION = 1_000_000_000n;
+
+/** In its own currency. */
+function amountOf({ upTo }: Part, { from, to }: LedgerSpan): bigint {
+  return upTo(to, BILLION) - upTo(from, BILLION);
+}
+
+/** At home. Differences of one rounded curve: they add up whatever the time is cut into. */
+function costOf({ upTo, currency, method }: Part, exchange: Exchange): (part: LedgerSpan) => Money {
   const rate = exchange.rateOf(currency);
-  const before = upTo(begin);
-  const curve = (at: EpochMillis): bigint =>
-    rate === null ? 0n : dividedBy((upTo(at) - before) * nanoOf(rate), 1_000_000_000n);
   return ({ from, to }) => {
-    const nano = curve(to) - curve(from);
+    const nano = rate === null ? 0n : upTo(to, nanoOf(rate)) - upTo(from, nanoOf(rate));
     if (nano === 0n) return NOTHING;
     return {
       nano,
@@ -85,7 +99,7 @@ function costOf({ upTo, currency, method }: Part, begin: EpochMillis, exchange: 
  * @param nano of a month; where `months` is given, of all of them together
  * @param months how many there are; null: no end
  */
-function monthly(nano: bigint, months: number | null, first: string, calendar: Calendar): (at: EpochMillis) => bigint {
+function monthly(nano: bigint, months: number | null, first: string, calendar: Calendar): Curve {
   const starts = new Map<number, EpochMillis>();
   const startOf = (month: number): EpochMillis => {
     const known = starts.get(month) ?? calendar.startOf(monthsAfter(first, month));
@@ -93,14 +107,14 @@ function monthly(nano: bigint, months: number | null, first: string, calendar: C
     return known;
   };
   const parts = BigInt(months ?? 1);
-  return (at) => {
+  return (at, rate) => {
     if (nano === 0n || at <= startOf(0)) return 0n;
     let month = Math.max(0, Math.floor((at - startOf(0)) / LONGEST_MONTH_MS));
     while (startOf(month + 1) <= at) month += 1;
-    if (months !== null && month >= months) return nano;
+    if (months !== null && month >= months) return dividedBy(nano * rate, BILLION);
     const [from, to] = [startOf(month), startOf(month + 1)];
     const length = BigInt(to - from);
-    return dividedBy(nano * (BigInt(month) * length + BigInt(at - from)), parts * length);
+    return dividedBy(nano * rate * (BigInt(month) * length + BigInt(at - from)), parts * length * BILLION);
   };
 }
 

@@ -1,6 +1,7 @@
 import type { LedgerSpan } from '../ports.ts';
 import type { Millijoules } from '../units.ts';
 import type { Calendar } from './local-days.ts';
+import { addedEnergy, energiesOf } from './report-energy.ts';
 import { tiles } from './report-groups.ts';
 import { addedMoney, type Money, moneyOf, type Piece, sumOf } from './report-money.ts';
 
@@ -10,10 +11,12 @@ export interface TrendStep {
   readonly day: string;
   readonly days: number;
   readonly pictures: number;
-  /** Of pictures and overhead; what is unknown is left out. */
-  readonly work: Millijoules;
-  readonly idle: Millijoules;
-  readonly foreign: Millijoules;
+  /** Of pictures and overhead. Each is null where nothing of it is known although something was booked. */
+  readonly work: Millijoules | null;
+  readonly idle: Millijoules | null;
+  readonly foreign: Millijoules | null;
+  /** Rows of unknown energy among those three, which are "at least" then. */
+  readonly unknowns: number;
   /** Electricity of all that is ours. */
   readonly cost: Money;
 }
@@ -35,12 +38,13 @@ export function trendOf(pieces: readonly Piece[], span: LedgerSpan, calendar: Ca
 
 function stepOf(rows: readonly Piece[]): Omit<TrendStep, 'day' | 'days'> {
   const of = (...kinds: readonly Piece['kind'][]) => rows.filter(({ kind }) => kinds.includes(kind));
-  const energy = (...kinds: readonly Piece['kind'][]) => sumOf(of(...kinds).map((row) => row.millijoules ?? 0));
+  const { active, overhead, idle, foreign } = energiesOf(rows);
   return {
     pictures: sumOf(of('active').map(({ entries }) => entries)),
-    work: energy('active', 'overhead'),
-    idle: energy('idle'),
-    foreign: energy('foreign'),
+    work: addedEnergy([active, overhead]).millijoules,
+    idle: idle.millijoules,
+    foreign: foreign.millijoules,
+    unknowns: addedEnergy([active, overhead, idle, foreign]).unknowns,
     cost: addedMoney([moneyOf(of('active', 'overhead')), moneyOf(of('idle'))]),
   };
 }

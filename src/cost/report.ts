@@ -1,11 +1,11 @@
 import type { LedgerSpan, LedgerSum } from '../ports.ts';
 import type { Method, Millijoules } from '../units.ts';
-import { type Compared, comparisonOf } from './comparison.ts';
+import { type Compared, comparisonOf, type Ours, oursOf } from './comparison.ts';
 import type { Calendar } from './local-days.ts';
-import { type EnergySource, sourcesOf } from './report-energy.ts';
-import { type Amount, type Beside, type Figures, figuresOf } from './report-figures.ts';
+import { addedEnergy, type EnergySource, sourcesOf } from './report-energy.ts';
+import { type Beside, type Figures, figuresOf } from './report-figures.ts';
 import { type Grouping, groupOf, tagsOf, tiles } from './report-groups.ts';
-import { Exchange, NOTHING, type Piece, type Rate, sumOf } from './report-money.ts';
+import { type Amount, Exchange, NOTHING, type Piece, type Rate, sumOf } from './report-money.ts';
 import { type Standing, type StandingCosts, standingCosts } from './report-standing.ts';
 import { type TrendStep, trendOf } from './report-trend.ts';
 import type { WallSettings } from './wall.ts';
@@ -55,6 +55,8 @@ export interface Report {
   readonly trend: readonly TrendStep[];
   readonly conversions: readonly Conversion[];
   readonly comparison: readonly Compared[];
+  /** What prices elsewhere are compared with; null with tags, since idle, fixed charges and hardware carry none. */
+  readonly ours: Ours | null;
   readonly carbon: Carbon | null;
 }
 
@@ -83,6 +85,8 @@ export interface Grams {
 export interface Carbon extends Grams {
   /** Whether it is of the energy at the wall, or of the cards' alone. */
   readonly atWall: boolean;
+  /** Rows of unknown energy; with any, read the grams as "at least". */
+  readonly unknowns: number;
   readonly perPicture: number | null;
 }
 
@@ -97,11 +101,8 @@ export function reportOf(input: ReportInput): Report {
     const label = name === null ? `(no ${by?.kind})` : (input.labels.get(name) ?? name);
     return { name, label, figures: figures(rows, beside) };
   };
-  const total = figures(pieces, {
-    fixed: standing.fixed(span),
-    amortisation: standing.amortisation(span),
-    apart: standing.abroad.filter(({ home }) => home === null),
-  });
+  const total = figures(pieces, wholeOf(standing, span));
+  const ours = Object.keys(tags).length > 0 ? null : oursOf(total, apartElectricity(pieces), standing.apart(span));
   return {
     span,
     timezone: calendar.timezone,
@@ -115,7 +116,8 @@ export function reportOf(input: ReportInput): Report {
     groups: by === null ? [] : groupsOf(pieces, standing, { ...input, by }).map(labelled),
     trend: trendOf(input.slots === input.sums ? pieces : slotPieces(input), span, calendar),
     conversions: conversionsOf(pieces, standing.abroad, exchange),
-    comparison: total.pictures === 0 ? [] : comparisonOf(total.pictures, total.full, (c) => exchange.rateOf(c)),
+    comparison: total.pictures === 0 ? [] : comparisonOf(total.pictures, ours, (c) => exchange.rateOf(c)),
+    ours,
     carbon: carbonOf(total, settings),
   };
 }
@@ -136,8 +138,18 @@ function chosen(sums: readonly LedgerSum[], tags: ReportInput['tags']): readonly
 
 /** What costs money by the month carries no tag. */
 function standingOf({ span, calendar, settings, tags }: ReportInput, exchange: Exchange): StandingCosts {
-  const none = { fixed: () => NOTHING, amortisation: () => NOTHING, abroad: [] };
+  const apart = () => ({ fixed: [], amortisation: [] });
+  const none = { fixed: () => NOTHING, amortisation: () => NOTHING, apart, abroad: [] };
   return Object.keys(tags).length > 0 ? none : standingCosts(settings.standing, span, calendar, exchange);
+}
+
+function wholeOf(standing: StandingCosts, part: LedgerSpan): Beside {
+  const { fixed, amortisation } = standing.apart(part);
+  return {
+    fixed: standing.fixed(part),
+    amortisation: standing.amortisation(part),
+    apart: [...fixed, ...amortisation],
+  };
 }
 
 interface Gathered {
@@ -156,23 +168,23 @@ function groupsOf(
   const rows = Map.groupBy(pieces, (piece) => groupOf(grouping, piece, calendar));
   if (by.kind === 'day' || by.kind === 'hour') {
     return tiles(by.kind, span, calendar).flatMap(({ name, ...part }) => {
-      const beside = { fixed: standing.fixed(part), amortisation: standing.amortisation(part), apart: [] };
+      const beside = wholeOf(standing, part);
       const found = rows.get(name) ?? [];
-      return found.length === 0 && by.kind === 'hour' && beside.fixed.entries + beside.amortisation.entries === 0
-        ? []
-        : [{ name, pieces: found, beside }];
+      const stands = beside.fixed.entries + beside.amortisation.entries + beside.apart.length > 0;
+      return found.length === 0 && by.kind === 'hour' && !stands ? [] : [{ name, pieces: found, beside }];
     });
   }
   const owners = by.kind === 'service' ? { fixed: 'electricity', machine: 'hardware' } : { fixed: null, machine: null };
   const [fixed, amortisation] = [standing.fixed(span), standing.amortisation(span)];
+  const apart = standing.apart(span);
   const names = new Set<string | null>(rows.keys());
-  if (fixed.entries > 0) names.add(owners.fixed);
-  if (amortisation.entries > 0) names.add(owners.machine);
+  if (fixed.entries > 0 || apart.fixed.length > 0) names.add(owners.fixed);
+  if (amortisation.entries > 0 || apart.amortisation.length > 0) names.add(owners.machine);
   const gathered = [...names].map((name): Gathered => {
     const beside = {
       fixed: name === owners.fixed ? fixed : NOTHING,
       amortisation: name === owners.machine ? amortisation : NOTHING,
-      apart: [],
+      apart: [...(name === owners.fixed ? apart.fixed : []), ...(name === owners.machine ? apart.amortisation : [])],
     };
     return { name, pieces: rows.get(name) ?? [], beside };
   });
@@ -193,6 +205,11 @@ function order(a: Gathered, b: Gathered): number {
   return (a.name ?? '￿') < (b.name ?? '￿') ? -1 : 1;
 }
 
+/** Whether a part of our electricity is in no cost, as nothing takes its currency home. */
+function apartElectricity(pieces: readonly Piece[]): boolean {
+  return pieces.some(({ apart, kind }) => apart && (kind === 'active' || kind === 'overhead' || kind === 'idle'));
+}
+
 function conversionsOf(
   pieces: readonly Piece[],
   standing: StandingCosts['abroad'],
@@ -209,8 +226,9 @@ function conversionsOf(
 }
 
 function carbonOf({ energy, wall, pictures }: Figures, { grams }: ReportSettings): Carbon | null {
-  const ours = sumOf([energy.active, energy.overhead, energy.idle].map(({ millijoules }) => millijoules ?? 0));
+  const { millijoules, unknowns, entries } = addedEnergy([energy.active, energy.overhead, energy.idle]);
+  if (millijoules === null || entries === 0) return null;
   const atWall = typeof wall?.millijoules === 'number';
-  const found = grams(wall?.millijoules ?? ours);
-  return found && { ...found, atWall, perPicture: pictures === 0 ? null : found.grams / pictures };
+  const found = grams(wall?.millijoules ?? millijoules);
+  return found && { ...found, atWall, unknowns, perPicture: pictures === 0 ? null : found.grams / pictures };
 }

@@ -1,5 +1,5 @@
 import type { Millijoules, Seconds, Watts } from '../units.ts';
-import type { Energy, EnergyKind } from './report-energy.ts';
+import { addedEnergy, type Energy, type EnergyKind } from './report-energy.ts';
 import { addedMoney, type Money, sumOf } from './report-money.ts';
 import { dividedBy } from './tariff.ts';
 
@@ -36,8 +36,10 @@ export function hostText({ hostWatts }: WallSettings): string {
 /** At the wall, always derived. */
 export interface Wall extends WallSettings {
   readonly energy: Readonly<Record<'active' | 'overhead' | 'idle', Millijoules | null>>;
-  /** Of the three together. */
+  /** Of the three together; null where nothing is known. */
   readonly millijoules: Millijoules | null;
+  /** Rows of unknown energy among them; with any, read all of this as "at least". */
+  readonly unknowns: number;
   readonly marginal: Money;
   readonly cash: Money;
   readonly full: Money;
@@ -65,11 +67,12 @@ export function wallOf(
   const [active, overhead, idle] = OURS.map((kind) => scaled(costs[kind], energies[kind].millijoules, energy[kind]));
   const marginal = addedMoney([active, overhead].filter((part) => part !== undefined));
   const cash = addedMoney([marginal, costs.beside, ...(idle === undefined ? [] : [idle])]);
-  const known = Object.values(energy).filter((value) => value !== null);
+  const ours = addedEnergy(OURS.map((kind) => energies[kind]));
   return {
     ...settings,
     energy,
-    millijoules: known.length === 0 ? null : sumOf(known),
+    millijoules: ours.millijoules === null ? null : sumOf(Object.values(energy).map((value) => value ?? 0)),
+    unknowns: ours.unknowns,
     marginal,
     cash,
     full: addedMoney([cash, costs.amortisation]),

@@ -37,7 +37,7 @@ function sumOf(keys: Keys, rows: readonly LedgerRow[]): LedgerSum {
     ...keys,
     entries: rows.length,
     millijoules: keys.energyMethod === 'unknown' ? null : total(rows.map((row) => row.energy_mj ?? 0)),
-    bound: total(rows.map((row) => row.bound_mj ?? 0)),
+    bound: rows.some((row) => row.bound_mj === null) ? null : total(rows.map((row) => row.bound_mj ?? 0)),
     nano: keys.costMethod === 'unknown' ? null : nanos.reduce((sum, nano) => sum + nano, 0n),
     seconds: total(rows.map((row) => row.seconds)),
     squares: total(amounts.map((amount) => amount * amount)),

@@ -31,7 +31,7 @@ const SUMMED = {
     energy_method: 'energy_method',
     cost_method: 'cost_method',
     energy_mj: 'energy_mj',
-    bound_mj: `coalesce(${BOUND}, 0)`,
+    bound_mj: BOUND,
     cost_nano: 'cost_nano',
     seconds: 'seconds_share',
   },
@@ -49,7 +49,7 @@ const SUMMED = {
     energy_method: 'energy_method',
     cost_method: 'cost_method',
     energy_mj: 'energy_mj',
-    bound_mj: 'coalesce(bound_mj, 0)',
+    bound_mj: 'bound_mj',
     cost_nano: 'cost_nano',
     seconds: 'CASE WHEN corrects IS NULL THEN (to_at - from_at) / 1000.0 ELSE 0.0 END',
   },
@@ -88,7 +88,7 @@ function sumsTable(name: Sums): string {
     ${keys.map((key) => `${key} TEXT NOT NULL`).join(', ')},
     entries INTEGER NOT NULL,
     energy_mj INTEGER,
-    bound_mj INTEGER NOT NULL,
+    bound_mj INTEGER,
     cost_nano INTEGER,
     seconds REAL NOT NULL,
     squares REAL,
@@ -101,7 +101,10 @@ function sumsTable(name: Sums): string {
 const SQUARE = '(cost_nano / 1e9) * (cost_nano / 1e9)';
 const ADDED = ['entries', 'energy_mj', 'bound_mj', 'cost_nano', 'seconds', 'squares'];
 
-/** Adds rows to the sums. Within a group a figure is NULL in all rows or in none, as the methods are keys. */
+/**
+ * Adds rows to the sums. Within a group energy and cost are NULL in all rows or in none, as the methods are keys; a bound
+ * is NULL as soon as one row has none.
+ */
 function addToSums(sums: Sums, source: Source, rows: string): string {
   const columns = Object.entries(SUMMED[source]).filter(([key]) => !SUMS[sums].some((left) => left === key));
   return `

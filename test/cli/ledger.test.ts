@@ -67,6 +67,8 @@ describe('kilnwatt log-cost', () => {
     [['a', 'b', '1e3', '1'], 'needs a plain decimal number'],
     [['a', 'b', '1', '98765432.123456789'], 'too large to be kept to nine decimals'],
     [['a', 'b', '-1', '1'], 'is negative'],
+    [['a', 'b', '-1', '-30'], 'is negative'],
+    [['a', 'b', '-1', '-30', '--credit'], 'is negative'],
     [[' ', 'b', '1', '1'], 'needs a service and a type'],
     [['a', 'b', '1', '1', '--currency', 'euros'], 'needs a currency of three letters'],
     [['a', 'b', '1', '1', '--at', 'today'], '--at: needs a date'],
@@ -87,6 +89,86 @@ describe('kilnwatt log-cost', () => {
   });
 });
 
+describe('a correction', () => {
+  const wrong = ['log-cost', 'midjourney', 'subscription', '1', '30', '--currency', 'USD', '--id', 'm'];
+  const header = 'at,service,type,quantity,unit_cost,currency,kind,tags,corrects,id\n';
+
+  it('has the currency and the tags of what it corrects, and not its note', async () => {
+    await office.run([...wrong, '--tag', 'client=acme', '--note', 'by hand']);
+    await office.run(['log-cost', 'midjourney', 'subscription', '-1', '30', '--correct', 'm', '--note', 'was none']);
+    await office.run(['ledger', 'import', written(`${header}2026-11-03,midjourney,x,-1,2,,correction,,m,n\n`)]);
+    expect((await charged()).slice(1)).toMatchObject([
+      { currency: 'USD', total_cost: -30, tags: { client: 'acme', note: 'was none' } },
+      { currency: 'USD', total_cost: -2, tags: { client: 'acme' } },
+    ]);
+  });
+
+  it.each([
+    [['--currency', 'JPY'], '--correct: m is in USD, and so is its correction, not in JPY'],
+    [['--tag', 'client=other'], '--correct: m is tagged client=acme, and so is its correction'],
+  ])('is refused with %j', async (flags, sentence) => {
+    await office.run([...wrong, '--tag', 'client=acme']);
+    const { code, io } = await office.run(['log-cost', 'midjourney', 'x', '-1', '30', '--correct', 'm', ...flags]);
+    expect([code, io.errors.join()]).toEqual([2, expect.stringContaining(sentence)]);
+    expect(await charged()).toHaveLength(1);
+  });
+
+  it.each([
+    ['of what is nowhere', '2026-11-03,a,b,-1,1,,correction,,nowhere,\n', ':2: there is no such row'],
+    [
+      'in another currency than a line above',
+      '2026-11-03,a,b,1,1,USD,,,,first\n2026-11-04,a,b,-1,1,JPY,correction,,first,\n',
+      ':3: first is in USD, and so is its correction, not in JPY',
+    ],
+  ])('%s is refused in a file, of which nothing is booked', async (_, lines, sentence) => {
+    const { code, io } = await office.run(['ledger', 'import', written(header + lines)]);
+    expect([code, io.errors.join()]).toEqual([2, expect.stringContaining(sentence)]);
+    expect(await charged()).toEqual([]);
+  });
+
+  it('may be of a line above in the same file', async () => {
+    const lines = '2026-11-03,a,b,1,1,USD,,client=acme,,first\n2026-11-04,a,b,-1,1,,correction,,first,\n';
+    expect((await office.run(['ledger', 'import', written(header + lines)])).code).toBe(0);
+    expect(await charged()).toMatchObject([{}, { currency: 'USD', tags: { client: 'acme' }, corrects: 'first' }]);
+  });
+});
+
+describe('an id that is booked already', () => {
+  it('with another content is refused, with what is booked', async () => {
+    await office.run(['log-cost', 'midjourney', 'subscription', '1', '30', '--id', 'mine']);
+    const { code, io } = await office.run(['log-cost', 'midjourney', 'subscription', '1', '35', '--id', 'mine']);
+    const sentence =
+      '--id: mine is booked already, with the unit cost "30", not "35"; correct that (log-cost --correct';
+    expect([code, io.errors.join()]).toEqual([2, expect.stringContaining(sentence)]);
+    const later = await office.run([
+      'log-cost',
+      'midjourney',
+      'subscription',
+      '1',
+      '30',
+      '--id',
+      'mine',
+      '--at',
+      '2026-11-02',
+    ]);
+    expect([later.code, later.io.errors.join()]).toEqual([
+      2,
+      expect.stringContaining('with the time 2026-11-30T11:00'),
+    ]);
+  });
+
+  it.each([
+    ['in the ledger', '2026-11-03,a,b,1,2,one\n2026-11-03,a,b,1,9,mine\n', ':3: mine is booked already'],
+    ['in the same file', '2026-11-03,a,b,1,2,one\n2026-11-03,a,b,3,2,one\n', ':3: one is booked already'],
+  ])('%s is refused in a file by its line, and nothing is booked', async (_, lines, sentence) => {
+    await office.run(['log-cost', 'a', 'b', '1', '1', '--id', 'mine', '--at', '2026-11-03']);
+    const file = written(`at,service,type,quantity,unit_cost,id\n${lines}`);
+    const { code, io } = await office.run(['ledger', 'import', file]);
+    expect([code, io.errors.join()]).toEqual([2, expect.stringContaining(sentence)]);
+    expect(await charged()).toHaveLength(1);
+  });
+});
+
 describe('kilnwatt ledger', () => {
   it.each([
     ['CSV', []],
@@ -99,6 +181,11 @@ describe('kilnwatt ledger', () => {
     expect([code, io.written]).toEqual([0, ['3 charges booked, 2 lines of energy left out.']]);
     const plain = (rows: Awaited<ReturnType<typeof charged>>) => rows.map(({ seq: _seq, ...row }) => row);
     expect(plain(await charged(other))).toEqual(plain(await charged(office)));
+    const again = await office.run(['ledger', 'import', file]);
+    expect([again.code, again.io.written.join()]).toEqual([
+      0,
+      expect.stringMatching(/^0 charges booked, 3 booked before/),
+    ]);
   });
 
   it('exports every column, unknown ones empty, and times that say their zone', async () => {
@@ -126,6 +213,20 @@ describe('kilnwatt ledger', () => {
       { total_cost: 0.8 },
       { total_cost: -0.2, kind: 'credit', at: Date.parse('2026-11-04T10:00+01:00') },
     ]);
+  });
+
+  it.each([
+    ['without ids', ''],
+    ['with ids', 'mine'],
+  ])('books a file %s once, also where zone and currency are other ones by then', async (_, id) => {
+    const file = written(`at,service,type,quantity,unit_cost,id\n2026-11-03T10:00,a,b,1,1,${id}\n`);
+    expect((await office.run(['ledger', 'import', file])).io.written).toEqual(['1 charge booked.']);
+    const { code, io } = await office.run(['ledger', 'import', file], '', {
+      KILNWATT_TARIFF_TIMEZONE: 'America/New_York',
+      KILNWATT_TARIFF_CURRENCY: 'USD',
+    });
+    expect([code, io.errors, io.written]).toEqual([0, [], ['0 charges booked, 1 booked before.']]);
+    expect(await charged()).toMatchObject([{ currency: 'EUR', at: Date.parse('2026-11-03T10:00+01:00') }]);
   });
 
   it("takes the seed's table, with its floats", async () => {

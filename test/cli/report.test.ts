@@ -90,6 +90,56 @@ describe('kilnwatt report', () => {
     expect(text).toContain('energy.supply_efficiency');
   });
 
+  it.each([
+    ['', 'has no hardware in it; set report:'],
+    ['report: { hardware: { price: 9, currency: USD, bought: 2026-03-01 } }\n', 'there is no rate for USD.'],
+    ['report: { hardware: { price: 9, bought: 2027-03-01 } }\n', 'it was bought later, on 2027-03-01.'],
+    ['report: { hardware: { price: 9, bought: 2020-03-01 } }\n', 'its 36 months from 2020-03-01 are over.'],
+    ['report: { hardware: { price: 9, bought: 2020-03-01, resale: 9 } }\n', 'its price is its resale.'],
+    ['report: { hardware: { price: 9, bought: 2026-03-01 } }\n', 'Hardware is as configured today, written off evenly'],
+  ])('says why full cost has no hardware in it, or since when it has: %j', async (yaml, sentence) => {
+    await book([entryOf({ at: NOW - DAY })]);
+    const text = (await office.run('report', yaml)).io.written.join(' ');
+    expect(text.replaceAll(/\s+/g, ' ')).toContain(sentence);
+    expect(text.match(/hardware in it|Hardware is/g)).toHaveLength(1);
+  });
+
+  it('says that fixed charges are those of today', async () => {
+    await book([entryOf({ at: NOW - DAY })]);
+    const { io } = await office.run('report', '', { LANG: 'C.UTF-8', KILNWATT_TARIFF_FIXED_PER_MONTH: '12' });
+    expect(io.written.join(' ')).toContain('Fixed charges are those of today, 12.00 EUR a month.');
+  });
+
+  it('of unknown energy says "at least", and nothing where nothing is known', async () => {
+    await book([entryOf({ at: NOW - DAY, millijoules: null })]);
+    const none = (await office.run('report', ALL)).io.written.join(' ');
+    expect(none).not.toContain('of CO2');
+    expect(await json()).toMatchObject({
+      carbon: null,
+      idle_part: null,
+      trend: expect.arrayContaining([expect.objectContaining({ work_kwh: null })]),
+    });
+    await book([entryOf({ at: NOW - DAY })]);
+    const some = (await office.run('report', ALL)).io.written.join('\n').replaceAll(/\s+/g, ' ');
+    expect(some).toMatch(/At least \d+ g of CO2/);
+    expect(some).toMatch(/At the wall, derived, in EUR kWh marginal cash full pictures >~0\.\d+/);
+    expect(some).toMatch(/replicate flux-schnell ~0\.003 USD 0\.00\d+ EUR <0\.\d+ x/);
+  });
+
+  it('of a tag has no ratio to prices elsewhere', async () => {
+    await book([entryOf({ at: NOW - DAY, tags: { client: 'acme' } })]);
+    const { io } = await office.run(['report', '--tag', 'client=acme'], ALL);
+    expect(io.written.join(' ')).toContain('There is no ratio to what is tagged');
+    expect(io.written.filter((line) => / x( |$)/.test(line))).toEqual([]);
+    expect((await json('--tag', 'client=acme')).compared_with).toBeNull();
+  });
+
+  it('has no exponents in its CSV', async () => {
+    await book([entryOf({ at: NOW - DAY, millijoules: 1 })]);
+    const { io } = await office.run(['report', '--csv']);
+    expect(io.written[1]).toMatch(/^total,EUR,1,0\.000000000277/);
+  });
+
   it('of a few pictures of one day is not mostly prices elsewhere, of which the page and JSON have all', async () => {
     await book([0, 1, 2].map((n) => entryOf({ at: NOW - n * 60_000 })));
     const { io } = await office.run('report');

@@ -75,6 +75,13 @@ export function sumPromises(open: () => StoreBench): void {
       ]);
     });
 
+    it('have no bound where any of their rows has none', async () => {
+      await stretched(stretchOf(0, 2_000), stretchOf(2_000, 3_000, { bound: null }), stretchOf(900_000, 901_000));
+      const seen = await store.sums(EVER, ['slot']);
+      expect(seen.toSorted((a, b) => (a.slot ?? 0) - (b.slot ?? 0)).map(({ bound }) => bound)).toEqual([null, 1_000]);
+      expect(await store.sums(EVER, [])).toMatchObject([{ bound: null, millijoules: 100_000 }]);
+    });
+
     it('take the energy of a correction away again, and not its time', async () => {
       const lost = stretchOf(0, 10_000, { kind: 'overhead', cause: 'lost', batchId: 'b-1', millijoules: 9_000 });
       const cost = { amount: -0.00000005, currency: 'EUR', method: 'measured' } as const;
@@ -170,7 +177,7 @@ function alone(row: LedgerRow, by: readonly SumKey[]): LedgerSum {
     costMethod: row.cost_method,
     entries: 1,
     millijoules: row.energy_mj,
-    bound: row.bound_mj ?? 0,
+    bound: row.bound_mj,
     nano,
     seconds: row.seconds,
     squares: (row.total_cost ?? 0) ** 2,
@@ -193,7 +200,7 @@ function together(one: LedgerSum, other: LedgerSum): LedgerSum {
     ...one,
     entries: one.entries + other.entries,
     millijoules: one.millijoules === null || other.millijoules === null ? null : one.millijoules + other.millijoules,
-    bound: one.bound + other.bound,
+    bound: one.bound === null || other.bound === null ? null : one.bound + other.bound,
     nano: one.nano === null || other.nano === null ? null : one.nano + other.nano,
     seconds: one.seconds + other.seconds,
     squares: one.squares + other.squares,

@@ -109,7 +109,7 @@ export function sumRow(kind: LedgerSum['kind'], change: Partial<LedgerSum> = {})
     currency: 'EUR',
     energyMethod: millijoules === null ? 'unknown' : 'measured',
     costMethod: nano === null ? 'unknown' : 'measured',
-    bound: 0,
+    bound: 1000 * entries,
     seconds: 10 * entries,
     squares: each === null ? 0 : (Number(each) / 1e9) ** 2 * entries,
     leastNano: each,

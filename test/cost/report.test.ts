@@ -1,15 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { calendarOf } from '../../src/cost/local-days.ts';
-import { type ReportInput, reportOf } from '../../src/cost/report.ts';
+import type { Figures } from '../../src/cost/report-figures.ts';
 import { groupingOf } from '../../src/cost/report-groups.ts';
 import type { Money } from '../../src/cost/report-money.ts';
 import type { LedgerSum } from '../../src/ports.ts';
 import { nanoOf } from '../../src/units.ts';
 import { seeded, shuffled } from '../support/rng.ts';
 import { sumRow } from './ledger-samples.ts';
+import { CALENDAR, HARDWARE, madeOf, NOVEMBER, settingsOf } from './report-samples.ts';
 
-const CALENDAR = calendarOf('Europe/Berlin');
-const NOVEMBER = { from: CALENDAR.startOf('2026-11-01'), to: CALENDAR.startOf('2026-12-01') };
 const QUARTER = 900_000;
 
 describe('three costs', () => {
@@ -65,31 +63,6 @@ describe('three costs', () => {
   });
 });
 
-describe('what is not known', () => {
-  it('is in no sum, is counted, and leaves a sum of nothing else unknown', () => {
-    const known = sumRow('active', { entries: 2, millijoules: 500, nano: 7n });
-    const unknown = sumRow('active', { entries: 3, millijoules: null, nano: null });
-    const some = madeOf({ sums: [known, unknown] }).total;
-    expect(some.energy.active).toMatchObject({ millijoules: 500, unknowns: 3, entries: 5, method: 'measured' });
-    expect(some.full).toMatchObject({ nano: 7n, unknowns: 3 });
-    expect(some.pictures).toBe(5);
-    const none = madeOf({ sums: [unknown] }).total;
-    expect(none.energy.active).toMatchObject({ millijoules: null, method: 'unknown' });
-    expect(none.full).toMatchObject({ nano: null, unknowns: 3 });
-    expect(none.perPicture).toMatchObject({ marginal: null, spread: null });
-  });
-
-  it('does not keep a sum from taking the weakest method of what is', () => {
-    const sums = [sumRow('active', { costMethod: 'assumed' }), sumRow('idle')];
-    const { total } = madeOf({ sums });
-    expect([total.marginal.method, total.electricity.idle.method, total.cash.method]).toEqual([
-      'assumed',
-      'measured',
-      'assumed',
-    ]);
-  });
-});
-
 describe('the spread of a picture', () => {
   it('is that of all pictures, as if each had been looked at', () => {
     const rng = seeded(7);
@@ -102,6 +75,11 @@ describe('the spread of a picture', () => {
     expect(spread?.mean).toBeCloseTo(mean, 12);
     expect(spread?.deviation).toBeCloseTo(Math.sqrt(variance), 9);
     expect([spread?.least, spread?.most]).toEqual([Math.min(...units), Math.max(...units)]);
+  });
+
+  it('is told of more groups than a call takes arguments', () => {
+    const sums = Array.from({ length: 150_000 }, (_, at) => sumRow('active', { nano: BigInt(at) }));
+    expect(madeOf({ sums, slots: [] }).total.perPicture?.spread).toMatchObject({ least: 0, most: 149_999 / 1e9 });
   });
 });
 
@@ -131,25 +109,20 @@ describe('currencies', () => {
     const { total, conversions } = madeOf({ sums: [], settings });
     expect(total.apart).toEqual([{ currency: 'GBP', nano: nanoOf(10) }]);
     expect(total.full.nano).toBe(nanoOf(23));
+    const { fixed } = madeOf({
+      sums: [],
+      settings: settingsOf({ fixed: 0.000000001, fixedCurrency: 'USD', rate: 1e9 }),
+    }).total;
+    expect(fixed.nano).toBe(nanoOf(1));
+    const part = { from: NOVEMBER.from, to: CALENDAR.startOf('2026-11-02') };
+    const day = madeOf({
+      span: part,
+      sums: [],
+      settings: settingsOf({ fixed: 1, fixedCurrency: 'USD', rate: 3e8 }),
+    }).total;
+    // A thirtieth of 3e8, rounded at home alone.
+    expect(day.fixed.nano).toBe(nanoOf(1e7));
     expect(conversions).toMatchObject([{ currency: 'USD', nano: nanoOf(25), home: nanoOf(23) }]);
-  });
-});
-
-describe('at the wall', () => {
-  it('is (cards and host) / efficiency, the host once for all cards, and never called measured', () => {
-    const wall = { efficiency: 0.8, hostWatts: 100 };
-    const sums = [
-      sumRow('active', { gpu: 'GPU-1', seconds: 10, millijoules: 3_000_000, nano: 300n }),
-      sumRow('active', { gpu: 'GPU-2', seconds: 10, millijoules: 1_000_000, nano: 100n }),
-    ];
-    const { total } = madeOf({ sums, settings: settingsOf({ wall }) });
-    expect(total.wall?.energy.active).toBe((4_000_000 + 100 * 10 * 1000) / 0.8);
-    expect(total.wall?.marginal).toMatchObject({ nano: 625n, method: 'derived' });
-    expect(total.marginal).toMatchObject({ nano: 400n, method: 'measured' });
-  });
-
-  it('is not told where nothing is known of it', () => {
-    expect(madeOf({ sums: [sumRow('active')] }).total.wall).toBeNull();
   });
 });
 
@@ -169,6 +142,15 @@ describe('groups', () => {
       expect(parts.reduce((sum, part) => sum + part, 0)).toBe(total.energy[kind].millijoules);
     }
     expect(groups.reduce((sum, { figures }) => sum + figures.pictures, 0)).toBe(total.pictures);
+    expect(apartIn(groups)).toEqual(apartIn([{ figures: total }]));
+  });
+
+  it.each(by)('by %s each have their part of what no rate takes home', (text) => {
+    const hardware = { ...HARDWARE, currency: 'JPY' };
+    const settings = settingsOf({ fixed: 9.99, fixedCurrency: 'CHF', hardware });
+    const { groups, total } = madeOf({ sums: randomSums(13), by: groupingOf(text), settings });
+    expect(total.apart.map(({ currency }) => currency)).toEqual(['CHF', 'GBP', 'JPY']);
+    expect(apartIn(groups)).toEqual(apartIn([{ figures: total }]));
   });
 
   it('change nothing of the total', () => {
@@ -265,45 +247,11 @@ describe('the trend', () => {
   });
 });
 
-describe('the comparison', () => {
-  it('takes list prices times pictures, each with its date and source, and none that is shut down', () => {
-    const { comparison } = madeOf({ sums: [sumRow('active', { entries: 1000, nano: nanoOf(1) })] });
-    expect(comparison[0]).toMatchObject({ model: 'flux-schnell', nano: nanoOf(3), home: nanoOf(2.76), times: 2.76 });
-    for (const { source, date, model } of comparison) {
-      expect([source, date]).toEqual([expect.stringMatching(/\w/), expect.stringMatching(/^\d{4}-\d{2}-\d{2}$/)]);
-      expect(model).not.toMatch(/dall-e|gpt-image-1/);
-    }
-  });
-
-  it('is left out where no picture was made', () => {
-    expect(madeOf({ sums: [sumRow('idle')] }).comparison).toEqual([]);
-  });
-});
-
-const HARDWARE = { price: 1600, currency: 'EUR', bought: '2026-03-01', months: 36, resale: 700 };
-
-interface Setting {
-  readonly fixed?: number;
-  readonly fixedCurrency?: string;
-  readonly hardware?: typeof HARDWARE | null;
-  readonly wall?: ReportInput['settings']['wall'];
-  readonly rate?: number;
-}
-
-function settingsOf({ fixed = 0, fixedCurrency = 'EUR', hardware = null, wall = null, rate = 0.92 }: Setting) {
-  return {
-    currency: 'EUR',
-    rates: { USD: { rate, date: '2026-11-02', source: 'ECB' } },
-    standing: { fixed: { perMonth: fixed, currency: fixedCurrency, method: 'measured' as const }, hardware },
-    wall,
-    grams: () => null,
-  };
-}
-
-function madeOf(input: Partial<ReportInput> & Pick<ReportInput, 'sums'>) {
-  const settings = settingsOf({});
-  const rest = { span: NOVEMBER, calendar: CALENDAR, by: null, tags: {}, labels: new Map<string, string>(), settings };
-  return reportOf({ ...rest, slots: input.sums, ...input });
+function apartIn(groups: readonly { readonly figures: Figures }[]): Readonly<Record<string, bigint>> {
+  const sums: Record<string, bigint> = {};
+  for (const { currency, nano } of groups.flatMap(({ figures }) => figures.apart))
+    sums[currency] = (sums[currency] ?? 0n) + nano;
+  return sums;
 }
 
 function added(parts: readonly Money[]): bigint {

@@ -205,7 +205,7 @@ describe('the ledger in the database file', () => {
       expect(await opened.sums(EVER, ['slot', 'run', 'tags', 'gpu'])).toMatchObject([
         {
           ...{ slot: 900_000, run: 'r1', tags: '{"client":"acme","kind":"x"}', gpu: null, kind: 'active', cause: null },
-          ...{ entries: 3, millijoules: 3_000, nano: 6n, leastNano: 1n, mostNano: 3n, seconds: 4.5, bound: 0 },
+          ...{ entries: 3, millijoules: 3_000, nano: 6n, leastNano: 1n, mostNano: 3n, seconds: 4.5, bound: null },
         },
       ]);
       expect(await opened.ledger(EVER, 0, 10)).toMatchObject([{ from_at: null }, { from_at: null }, { from_at: null }]);
