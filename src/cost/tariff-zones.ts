@@ -29,7 +29,6 @@ export interface Part extends Slice {
 /** A tariff that can explain itself. */
 export interface ZonedTariff extends Tariff {
   readonly terms: TariffTerms;
-  readonly clock: WallClock;
   /** A span cut where another zone begins to set the price, also where that is the same. */
   parts(span: Span): readonly Part[];
   /** Places of all zones that hold at an instant; the last of them sets the price. */

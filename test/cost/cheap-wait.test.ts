@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { CheapWait, hasOnePrice } from '../../src/cost/cheap-wait.ts';
-import { flatTariff } from '../../src/cost/tariff.ts';
 import { HOUR, NIGHT } from './night.ts';
+import { flatTariff } from './terms.ts';
 
-const FLAT = flatTariff({ pricePerKwh: 0.3, currency: 'EUR', assumed: true });
+const FLAT = flatTariff(0.3, { assumed: true });
 const MIDNIGHT = Date.UTC(2026, 0, 1);
 const TONIGHT = MIDNIGHT + 22 * HOUR;
 
