@@ -7,6 +7,6 @@ export const HOUR = 3_600_000;
 export const NIGHT = nightOf('UTC');
 
 /** The same by the clock of another place. */
-export function nightOf(timezone: string) {
+export function nightOf(timezone: string | null) {
   return zonedTariff(termsOf([{ price_per_kwh: 0.18, hours: '22:00-06:00' }], { pricePerKwh: 0.34, timezone }));
 }

@@ -37,7 +37,7 @@ function work(
   change: Partial<WorkParts> = {},
   { tariff = NIGHT, when = 'now' as When }: { tariff?: Tariff; when?: When } = {},
 ) {
-  const waits = new CheapWaits({ tariff, when, clock, onOnePrice: () => shop.notes.push('one price') });
+  const waits = new CheapWaits({ tariff, when, clock, onUseless: (why) => shop.notes.push(why) });
   const onWaiting = (run: string, until: number) => told.push([run, until]);
   return shop.work({ waitsUntil: (job) => waits.until(job), onWaiting, ...change });
 }
