@@ -1,5 +1,6 @@
 import pc from 'picocolors';
 import { cheapNow, nextCheap } from '../cost/cheap.ts';
+import { dateText, momentText, timeText } from '../cost/clock-text.ts';
 import type { Span } from '../cost/tariff.ts';
 import { allIn, type Part, type ZonedTariff, zonedTariff } from '../cost/tariff-zones.ts';
 import { parseDays } from '../cost/zone-days.ts';
@@ -9,7 +10,7 @@ import { EXIT } from './exit.ts';
 import { priceAssumption } from './prices.ts';
 import { columns } from './table.ts';
 import { barOf } from './tariff-bar.ts';
-import { dateText, lengthText, momentText, parseDate, timeText, weekdayText } from './tariff-time.ts';
+import { lengthText, parseDate, weekdayText } from './tariff-time.ts';
 import { composition, netPrice, perKwh, zoneName, zoneTimes } from './tariff-words.ts';
 
 export interface TariffShowOptions {

@@ -1,3 +1,4 @@
+import { momentText } from '../cost/clock-text.ts';
 import { share } from '../cost/share.ts';
 import { priceOf, type Span } from '../cost/tariff.ts';
 import { type Part, type ZonedTariff, zonedTariff } from '../cost/tariff-zones.ts';
@@ -7,7 +8,7 @@ import type { App } from './app.ts';
 import { EXIT } from './exit.ts';
 import { money, significant } from './figures.ts';
 import { columns } from './table.ts';
-import { lengthText, momentText, parseMoment, weekdayText } from './tariff-time.ts';
+import { lengthText, parseMoment, weekdayText } from './tariff-time.ts';
 import { composition, perKwh, zoneName, zoneTimes } from './tariff-words.ts';
 
 export interface TariffTestOptions {

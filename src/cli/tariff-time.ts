@@ -1,5 +1,6 @@
+import { momentText } from '../cost/clock-text.ts';
 import { DAY_MS, MINUTE_MS, type WallClock } from '../cost/local-time.ts';
-import { dateOf, dayNumber, weekdayOf } from '../cost/zone-days.ts';
+import { dayNumber, weekdayOf } from '../cost/zone-days.ts';
 import { InputError } from '../errors.ts';
 import { timeOf } from '../hours.ts';
 import type { EpochMillis, Millis } from '../units.ts';
@@ -38,20 +39,6 @@ export function parseDate(text: string, clock: WallClock, place: string): EpochM
   throw new InputError(`needs a date as 2026-03-29, not "${text}"`, { code: 'bad_flag', place });
 }
 
-/** `2026-03-29T14:30+02:00`; seconds where there are some. */
-export function momentText(clock: WallClock, at: EpochMillis): string {
-  return `${dateText(clock, at)}T${clockText(clock, at)}${offsetText(clock.offset(at))}`;
-}
-
-/** `14:30+02:00` on a day on which the clock is set, else `14:30`. */
-export function timeText(clock: WallClock, at: EpochMillis, withOffset: boolean): string {
-  return `${clockText(clock, at)}${withOffset ? offsetText(clock.offset(at)) : ''}`;
-}
-
-export function dateText(clock: WallClock, at: EpochMillis): string {
-  return dateOf(Math.floor(clock.wall(at) / DAY_MS));
-}
-
 export function weekdayText(clock: WallClock, at: EpochMillis): string {
   return WEEKDAYS[weekdayOf(Math.floor(clock.wall(at) / DAY_MS))] ?? '';
 }
@@ -85,18 +72,4 @@ function offsetOf(text: string): Millis {
   const [, sign, hours = '0', minutes = '0'] = /^([+-])(\d{2}):?(\d{2})$/.exec(text) ?? [];
   const size = (Number(hours) * 60 + Number(minutes)) * MINUTE_MS;
   return sign === '-' ? -size : size;
-}
-
-function offsetText(offset: Millis): string {
-  const minutes = Math.abs(offset) / MINUTE_MS;
-  return `${offset < 0 ? '-' : '+'}${twoDigits(minutes / 60)}:${twoDigits(minutes % 60)}`;
-}
-
-function clockText(clock: WallClock, at: EpochMillis): string {
-  const text = new Date(clock.wall(at)).toISOString();
-  return at % MINUTE_MS === 0 ? text.slice(11, 16) : text.slice(11, 19);
-}
-
-function twoDigits(value: number): string {
-  return String(Math.floor(value)).padStart(2, '0');
 }

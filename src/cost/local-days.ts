@@ -1,9 +1,11 @@
 import type { EpochMillis, Millis } from '../units.ts';
-import { DAY_MS, MINUTE_MS, wallClock } from './local-time.ts';
+import { offsetText } from './clock-text.ts';
+import { DAY_MS, MINUTE_MS, type WallClock, wallClock } from './local-time.ts';
 
 /** Days and hours as the clock on a wall counts them. */
 export interface Calendar {
   readonly timezone: string;
+  readonly clock: WallClock;
   /** `2026-11-30` */
   dayOf(at: EpochMillis): string;
   /** `2026-11-30T14:00+01:00`: the offset tells the two hours apart that a change of the clock gives one name. */
@@ -25,13 +27,14 @@ export function calendarOf(timezone: string | null): Calendar {
   const startOf = (day: string) => clock.reached(Date.parse(`${day}T00:00Z`));
   return {
     timezone: clock.timezone,
+    clock,
     dayOf: (at) => {
       const shown = local(at).slice(0, 10);
       const next = dayAfter(shown);
       // Where the clock is set back over midnight, the old day shows again for a while in the new one.
       return at < startOf(next) ? shown : next;
     },
-    hourOf: (at) => `${local(at).slice(0, 13)}:00${signed(clock.offset(at))}`,
+    hourOf: (at) => `${local(at).slice(0, 13)}:00${offsetText(clock.offset(at))}`,
     minuteOf: (at) => local(at).slice(0, 16).replace('T', ' '),
     startOf,
     timeOf: (text) => clock.reached(Date.parse(`${text}Z`)),
@@ -49,10 +52,4 @@ export function monthsAfter(day: string, months: number): string {
   const last = new Date(Date.UTC(date.getUTCFullYear(), month + 1, 0)).getUTCDate();
   const there = Date.UTC(date.getUTCFullYear(), month, Math.min(date.getUTCDate(), last));
   return new Date(there).toISOString().slice(0, 10);
-}
-
-function signed(offset: Millis): string {
-  const minutes = Math.abs(offset) / MINUTE_MS;
-  const two = (value: number) => String(Math.floor(value)).padStart(2, '0');
-  return `${offset < 0 ? '-' : '+'}${two(minutes / 60)}:${two(minutes % 60)}`;
 }
