@@ -7,6 +7,7 @@ import { decimalOf, type EpochMillis } from '../units.ts';
 import type { App } from './app.ts';
 import { momentOf } from './pause.ts';
 import { pricesOf } from './prices.ts';
+import { perKwh } from './tariff-words.ts';
 
 export interface WaitsParts {
   readonly tariff: Tariff;
@@ -113,9 +114,7 @@ export class WaitsToTell {
 
 const WAITING: ReadonlySet<JobState> = new Set(['submitting', 'queued']);
 
-/** With four decimals where cents do not say it all. */
 function priceAt(tariff: Tariff, at: EpochMillis): string {
   const [slice] = tariff.slices({ from: at, to: at + 1 });
-  if (slice === undefined) return '?';
-  return decimalOf(slice.nano).toLocaleString('en-US', { minimumFractionDigits: 2, maximumFractionDigits: 4 });
+  return slice === undefined ? '?' : perKwh(decimalOf(slice.nano));
 }

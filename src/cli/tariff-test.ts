@@ -43,7 +43,9 @@ export function tariffTest(
   }
   for (const note of notes) io.err(`! ${note}`);
   const lines =
-    span.from === span.to ? momentLines(tariff, span.from, energy) : spanLines(tariff, span, energy ?? ONE_KWH);
+    span.from === span.to
+      ? momentLines(tariff, span.from, energy, loaded.config.utf8)
+      : spanLines(tariff, span, energy ?? ONE_KWH);
   for (const line of lines) io.out(line);
   return EXIT.done;
 }
@@ -79,8 +81,13 @@ function energyOf(kwh: string | undefined): Millijoules | null {
   return Math.round(value * ONE_KWH);
 }
 
-function momentLines(tariff: ZonedTariff, at: EpochMillis, energy: Millijoules | null): readonly string[] {
-  const { clock, terms, currency, method } = tariff;
+function momentLines(
+  tariff: ZonedTariff,
+  at: EpochMillis,
+  energy: Millijoules | null,
+  utf8: boolean,
+): readonly string[] {
+  const { clock, terms, currency } = tariff;
   const holding = tariff.matching(at);
   const winner = holding.at(-1) ?? null;
   const named = holding.map(
@@ -93,13 +100,13 @@ function momentLines(tariff: ZonedTariff, at: EpochMillis, energy: Millijoules |
   return [
     `${weekdayText(clock, at)} ${momentText(clock, at)}, by the clock of ${clock.timezone}`,
     why,
-    `${zoneName(terms, winner)}: ${composition(terms, winner)} ${currency} a kilowatt-hour`,
-    ...(energy === null ? [] : [`${kwhText(energy)} cost ${costText(energy, tariff, { from: at, to: at }, method)}`]),
+    `${zoneName(terms, winner)}: ${composition(terms, winner, utf8)} ${currency} a kilowatt-hour`,
+    ...(energy === null ? [] : [`${kwhText(energy)} cost ${costText(energy, tariff, { from: at, to: at })}`]),
   ];
 }
 
 function spanLines(tariff: ZonedTariff, span: Span, energy: Millijoules): readonly string[] {
-  const { clock, terms, method } = tariff;
+  const { clock, terms } = tariff;
   const rows = partsOf(tariff, span, energy).map(({ part, millijoules }) => [
     momentText(clock, part.from),
     momentText(clock, part.to),
@@ -107,12 +114,12 @@ function spanLines(tariff: ZonedTariff, span: Span, energy: Millijoules): readon
     perKwh(decimalOf(part.nano)),
     zoneName(terms, part.zone),
     kwhText(millijoules),
-    costText(millijoules, tariff, part, method),
+    costText(millijoules, tariff, part),
   ]);
   return [
     `${lengthText(span.to - span.from)}, by the clock of ${clock.timezone}`,
     ...columns(rows).map((row) => `  ${row}`),
-    `${kwhText(energy)}, burnt evenly, cost ${costText(energy, tariff, span, method)}`,
+    `${kwhText(energy)}, burnt evenly, cost ${costText(energy, tariff, span)}`,
   ];
 }
 
@@ -131,10 +138,10 @@ function partsOf(
 }
 
 function answerJson(tariff: ZonedTariff, span: Span, energy: Millijoules | null): Record<string, unknown> {
-  const { clock, terms, currency, method } = tariff;
+  const { clock, terms, currency } = tariff;
   const cost = (millijoules: Millijoules, over: Span) => {
     const { nano } = priceOf(millijoules, tariff, over);
-    return { kwh: millijoules / ONE_KWH, amount: decimalOf(nano), currency, method };
+    return { kwh: millijoules / ONE_KWH, amount: decimalOf(nano), currency, method: tariff.methodIn(over) };
   };
   if (span.from === span.to) {
     const holding = tariff.matching(span.from);
@@ -165,8 +172,8 @@ function kwhText(energy: Millijoules): string {
   return `${significant(energy / ONE_KWH)} kWh`;
 }
 
-function costText(energy: Millijoules, tariff: ZonedTariff, span: Span, method: ZonedTariff['method']): string {
-  return money(decimalOf(priceOf(energy, tariff, span).nano), tariff.currency, method);
+function costText(energy: Millijoules, tariff: ZonedTariff, span: Span): string {
+  return money(decimalOf(priceOf(energy, tariff, span).nano), tariff.currency, tariff.methodIn(span));
 }
 
 function refused(what: string, place: string): InputError {

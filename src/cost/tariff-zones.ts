@@ -9,7 +9,7 @@ import { dayNumber } from './zone-days.ts';
 export interface TariffTerms {
   readonly pricePerKwh: number;
   readonly currency: string;
-  /** The user did not say what electricity costs. */
+  /** The user did not say what electricity costs outside of all zones, and there is such a time. */
   readonly assumed: boolean;
   /** Null: that of this host. */
   readonly timezone: string | null;
@@ -50,6 +50,7 @@ export function zonedTariff(terms: TariffTerms): ZonedTariff {
     method: terms.assumed ? 'assumed' : 'measured',
     terms,
     clock,
+    methodIn: (span) => (terms.assumed && parts(span).some(({ zone }) => zone === null) ? 'assumed' : 'measured'),
     day: (at) => clock.day(at),
     parts,
     slices: (span) =>

@@ -19,8 +19,10 @@ export interface Tariff {
   /** Names these prices in every receipt, so that past receipts stay explained: `flat:0.3:EUR:config`. */
   readonly id: string;
   readonly currency: string;
-  /** `measured` for prices that the user states, `assumed` for our default. */
+  /** `measured` for prices that the user states, `assumed` where our default holds at any time. */
   readonly method: Method;
+  /** That of what is burnt in a span: `assumed` only where our default sets a price in it. */
+  methodIn(span: Span): Method;
   /** That the prices go by. */
   readonly clock: WallClock;
   /** A span cut where its price changes, in order; a span of no length is one slice. */
