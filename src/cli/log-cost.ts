@@ -37,7 +37,10 @@ export async function logCost(app: App, words: LogCostWords, options: LogCostOpt
   const charge = chargeOf(
     {
       id,
-      at: at === undefined ? app.clock.now() : timeIn(at, '--at', calendarOf(tariff.timezone)),
+      at:
+        at === undefined
+          ? app.clock.now()
+          : timeIn(at, '--at', calendarOf(tariff.timezone), (note) => app.io.err(note)),
       kind: correct === undefined ? (credit === true ? 'credit' : 'charge') : 'correction',
       service,
       resourceType,

@@ -1,4 +1,5 @@
 import { momentText } from '../cost/clock-text.ts';
+import { DAY_MS } from '../cost/local-time.ts';
 import { share } from '../cost/share.ts';
 import { priceOf, type Span } from '../cost/tariff.ts';
 import { type Part, type ZonedTariff, zonedTariff } from '../cost/tariff-zones.ts';
@@ -53,7 +54,6 @@ export function tariffTest(
 const ONE_KWH: Millijoules = 3_600_000_000;
 const MOST_KWH = 1_000_000;
 const MOST_DAYS = 366;
-const DAY_MS = 86_400_000;
 
 /** Of no length for one moment. */
 function spanOf(
@@ -65,8 +65,10 @@ function spanOf(
     throw refused('is one moment; leave it out beside --from and --to', '--at');
   if (at === undefined && (from === undefined || to === undefined))
     throw refused('says no time; give --at TIME, or --from TIME and --to TIME', '--at');
-  const first = parseMoment(at ?? from ?? '', clock, now, at === undefined ? '--from' : '--at');
-  const last = at === undefined ? parseMoment(to ?? '', clock, now, '--to') : first;
+  const moment = (text: string, flag: string) =>
+    text === 'now' ? { at: now, note: null } : parseMoment(text, clock, flag);
+  const first = moment(at ?? from ?? '', at === undefined ? '--from' : '--at');
+  const last = at === undefined ? moment(to ?? '', '--to') : first;
   if (at === undefined && last.at <= first.at) throw refused('must be later than --from', '--to');
   if (last.at - first.at > MOST_DAYS * DAY_MS) throw refused(`is more than ${MOST_DAYS} days after --from`, '--to');
   const notes = at === undefined ? [first.note, last.note] : [first.note];

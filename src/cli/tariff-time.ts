@@ -12,23 +12,21 @@ export interface Moment {
 }
 
 /**
- * A time as the user writes it: `2026-03-29T02:30` on the clock on the wall, the date alone for its midnight, with `Z` or
- * an offset for one that is the same everywhere, or `now`.
+ * A time as users and files write it: `2026-03-29T02:30` on the clock on the wall, the date alone for the beginning of its
+ * day, with `Z` or an offset for one that is the same everywhere.
+ * @param place the flag, or the line of a file, that says it
  * @throws InputError `bad_flag`
  */
-export function parseMoment(text: string, clock: WallClock, now: EpochMillis, place: string): Moment {
-  if (text === 'now') return { at: now, note: null };
-  const [, date = '', time = '00:00', seconds = '0', offset] = MOMENT.exec(text.trim()) ?? [];
-  const [day, minute] = [dayNumber(date), timeOf(time)];
+export function parseMoment(text: string, clock: WallClock, place: string): Moment {
+  const [, date = '', time, seconds = '0', offset] = MOMENT.exec(text.trim()) ?? [];
+  const [day, minute] = [dayNumber(date), timeOf(time ?? '00:00')];
   if (day === undefined || minute === undefined)
     throw new InputError(
-      `needs a time as 2026-03-29T14:30, with +02:00 or Z where it is of another clock, not "${text}"`,
-      {
-        code: 'bad_flag',
-        place,
-      },
+      `needs a date as 2026-11-30, or a time as 2026-11-30T14:00, with +02:00 or Z where it is of another clock, not "${text}"`,
+      { code: 'bad_flag', place },
     );
-  const wall = day * DAY_MS + minute * MINUTE_MS + Number(seconds) * 1000;
+  if (time === undefined) return { at: clock.reached(day * DAY_MS), note: null };
+  const wall = day * DAY_MS + minute * MINUTE_MS + Math.round(Number(seconds) * 1000);
   return offset === undefined ? onTheWall(wall, text, clock) : { at: wall - offsetOf(offset), note: null };
 }
 
@@ -53,7 +51,7 @@ export function lengthText(span: Millis): string {
     .join(' ');
 }
 
-const MOMENT = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{1,2}:\d{2})(?::([0-5]\d))?\s*(Z|[+-]\d{2}:?\d{2})?)?$/;
+const MOMENT = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{1,2}:\d{2})(?::([0-5]\d(?:\.\d{1,3})?))?\s*(Z|[+-]\d{2}:?\d{2})?)?$/;
 const WEEKDAYS = ['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'];
 
 function onTheWall(wall: number, text: string, clock: WallClock): Moment {
