@@ -38,18 +38,17 @@ interface Dates {
 
 /** All pairs of days that a calendar can have. */
 function datesOf(withHolidays: boolean): readonly Dates[] {
-  return Array.from({ length: 12 * 7 }, (_, place) => [place % 12, Math.floor(place / 12)] as const).flatMap(
-    ([month = 0, weekday = 0]) => {
-      const kinds = (day: number): readonly DayKind[] => [
-        day as DayKind,
-        ...(withHolidays ? ['holiday' as const] : []),
-      ];
-      return [month, (month + 11) % 12].flatMap((other) =>
-        kinds(weekday).flatMap((kind) =>
-          kinds((weekday + 6) % 7).map((last) => ({ kind, month, before: { kind: last, month: other } })),
-        ),
-      );
-    },
+  const first = (count: number) => Array.from({ length: count }, (_, place) => place);
+  const kindsOf = (day: number): readonly DayKind[] => [
+    day as DayKind,
+    ...(withHolidays ? (['holiday'] as const) : []),
+  ];
+  const months = first(12).flatMap((month) => [month, (month + 11) % 12].map((before) => ({ month, before })));
+  const kinds = first(7).flatMap((day) =>
+    kindsOf(day).flatMap((kind) => kindsOf((day + 6) % 7).map((before) => ({ kind, before }))),
+  );
+  return months.flatMap(({ month, before }) =>
+    kinds.map((one) => ({ kind: one.kind, month, before: { kind: one.before, month: before } })),
   );
 }
 
