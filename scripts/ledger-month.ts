@@ -1,9 +1,9 @@
+import { QUARTER_MS } from '../src/cost/local-days.ts';
 import type { Entry, MeterBooking, NewMark, Settlement, Stretch } from '../src/ports.ts';
 import { Changes } from '../src/store/changes.ts';
 import { inTransaction, openDatabase } from '../src/store/database.ts';
 import { EntryTable } from '../src/store/entry-table.ts';
 import { MarkTable } from '../src/store/mark-table.ts';
-import { QUARTER_MS } from '../src/store/quarters.ts';
 import { StretchTable } from '../src/store/stretch-table.ts';
 import { activeEntry, DETAILS, receiptOf } from '../test/store/samples.ts';
 

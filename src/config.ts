@@ -7,6 +7,7 @@ import { type ConfigFile, readConfigFile } from './config-file.ts';
 import { envValues, type Flags, flagValues, type Said } from './config-given.ts';
 import { absolutePath } from './config-path.ts';
 import { configSchema, HIDDEN_SETTINGS, hiddenSchema, SETTINGS, type Settings } from './config-schema.ts';
+import { leaveGap } from './cost/zone.ts';
 import { ConfigError } from './errors.ts';
 import type { Notice } from './ports.ts';
 import type { Preset } from './preset/catalogue.ts';
@@ -72,7 +73,7 @@ export interface EnergyConfig {
 export interface TariffConfig {
   readonly pricePerKwh: number;
   readonly currency: string;
-  /** The user did not say what electricity costs. */
+  /** The user did not say what electricity costs, or not outside of all zones where there is such a time. */
   readonly assumed: boolean;
   /** Null: that of this host. */
   readonly timezone: string | null;
@@ -261,7 +262,7 @@ function costConfig({
     tariff: Object.freeze({
       pricePerKwh: tariff.price_per_kwh ?? ASSUMED_PRICE_PER_KWH,
       currency: tariff.currency,
-      assumed: tariff.price_per_kwh === null,
+      assumed: tariff.price_per_kwh === null && leaveGap(tariff.zones ?? [], (tariff.holidays ?? []).length > 0),
       timezone: tariff.timezone,
       zones: Object.freeze(tariff.zones ?? []),
       holidays: Object.freeze(tariff.holidays ?? []),

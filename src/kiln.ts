@@ -114,8 +114,9 @@ export class Kiln {
 
   /** To be called now and then: hours and cheap times begin and end, and devices come back. */
   look(): void {
-    const { provider, restsFor } = this.#options;
+    const { provider, restsFor, clock } = this.#options;
     this.#sendBackWaiting();
+    for (const [runId, until] of this.#waiting) if (clock.now() >= until) this.#waiting.delete(runId);
     for (const { id } of provider.devices) {
       if (!this.#underWay.has(id) && restsFor(id) > 0 && provider.resident(id) !== null) this.#rest(id);
     }

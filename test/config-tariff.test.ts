@@ -108,3 +108,27 @@ it('a country that nothing is known of is refused with those that are known, in 
     /^KILNWATT_CARBON_COUNTRY: .*"AT": expected one of AU, CA/,
   );
 });
+
+describe('a price that nobody set', () => {
+  const day = '{ price_per_kwh: 0.4, hours: "06:00-22:00" }';
+  const night = '{ price_per_kwh: 0.2, hours: "22:00-06:00" }';
+  const assumed = (zones: string, rest = '') => load(`tariff: { zones: [${zones}]${rest} }\n`).config.tariff.assumed;
+
+  it('is assumed where zones leave a gap, and not where one of them always holds', () => {
+    expect(assumed(night)).toBe(true);
+    expect(assumed(`${day}, ${night}`)).toBe(false);
+    const winter = night.replace(' }', ', months: oct-mar }');
+    expect(assumed(`${day}, ${winter}`)).toBe(true);
+    expect(assumed(`${day}, ${winter}, ${night.replace(' }', ', months: apr-sep }')}`)).toBe(false);
+  });
+
+  it('is assumed on holidays that no zone names, if there are any', () => {
+    const week = `${day.replace(' }', ', days: mon-sun }')}, ${night}`;
+    expect(assumed(week)).toBe(false);
+    expect(assumed(week, ', holidays: [2026-12-25]')).toBe(true);
+    expect(assumed(week.replace('mon-sun', '"mon-sun,holiday"'), ', holidays: [2026-12-25]')).toBe(false);
+    // The morning after a holiday belongs to the holiday's night.
+    const nights = `${day}, ${night.replace(' }', ', days: mon-sun }')}`;
+    expect(assumed(nights, ', holidays: [2026-12-25]')).toBe(true);
+  });
+});

@@ -2,9 +2,8 @@ import type { Tariff } from '../cost/tariff.ts';
 import type { CheapWaits, Wish } from '../kiln-waits.ts';
 import type { Clock } from '../ports.ts';
 import type { EpochMillis } from '../units.ts';
-import { zoneAt } from './cheap.ts';
+import { beginOf, zoneAt } from './cheap.ts';
 import type { Herald } from './herald.ts';
-import { momentOf } from './pause.ts';
 import type { Reporter } from './run-events.ts';
 
 export interface CheapRestOptions {
@@ -40,7 +39,7 @@ export class CheapRest {
     const { tariff, clock, herald, reporter } = this.#options;
     const now = clock.now();
     herald.paused('cheap', null);
-    reporter.rests(`waits until ${momentOf(until, now)}`);
+    reporter.rests(`waits until ${beginOf(tariff, until, now)}`);
     reporter.note(`Waits for ${zoneAt(tariff, until, now)}`);
   }
 

@@ -1,24 +1,76 @@
+import { type HoursSetting, hoursOf, hoursOfAll } from '../batch/hours.ts';
+import { DAYS_AHEAD, nextCheap } from '../cost/cheap.ts';
 import type { Tariff } from '../cost/tariff.ts';
-import { CheapWaits, type Wish } from '../kiln-waits.ts';
-import type { JobRow, JobState, RunRow, Store } from '../ports.ts';
+import { CheapWaits, type Useless, type Wish } from '../kiln-waits.ts';
+import type { Device, JobRow, JobState, RunRow, Store } from '../ports.ts';
 import { decimalOf, type EpochMillis } from '../units.ts';
 import type { App } from './app.ts';
 import { momentOf } from './pause.ts';
 import { pricesOf } from './prices.ts';
+import { perKwh } from './tariff-words.ts';
 
-export const ONE_PRICE = 'The tariff has one price; --when cheap changes nothing.';
+export interface WaitsParts {
+  readonly tariff: Tariff;
+  /** Those that make the pictures, once they are known; none before, and then by the hours that all of them have. */
+  devices(): readonly Device[];
+  tell(sentence: string): void;
+}
+
+/** Which jobs wait, as configured. Where waiting does not do what was asked for, it is told. */
+export function waitsOf(
+  { clock, loaded: { config } }: Pick<App, 'clock' | 'loaded'>,
+  { tariff, devices, tell }: WaitsParts,
+): CheapWaits {
+  const { when, hours } = config;
+  return new CheapWaits({
+    tariff,
+    clock,
+    when,
+    hours: () => {
+      const known = devices();
+      return known.length === 0 ? [hoursOfAll(hours)] : known.map((device) => hoursOf(hours, device));
+    },
+    onUseless: (why) => tell(uselessText(why, { tariff, hours, now: clock.now() })),
+  });
+}
+
+function uselessText(
+  why: Useless,
+  { tariff, hours, now }: { readonly tariff: Tariff; readonly hours: HoursSetting | null; readonly now: EpochMillis },
+): string {
+  if (why === 'one price') return `No day of the next ${DAYS_AHEAD} has a cheaper part; --when cheap changes nothing.`;
+  const next = nextCheap(tariff, now);
+  const zone = next === null ? '' : `, the cheap zone begins at ${beginOf(tariff, next, now)}`;
+  return (
+    `What is to wait for cheap electricity is not made in the next ${DAYS_AHEAD} days, in which the hours and the cheap ` +
+    `zones do not meet: hours is ${hoursText(hours)}${zone}. Change hours or tariff.zones, or use --when now.`
+  );
+}
+
+function hoursText(hours: HoursSetting | null): string {
+  if (hours === null || typeof hours === 'string') return hours ?? 'not set';
+  return Object.entries(hours)
+    .map(([device, text]) => `${text} for ${device}`)
+    .join(' and ');
+}
 
 /** What a job that waits for cheap electricity waits for: `the cheap zone: begins at 22:00 (0.18 EUR/kWh; now 0.34)`. */
 export function zoneAt(tariff: Tariff, until: EpochMillis, now: EpochMillis): string {
   const prices = `${priceAt(tariff, until)} ${tariff.currency}/kWh; now ${priceAt(tariff, now)}`;
-  return `the cheap zone: begins at ${momentOf(until, now)} (${prices})`;
+  return `the cheap zone: begins at ${beginOf(tariff, until, now)} (${prices})`;
+}
+
+/** The time of day by the clock of the tariff, with its time zone where it is another time here. */
+export function beginOf({ clock }: Tariff, begin: EpochMillis, now: EpochMillis): string {
+  const there = momentOf(begin, now, clock.timezone);
+  return there === momentOf(begin, now) ? there : `${there} ${clock.timezone}`;
 }
 
 /** To whoever has just submitted something that is to wait, by the tariff here; that of another host is known there. */
-export function tellWait({ clock, loaded: { config }, io }: App, wish: Wish): void {
-  const { tariff } = pricesOf(config);
-  const waits = new CheapWaits({ clock, tariff, when: config.when, onOnePrice: () => io.err(ONE_PRICE) });
-  const until = waits.until(wish);
+export function tellWait(app: App, wish: Wish): void {
+  const { clock, loaded, io } = app;
+  const { tariff } = pricesOf(loaded.config);
+  const until = waitsOf(app, { tariff, devices: () => [], tell: (sentence) => io.err(sentence) }).until(wish);
   if (until !== null) io.err(`Waits for ${zoneAt(tariff, until, clock.now())}.`);
 }
 
@@ -42,7 +94,7 @@ export class WaitsToTell {
   /** The same in short, for a table: `cheap from 22:00`. */
   short(row: JobRow): string | null {
     const until = this.until(row);
-    return until === null ? null : `cheap from ${momentOf(until, this.#app.clock.now())}`;
+    return until === null ? null : `cheap from ${beginOf(this.#tariff, until, this.#app.clock.now())}`;
   }
 
   /** As {@link zoneAt}. */
@@ -62,9 +114,7 @@ export class WaitsToTell {
 
 const WAITING: ReadonlySet<JobState> = new Set(['submitting', 'queued']);
 
-/** With four decimals where cents do not say it all. */
 function priceAt(tariff: Tariff, at: EpochMillis): string {
   const [slice] = tariff.slices({ from: at, to: at + 1 });
-  if (slice === undefined) return '?';
-  return decimalOf(slice.nano).toLocaleString('en-US', { minimumFractionDigits: 2, maximumFractionDigits: 4 });
+  return slice === undefined ? '?' : perKwh(decimalOf(slice.nano));
 }

@@ -69,15 +69,21 @@ function hasPassword(url: unknown): boolean {
   return typeof url === 'string' && URL.canParse(url) && new URL(url).password !== '';
 }
 
-function tariffCheck({ config, files }: LoadedConfig): Check {
+function tariffCheck({ config, files, origins }: LoadedConfig): Check {
   const { pricePerKwh, currency, assumed, zones } = config.tariff;
   const detail = `${pricePerKwh.toFixed(2)} ${currency} per kWh`;
   const besides = zones.length === 0 ? '' : ` and ${counted(zones.length, 'zone')}; see "kilnwatt tariff show"`;
+  if (!assumed && origins['tariff.price_per_kwh'] === 'default')
+    return {
+      name: 'tariff',
+      status: 'ok',
+      detail: `${counted(zones.length, 'zone')} at all hours; see "kilnwatt tariff show"`,
+    };
   if (!assumed) return { name: 'tariff', status: 'ok', detail: `${pricePerKwh} ${currency} per kWh${besides}` };
   return {
     name: 'tariff',
     status: 'warn',
-    detail: `not set; ${detail} is assumed`,
+    detail: `not set; ${detail} is assumed${zones.length === 0 ? '' : ' outside of all zones'}`,
     mend: `put "tariff: { price_per_kwh: ${pricePerKwh.toFixed(2)}, currency: ${currency} }" with your own price into ${files.at(-1)?.path ?? 'kilnwatt.yaml'}`,
   };
 }

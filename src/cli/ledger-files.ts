@@ -39,10 +39,12 @@ export async function ledgerExport(app: App, file: string | undefined, options: 
 }
 
 /** Without a span all there is, also what is dated later than now. */
-function exported({ loaded, clock }: App, { from, to }: PeriodFlags): LedgerSpan {
+function exported({ loaded, clock, io }: App, { from, to }: PeriodFlags): LedgerSpan {
   if (from === undefined && to === undefined) return { from: 0, to: Number.MAX_SAFE_INTEGER };
   const calendar = calendarOf(loaded.config.tariff.timezone);
-  return periodOf({ from: from ?? '1970-01-02', ...(to !== undefined && { to }) }, clock.now(), calendar);
+  return periodOf({ from: from ?? '1970-01-02', ...(to !== undefined && { to }) }, clock.now(), calendar, (note) =>
+    io.err(note),
+  );
 }
 
 /** Books the charges of a file, all or none; those that were booked before are not again. @returns the exit code */
@@ -52,7 +54,7 @@ export async function ledgerImport(app: App, file: string, { json }: { readonly 
   const { charges, energy } = readCharges(await textOf(file), {
     path: file,
     currency: tariff.currency,
-    timeOf: (text, place) => timeIn(text, place, calendar),
+    timeOf: (text, place) => timeIn(text, place, calendar, (note) => app.io.err(note)),
   });
   const store = await app.store();
   const checked = await checkedCharges(charges, (id) => store.ledgerRow(id));

@@ -38,7 +38,10 @@ export async function logCost(app: App, words: LogCostWords, options: LogCostOpt
   const charge = chargeOf(
     {
       id: id ?? uuidv7(),
-      at: at === undefined ? app.clock.now() : timeIn(at, '--at', calendarOf(tariff.timezone)),
+      at:
+        at === undefined
+          ? app.clock.now()
+          : timeIn(at, '--at', calendarOf(tariff.timezone), (note) => app.io.err(note)),
       kind: correct === undefined ? (credit === true ? 'credit' : 'charge') : 'correction',
       service,
       resourceType,

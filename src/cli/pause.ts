@@ -50,14 +50,14 @@ function endOf(options: PauseOptions, now: EpochMillis): EpochMillis | null {
   return options.until === undefined ? null : parseUntil(options.until, now);
 }
 
-/** The time of day, with the day where that is not today. */
-export function momentOf(at: EpochMillis, now: EpochMillis): string {
-  const date = new Date(at);
-  const time = date.toTimeString().slice(0, 5);
-  const today = new Date(now).toDateString() === date.toDateString();
-  return today
-    ? time
-    : `${date.toLocaleDateString('en-GB', { weekday: 'short', day: 'numeric', month: 'short' })}, ${time}`;
+/** The time of day, with the day where that is not today. @param timeZone IANA name; left out, that of this host */
+export function momentOf(at: EpochMillis, now: EpochMillis, timeZone?: string): string {
+  const place = timeZone === undefined ? {} : { timeZone };
+  const time = new Intl.DateTimeFormat('en-GB', { ...place, hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
+  const date = new Intl.DateTimeFormat('en-GB', { ...place, dateStyle: 'short' });
+  if (date.format(at) === date.format(now)) return time.format(at);
+  const day = new Intl.DateTimeFormat('en-GB', { ...place, weekday: 'short', day: 'numeric', month: 'short' });
+  return `${day.format(at)}, ${time.format(at)}`;
 }
 
 /** Whether anybody makes pictures in this data folder now, or is about to. */

@@ -31,9 +31,11 @@ export function energyAssumption({ energy }: Pick<Config, 'energy'>, part = ''):
 
 /** The line that sets the price of electricity, where nobody has; else none. */
 export function priceAssumption({ config, files }: Pick<LoadedConfig, 'config' | 'files'>): readonly string[] {
-  const { assumed, currency, pricePerKwh } = config.tariff;
+  const { assumed, currency, pricePerKwh, zones } = config.tariff;
   if (!assumed) return [];
   const file = files.find((candidate) => candidate.found)?.path ?? files.at(-1)?.path ?? 'kilnwatt.yaml';
   const price = `${pricePerKwh.toFixed(2)} ${currency}`;
-  return [`~ ${price} per kWh is assumed; set yours in ${file}: "tariff: { price_per_kwh: 0.30, currency: EUR }"`];
+  return [
+    `~ ${price} per kWh is assumed${zones.length === 0 ? '' : ' outside of all zones'}; set yours in ${file}: "tariff: { price_per_kwh: 0.30, currency: EUR }"`,
+  ];
 }

@@ -1,4 +1,5 @@
 import { type AuditResult, audit } from '../cost/audit.ts';
+import { momentText } from '../cost/clock-text.ts';
 import type { Calendar } from '../cost/local-days.ts';
 import type { LedgerRow, LedgerSpan, Store } from '../ports.ts';
 import type { App } from './app.ts';
@@ -20,8 +21,11 @@ export async function reportAudit(app: App, { span, calendar }: AuditPeriod, jso
   const store = await app.store();
   const cards = (await store.chains()).map(({ gpu }) => gpu);
   const results: AuditResult[] = [];
+  const { clock } = calendar;
   for (const gpu of cards)
-    results.push(await audit({ gpu, marks: marksOf(store, gpu, span), rows: rowsOfCard(store, gpu, span), span }));
+    results.push(
+      await audit({ gpu, marks: marksOf(store, gpu, span), rows: rowsOfCard(store, gpu, span), span, clock }),
+    );
   const faults = results.flatMap((result) => result.faults);
   if (json)
     app.io.out(JSON.stringify({ ok: faults.length === 0, cards: results.map((result) => outOf(result, calendar)) }));
@@ -66,6 +70,6 @@ function outOf({ gpu, hours, faults, totals }: AuditResult, calendar: Calendar) 
     gpu,
     hours,
     totals_mj: totals,
-    faults: faults.map((fault) => ({ ...fault, hour: calendar.hourOf(fault.hour) })),
+    faults: faults.map((fault) => ({ ...fault, hour: momentText(calendar.clock, fault.hour) })),
   };
 }

@@ -33,7 +33,7 @@ export async function report(app: App, options: ReportOptions): Promise<number> 
   const { loaded, io, clock } = app;
   const by = options.by === undefined ? null : groupingOf(options.by);
   const calendar = calendarOf(loaded.config.tariff.timezone);
-  const period = { span: periodOf(options, clock.now(), calendar), calendar };
+  const period = { span: periodOf(options, clock.now(), calendar, (note) => io.err(note)), calendar };
   if (options.audit === true) {
     refuseBeside(options);
     return reportAudit(app, period, options.json === true);

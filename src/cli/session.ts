@@ -4,15 +4,15 @@ import type { Prices } from '../cost/receipt.ts';
 import { snapshotOf } from '../cost/tariff.ts';
 import type { AppError } from '../errors.ts';
 import { isMendable } from '../gate.ts';
-import { CheapWaits } from '../kiln-waits.ts';
+import type { CheapWaits } from '../kiln-waits.ts';
 import { submit, type Working, work } from '../pipeline.ts';
-import type { Job, Pause, Progress, Queue, RunRow } from '../ports.ts';
+import type { Device, Job, Pause, Progress, Queue, RunRow } from '../ports.ts';
 import { ClockSet } from '../process/clock-set.ts';
 import { addMissing, interruptRun, reconcileQueue, recover } from '../recovery.ts';
 import type { PlannedRun } from '../submission.ts';
 import type { EpochMillis } from '../units.ts';
 import type { App, Interrupts } from './app.ts';
-import { ONE_PRICE } from './cheap.ts';
+import { waitsOf } from './cheap.ts';
 import { counted } from './figures.ts';
 import { asClient, onceItCan } from './patience.ts';
 import { Pauses } from './pauses.ts';
@@ -45,7 +45,7 @@ export class Session {
   #working: Working | null = null;
   #stopped: Promise<void> | null = null;
   /** Of the provider, once this process works. */
-  #devices: readonly string[] = [];
+  #devices: readonly Device[] = [];
   #fatal: AppError | null = null;
   #cutOff: readonly RunRow[] = [];
   /** At the last look nothing was being made. */
@@ -70,8 +70,7 @@ export class Session {
       onResumed();
     };
     this.#hours = new Timetable(hoursOfAll(app.loaded.config.hours));
-    const { when } = app.loaded.config;
-    this.waits = new CheapWaits({ clock: app.clock, tariff: prices.tariff, when, onOnePrice: () => onNote(ONE_PRICE) });
+    this.waits = waitsOf(app, { tariff: prices.tariff, devices: () => this.#devices, tell: onNote });
     this.#clockSet = new ClockSet(app.clock);
     this.#pauses = new Pauses({ clock: app.clock, onPaused, onResumed: resumed });
   }
@@ -90,7 +89,7 @@ export class Session {
   get rests(): boolean {
     const { app } = this.#options;
     if (this.#devices.length === 0) return this.#hours.restsFor(app.clock.now()) > 0;
-    return this.#devices.every((device) => app.restsFor(device) > 0);
+    return this.#devices.every(({ id }) => app.restsFor(id) > 0);
   }
 
   /** Runs whose process had died when this one became the owner. */
@@ -285,7 +284,8 @@ export class Session {
     const { clock, images, launch, software } = app;
     const { limits } = app.loaded.config;
     const provider = await app.provider();
-    this.#devices = provider.devices.map(({ id }) => id);
+    this.#devices = provider.devices;
+    this.waits.begin();
     const store = await app.store();
     // Before anything is priced: entries name it by its id.
     await store.keepPrice(snapshotOf(prices.tariff, clock.now()));

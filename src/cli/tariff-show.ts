@@ -1,7 +1,9 @@
 import pc from 'picocolors';
 import { cheapNow, nextCheap } from '../cost/cheap.ts';
+import { dateText, momentText, timeText } from '../cost/clock-text.ts';
 import type { Span } from '../cost/tariff.ts';
 import { allIn, type Part, type ZonedTariff, zonedTariff } from '../cost/tariff-zones.ts';
+import { leaveGap } from '../cost/zone.ts';
 import { parseDays } from '../cost/zone-days.ts';
 import { decimalOf, type EpochMillis } from '../units.ts';
 import type { App } from './app.ts';
@@ -9,7 +11,7 @@ import { EXIT } from './exit.ts';
 import { priceAssumption } from './prices.ts';
 import { columns } from './table.ts';
 import { barOf } from './tariff-bar.ts';
-import { dateText, lengthText, momentText, parseDate, timeText, weekdayText } from './tariff-time.ts';
+import { lengthText, parseDate, weekdayText } from './tariff-time.ts';
 import { composition, netPrice, perKwh, zoneName, zoneTimes } from './tariff-words.ts';
 
 export interface TariffShowOptions {
@@ -25,7 +27,7 @@ export function tariffShow(
   { loaded, io, clock }: Pick<App, 'loaded' | 'io' | 'clock'>,
   options: TariffShowOptions,
 ): number {
-  const { tariff: configured } = loaded.config;
+  const { tariff: configured, utf8 } = loaded.config;
   const tariff = zonedTariff(configured);
   const now = clock.now();
   const first = tariff.day(options.date === undefined ? now : parseDate(options.date, tariff.clock, '--date'));
@@ -47,8 +49,8 @@ export function tariffShow(
   const { green } = pc.createColors(io.color);
   io.out(`${tariff.currency} a kilowatt-hour by the clock of ${tariff.clock.timezone} (${tariff.id})`);
   if (options.date === undefined) io.out(nowLine(tariff, now));
-  for (const day of days) for (const line of dayLines(tariff, day, days, green)) io.out(line);
-  for (const line of termLines(tariff, configured.fixedPerMonth)) io.out(line);
+  for (const day of days) for (const line of dayLines(tariff, day, { days, green, utf8 })) io.out(line);
+  for (const line of termLines(tariff, configured.fixedPerMonth, utf8)) io.out(line);
   for (const note of notes) io.out(note);
   return EXIT.done;
 }
@@ -75,12 +77,14 @@ function nowLine(tariff: ZonedTariff, now: EpochMillis): string {
   return cheapNow(tariff, now) ? `${price}, the cheapest of the day` : `${price}; the cheapest again from ${then}`;
 }
 
-function dayLines(
-  tariff: ZonedTariff,
-  day: Day,
-  days: readonly Day[],
-  green: (text: string) => string,
-): readonly string[] {
+interface DayLooks {
+  /** All that are shown. */
+  readonly days: readonly Day[];
+  readonly green: (text: string) => string;
+  readonly utf8: boolean;
+}
+
+function dayLines(tariff: ZonedTariff, day: Day, { days, green, utf8 }: DayLooks): readonly string[] {
   const { clock, terms } = tariff;
   const { span, parts, least } = day;
   const isSet =
@@ -98,26 +102,23 @@ function dayLines(
     '',
     `${weekdayText(clock, span.from)} ${dateText(clock, span.from)}${length}`,
     ...columns(rows).map((row, place) => `  ${parts[place]?.nano === least ? green(row) : row}`),
-    ...barOf(
-      clock,
-      day,
-      days.flatMap(({ parts }) => parts),
-    ).map((line) => `  ${line}`),
+    ...barOf(clock, day, { shown: days.flatMap(({ parts }) => parts), utf8 }).map((line) => `  ${line}`),
   ];
 }
 
-function termLines(tariff: ZonedTariff, fixed: number): readonly string[] {
+function termLines(tariff: ZonedTariff, fixed: number, utf8: boolean): readonly string[] {
   const { terms } = tariff;
-  const places = [null, ...terms.zones.keys()];
+  const places = placesOf(terms);
   const rows = places.map((place) => {
     const zone = place === null ? undefined : terms.zones[place];
     return [
       zoneName(terms, place),
-      composition(terms, place),
+      composition(terms, place, utf8),
       zone === undefined ? 'where no zone holds' : zoneTimes(zone),
     ];
   });
-  const parts = terms.chargesPerKwh === 0 && terms.taxPercent === 0 ? '' : ', (price + charges) × (1 + tax)';
+  const parts =
+    terms.chargesPerKwh === 0 && terms.taxPercent === 0 ? '' : `, (price + charges) ${utf8 ? '×' : 'x'} (1 + tax)`;
   return [
     '',
     `What sets the price${parts}; the last that holds wins:`,
@@ -126,6 +127,11 @@ function termLines(tariff: ZonedTariff, fixed: number): readonly string[] {
       ? []
       : [`Fixed: ${fixed.toFixed(2)} ${terms.currency} a month, in cash and full cost, never in a picture`]),
   ];
+}
+
+/** Zones, and the base price where it ever holds. */
+function placesOf({ zones, holidays }: ZonedTariff['terms']): readonly (number | null)[] {
+  return [...(leaveGap(zones, holidays.length > 0) ? [null] : []), ...zones.keys()];
 }
 
 /** A list of holidays that was not kept up makes holidays cost what working days do. */
@@ -137,7 +143,7 @@ function missingHolidays({ terms, clock }: ZonedTariff, at: EpochMillis): readon
 }
 
 function tariffJson({ id, currency, method, clock, terms }: ZonedTariff): Record<string, unknown> {
-  const places = [null, ...terms.zones.keys()];
+  const places = placesOf(terms);
   return {
     id,
     currency,

@@ -1,3 +1,5 @@
+import { momentText } from '../cost/clock-text.ts';
+import { DAY_MS } from '../cost/local-time.ts';
 import { share } from '../cost/share.ts';
 import { priceOf, type Span } from '../cost/tariff.ts';
 import { type Part, type ZonedTariff, zonedTariff } from '../cost/tariff-zones.ts';
@@ -7,7 +9,7 @@ import type { App } from './app.ts';
 import { EXIT } from './exit.ts';
 import { money, significant } from './figures.ts';
 import { columns } from './table.ts';
-import { lengthText, momentText, parseMoment, weekdayText } from './tariff-time.ts';
+import { lengthText, parseMoment, weekdayText } from './tariff-time.ts';
 import { composition, perKwh, zoneName, zoneTimes } from './tariff-words.ts';
 
 export interface TariffTestOptions {
@@ -42,7 +44,9 @@ export function tariffTest(
   }
   for (const note of notes) io.err(`! ${note}`);
   const lines =
-    span.from === span.to ? momentLines(tariff, span.from, energy) : spanLines(tariff, span, energy ?? ONE_KWH);
+    span.from === span.to
+      ? momentLines(tariff, span.from, energy, loaded.config.utf8)
+      : spanLines(tariff, span, energy ?? ONE_KWH);
   for (const line of lines) io.out(line);
   return EXIT.done;
 }
@@ -50,7 +54,6 @@ export function tariffTest(
 const ONE_KWH: Millijoules = 3_600_000_000;
 const MOST_KWH = 1_000_000;
 const MOST_DAYS = 366;
-const DAY_MS = 86_400_000;
 
 /** Of no length for one moment. */
 function spanOf(
@@ -62,8 +65,10 @@ function spanOf(
     throw refused('is one moment; leave it out beside --from and --to', '--at');
   if (at === undefined && (from === undefined || to === undefined))
     throw refused('says no time; give --at TIME, or --from TIME and --to TIME', '--at');
-  const first = parseMoment(at ?? from ?? '', clock, now, at === undefined ? '--from' : '--at');
-  const last = at === undefined ? parseMoment(to ?? '', clock, now, '--to') : first;
+  const moment = (text: string, flag: string) =>
+    text === 'now' ? { at: now, note: null } : parseMoment(text, clock, flag);
+  const first = moment(at ?? from ?? '', at === undefined ? '--from' : '--at');
+  const last = at === undefined ? moment(to ?? '', '--to') : first;
   if (at === undefined && last.at <= first.at) throw refused('must be later than --from', '--to');
   if (last.at - first.at > MOST_DAYS * DAY_MS) throw refused(`is more than ${MOST_DAYS} days after --from`, '--to');
   const notes = at === undefined ? [first.note, last.note] : [first.note];
@@ -78,8 +83,13 @@ function energyOf(kwh: string | undefined): Millijoules | null {
   return Math.round(value * ONE_KWH);
 }
 
-function momentLines(tariff: ZonedTariff, at: EpochMillis, energy: Millijoules | null): readonly string[] {
-  const { clock, terms, currency, method } = tariff;
+function momentLines(
+  tariff: ZonedTariff,
+  at: EpochMillis,
+  energy: Millijoules | null,
+  utf8: boolean,
+): readonly string[] {
+  const { clock, terms, currency } = tariff;
   const holding = tariff.matching(at);
   const winner = holding.at(-1) ?? null;
   const named = holding.map(
@@ -92,13 +102,13 @@ function momentLines(tariff: ZonedTariff, at: EpochMillis, energy: Millijoules |
   return [
     `${weekdayText(clock, at)} ${momentText(clock, at)}, by the clock of ${clock.timezone}`,
     why,
-    `${zoneName(terms, winner)}: ${composition(terms, winner)} ${currency} a kilowatt-hour`,
-    ...(energy === null ? [] : [`${kwhText(energy)} cost ${costText(energy, tariff, { from: at, to: at }, method)}`]),
+    `${zoneName(terms, winner)}: ${composition(terms, winner, utf8)} ${currency} a kilowatt-hour`,
+    ...(energy === null ? [] : [`${kwhText(energy)} cost ${costText(energy, tariff, { from: at, to: at })}`]),
   ];
 }
 
 function spanLines(tariff: ZonedTariff, span: Span, energy: Millijoules): readonly string[] {
-  const { clock, terms, method } = tariff;
+  const { clock, terms } = tariff;
   const rows = partsOf(tariff, span, energy).map(({ part, millijoules }) => [
     momentText(clock, part.from),
     momentText(clock, part.to),
@@ -106,12 +116,12 @@ function spanLines(tariff: ZonedTariff, span: Span, energy: Millijoules): readon
     perKwh(decimalOf(part.nano)),
     zoneName(terms, part.zone),
     kwhText(millijoules),
-    costText(millijoules, tariff, part, method),
+    costText(millijoules, tariff, part),
   ]);
   return [
     `${lengthText(span.to - span.from)}, by the clock of ${clock.timezone}`,
     ...columns(rows).map((row) => `  ${row}`),
-    `${kwhText(energy)}, burnt evenly, cost ${costText(energy, tariff, span, method)}`,
+    `${kwhText(energy)}, burnt evenly, cost ${costText(energy, tariff, span)}`,
   ];
 }
 
@@ -130,10 +140,10 @@ function partsOf(
 }
 
 function answerJson(tariff: ZonedTariff, span: Span, energy: Millijoules | null): Record<string, unknown> {
-  const { clock, terms, currency, method } = tariff;
+  const { clock, terms, currency } = tariff;
   const cost = (millijoules: Millijoules, over: Span) => {
     const { nano } = priceOf(millijoules, tariff, over);
-    return { kwh: millijoules / ONE_KWH, amount: decimalOf(nano), currency, method };
+    return { kwh: millijoules / ONE_KWH, amount: decimalOf(nano), currency, method: tariff.methodIn(over) };
   };
   if (span.from === span.to) {
     const holding = tariff.matching(span.from);
@@ -164,8 +174,8 @@ function kwhText(energy: Millijoules): string {
   return `${significant(energy / ONE_KWH)} kWh`;
 }
 
-function costText(energy: Millijoules, tariff: ZonedTariff, span: Span, method: ZonedTariff['method']): string {
-  return money(decimalOf(priceOf(energy, tariff, span).nano), tariff.currency, method);
+function costText(energy: Millijoules, tariff: ZonedTariff, span: Span): string {
+  return money(decimalOf(priceOf(energy, tariff, span).nano), tariff.currency, tariff.methodIn(span));
 }
 
 function refused(what: string, place: string): InputError {

@@ -1,5 +1,6 @@
+import { momentText } from '../cost/clock-text.ts';
 import { DAY_MS, MINUTE_MS, type WallClock } from '../cost/local-time.ts';
-import { dateOf, dayNumber, weekdayOf } from '../cost/zone-days.ts';
+import { dayNumber, weekdayOf } from '../cost/zone-days.ts';
 import { InputError } from '../errors.ts';
 import { timeOf } from '../hours.ts';
 import type { EpochMillis, Millis } from '../units.ts';
@@ -11,23 +12,21 @@ export interface Moment {
 }
 
 /**
- * A time as the user writes it: `2026-03-29T02:30` on the clock on the wall, the date alone for its midnight, with `Z` or
- * an offset for one that is the same everywhere, or `now`.
+ * A time as users and files write it: `2026-03-29T02:30` on the clock on the wall, the date alone for the beginning of its
+ * day, with `Z` or an offset for one that is the same everywhere.
+ * @param place the flag, or the line of a file, that says it
  * @throws InputError `bad_flag`
  */
-export function parseMoment(text: string, clock: WallClock, now: EpochMillis, place: string): Moment {
-  if (text === 'now') return { at: now, note: null };
-  const [, date = '', time = '00:00', seconds = '0', offset] = MOMENT.exec(text.trim()) ?? [];
-  const [day, minute] = [dayNumber(date), timeOf(time)];
+export function parseMoment(text: string, clock: WallClock, place: string): Moment {
+  const [, date = '', time, seconds = '0', offset] = MOMENT.exec(text.trim()) ?? [];
+  const [day, minute] = [dayNumber(date), timeOf(time ?? '00:00')];
   if (day === undefined || minute === undefined)
     throw new InputError(
-      `needs a time as 2026-03-29T14:30, with +02:00 or Z where it is of another clock, not "${text}"`,
-      {
-        code: 'bad_flag',
-        place,
-      },
+      `needs a date as 2026-11-30, or a time as 2026-11-30T14:00, with +02:00 or Z where it is of another clock, not "${text}"`,
+      { code: 'bad_flag', place },
     );
-  const wall = day * DAY_MS + minute * MINUTE_MS + Number(seconds) * 1000;
+  if (time === undefined) return { at: clock.reached(day * DAY_MS), note: null };
+  const wall = day * DAY_MS + minute * MINUTE_MS + Math.round(Number(seconds) * 1000);
   return offset === undefined ? onTheWall(wall, text, clock) : { at: wall - offsetOf(offset), note: null };
 }
 
@@ -36,20 +35,6 @@ export function parseDate(text: string, clock: WallClock, place: string): EpochM
   const day = dayNumber(text);
   if (day !== undefined) return clock.reached(day * DAY_MS);
   throw new InputError(`needs a date as 2026-03-29, not "${text}"`, { code: 'bad_flag', place });
-}
-
-/** `2026-03-29T14:30+02:00`; seconds where there are some. */
-export function momentText(clock: WallClock, at: EpochMillis): string {
-  return `${dateText(clock, at)}T${clockText(clock, at)}${offsetText(clock.offset(at))}`;
-}
-
-/** `14:30+02:00` on a day on which the clock is set, else `14:30`. */
-export function timeText(clock: WallClock, at: EpochMillis, withOffset: boolean): string {
-  return `${clockText(clock, at)}${withOffset ? offsetText(clock.offset(at)) : ''}`;
-}
-
-export function dateText(clock: WallClock, at: EpochMillis): string {
-  return dateOf(Math.floor(clock.wall(at) / DAY_MS));
 }
 
 export function weekdayText(clock: WallClock, at: EpochMillis): string {
@@ -66,7 +51,7 @@ export function lengthText(span: Millis): string {
     .join(' ');
 }
 
-const MOMENT = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{1,2}:\d{2})(?::([0-5]\d))?\s*(Z|[+-]\d{2}:?\d{2})?)?$/;
+const MOMENT = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{1,2}:\d{2})(?::([0-5]\d(?:\.\d{1,3})?))?\s*(Z|[+-]\d{2}:?\d{2})?)?$/;
 const WEEKDAYS = ['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'];
 
 function onTheWall(wall: number, text: string, clock: WallClock): Moment {
@@ -85,18 +70,4 @@ function offsetOf(text: string): Millis {
   const [, sign, hours = '0', minutes = '0'] = /^([+-])(\d{2}):?(\d{2})$/.exec(text) ?? [];
   const size = (Number(hours) * 60 + Number(minutes)) * MINUTE_MS;
   return sign === '-' ? -size : size;
-}
-
-function offsetText(offset: Millis): string {
-  const minutes = Math.abs(offset) / MINUTE_MS;
-  return `${offset < 0 ? '-' : '+'}${twoDigits(minutes / 60)}:${twoDigits(minutes % 60)}`;
-}
-
-function clockText(clock: WallClock, at: EpochMillis): string {
-  const text = new Date(clock.wall(at)).toISOString();
-  return at % MINUTE_MS === 0 ? text.slice(11, 16) : text.slice(11, 19);
-}
-
-function twoDigits(value: number): string {
-  return String(Math.floor(value)).padStart(2, '0');
 }

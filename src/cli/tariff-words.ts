@@ -13,8 +13,8 @@ export function zoneTimes({ hours, days, months }: ZoneTerms): string {
   return said.length === 0 ? 'always' : said.join(', ');
 }
 
-/** How a kilowatt-hour comes to its price: `(0.20 + 0.05) × 1.19 = 0.2975`. */
-export function composition(terms: TariffTerms, place: number | null): string {
+/** How a kilowatt-hour comes to its price: `(0.20 + 0.05) × 1.19 = 0.2975`. @param utf8 else plain ASCII */
+export function composition(terms: TariffTerms, place: number | null, utf8: boolean): string {
   const { chargesPerKwh, taxPercent } = terms;
   const price = netPrice(terms, place);
   const whole = perKwh(decimalOf(allIn(price, terms)));
@@ -22,7 +22,7 @@ export function composition(terms: TariffTerms, place: number | null): string {
   const net = chargesPerKwh === 0 ? perKwh(price) : `${perKwh(price)} + ${perKwh(chargesPerKwh)}`;
   if (taxPercent === 0) return `${net} = ${whole}`;
   const factor = Number((1 + taxPercent / 100).toFixed(11));
-  return `${chargesPerKwh === 0 ? net : `(${net})`} × ${factor} = ${whole}`;
+  return `${chargesPerKwh === 0 ? net : `(${net})`} ${utf8 ? '×' : 'x'} ${factor} = ${whole}`;
 }
 
 /** Without charges and tax. */
@@ -30,7 +30,7 @@ export function netPrice({ zones, pricePerKwh }: TariffTerms, place: number | nu
   return place === null ? pricePerKwh : (zones[place]?.price_per_kwh ?? pricePerKwh);
 }
 
-/** Two decimals, up to four where there are more. */
+/** Two decimals, and all that there are, to the nano-unit: sums of them hold as they are printed. */
 export function perKwh(price: number): string {
-  return price.toFixed(4).replace(/0{1,2}$/, '');
+  return price.toFixed(9).replace(/0{1,7}$/, '');
 }

@@ -47,12 +47,3 @@ export class Hours {
 export function hourOf(at: EpochMillis): EpochMillis {
   return Math.floor(at / HOUR) * HOUR;
 }
-
-/** As the clock on the wall says it, `2026-11-30T17:00+01:00`. */
-export function localHour(hour: EpochMillis): string {
-  const date = new Date(hour);
-  const east = -date.getTimezoneOffset();
-  const shifted = new Date(hour + east * 60_000).toISOString().slice(0, 16);
-  const two = (value: number) => String(Math.trunc(value)).padStart(2, '0');
-  return `${shifted}${east < 0 ? '-' : '+'}${two(Math.abs(east) / 60)}:${two(Math.abs(east) % 60)}`;
-}

@@ -1,8 +1,10 @@
 import type { LedgerRow, LedgerSpan, Mark } from '../ports.ts';
 import type { EpochMillis, Millijoules } from '../units.ts';
-import { HOUR, type HourSums, hourOf, localHour } from './audit-hours.ts';
+import { HOUR, type HourSums, hourOf } from './audit-hours.ts';
 import { type BatchMarks, MarksOfCard } from './audit-marks.ts';
 import { RowsOfCard } from './audit-rows.ts';
+import { momentText } from './clock-text.ts';
+import type { WallClock } from './local-time.ts';
 
 export interface AuditInput {
   /** UUID of the card. */
@@ -12,6 +14,8 @@ export interface AuditInput {
   /** Of the ledger, those whose time ended in the span; rows of other cards are passed over. */
   readonly rows: AsyncIterable<LedgerRow>;
   readonly span: LedgerSpan;
+  /** By which the sentences tell times. */
+  readonly clock: WallClock;
 }
 
 export interface AuditFault {
@@ -53,7 +57,7 @@ const ROUNDING = 10;
  * may have burnt on either side. Each batch has what its windows took, all time is booked once, no mark is missing.
  * It begins with the first mark at which no batch is under way, and ends with the last row.
  */
-export async function audit({ gpu, marks, rows, span }: AuditInput): Promise<AuditResult> {
+export async function audit({ gpu, marks, rows, span, clock }: AuditInput): Promise<AuditResult> {
   const stream = marks[Symbol.asyncIterator]();
   const first = await firstAtRest(stream);
   const booked = new RowsOfCard(gpu, first?.at ?? span.from);
@@ -63,12 +67,12 @@ export async function audit({ gpu, marks, rows, span }: AuditInput): Promise<Aud
   for (let next = await stream.next(); next.done !== true; next = await stream.next()) marked.add(next.value);
   const adopted = placeAdopted(booked, marked);
   const faults = [
-    ...missingMarks(marked, first),
+    ...missingMarks(marked, first, clock),
     ...gaps(booked, first.at),
     ...wrongBatches(booked, marked),
     ...wrongSums(booked, marked, adopted),
   ];
-  return resultOf(gpu, booked, marked, onceAnHour(faults));
+  return resultOf(gpu, booked, marked, onceAnHour(faults, clock));
 }
 
 async function firstAtRest(marks: AsyncIterator<Mark>): Promise<Mark | null> {
@@ -115,10 +119,10 @@ function seenOf({ told, windows, work }: BatchMarks): Millijoules {
   return told ? (windows ?? 0) : work;
 }
 
-function missingMarks({ missing, judged }: MarksOfCard, first: Mark): AuditFault[] {
+function missingMarks({ missing, judged }: MarksOfCard, first: Mark, clock: WallClock): AuditFault[] {
   return [...missing].flatMap(([number, at]) => {
     if (number <= first.number || number >= judged) return [];
-    const sentence = `mark ${number} is missing before ${new Date(at).toISOString()}`;
+    const sentence = `mark ${number} is missing before ${momentText(clock, at)}`;
     return [faultOf('mark', at, null, null, sentence)];
   });
 }
@@ -226,14 +230,14 @@ function faultOf(
   at: EpochMillis,
   expected: Millijoules | null,
   found: Millijoules | null,
-  what: string,
+  sentence: string,
 ): AuditFault {
-  const hour = hourOf(at);
-  return { hour, kind, expected, found, sentence: `${localHour(hour)}: ${what}` };
+  return { hour: hourOf(at), kind, expected, found, sentence };
 }
 
 /** A fault of an hour is told once for each kind; in the order of the hours. */
-function onceAnHour(faults: readonly AuditFault[]): AuditFault[] {
+function onceAnHour(faults: readonly AuditFault[], clock: WallClock): AuditFault[] {
   const once = new Map(faults.toReversed().map((fault) => [`${fault.hour} ${fault.kind}`, fault]));
-  return [...once.values()].sort((a, b) => a.hour - b.hour);
+  const dated = ({ hour, sentence }: AuditFault) => `${momentText(clock, hour)}: ${sentence}`;
+  return [...once.values()].sort((a, b) => a.hour - b.hour).map((fault) => ({ ...fault, sentence: dated(fault) }));
 }

@@ -1,5 +1,6 @@
-import type { EpochMillis, Millis } from '../units.ts';
+import type { EpochMillis } from '../units.ts';
 import { cheapNow, nextCheap } from './cheap.ts';
+import { MINUTE_MS } from './local-time.ts';
 import type { Tariff } from './tariff.ts';
 
 /**
@@ -25,13 +26,3 @@ export class CheapWait {
     return this.#until;
   }
 }
-
-/** Whether waiting gains nothing, because a kilowatt-hour costs the same at all times of a year. */
-export function hasOnePrice(tariff: Tariff, at: EpochMillis): boolean {
-  if (nextCheap(tariff, at) !== null) return false;
-  const [first, ...rest] = tariff.slices({ from: at, to: at + YEAR_MS });
-  return rest.every(({ nano }) => nano === first?.nano);
-}
-
-const MINUTE_MS: Millis = 60_000;
-const YEAR_MS: Millis = 366 * 86_400_000;

@@ -11,13 +11,13 @@ export function cheapNow(tariff: Tariff, at: EpochMillis): boolean {
 
 /**
  * When the next cheapest part of a day begins: today's or tomorrow's where now is not cheap. Where now is cheap, the
- * begin after the next end of it. Null where the price stays the cheapest of its day for as long as it is looked for,
+ * begin after the next end of it. Null where the price stays the cheapest of its day for {@link DAYS_AHEAD} days,
  * as with a flat tariff.
  */
 export function nextCheap(tariff: Tariff, at: EpochMillis): EpochMillis | null {
   let cheapUntil: EpochMillis = Number.NEGATIVE_INFINITY;
   let day = tariff.day(at);
-  for (let ahead = 0; ahead < MOST_DAYS_AHEAD; ahead += 1) {
+  for (let ahead = 0; ahead < DAYS_AHEAD; ahead += 1) {
     for (const { from, to } of cheapParts(tariff, day.from)) {
       if (from > at && from > cheapUntil) return from;
       cheapUntil = Math.max(cheapUntil, to);
@@ -28,9 +28,10 @@ export function nextCheap(tariff: Tariff, at: EpochMillis): EpochMillis | null {
 }
 
 /** A weekend that is cheap as a whole, with holidays around it. */
-const MOST_DAYS_AHEAD = 9;
+export const DAYS_AHEAD = 9;
 
-function cheapParts(tariff: Tariff, at: EpochMillis): readonly Slice[] {
+/** The cheapest parts of the local day around an instant. */
+export function cheapParts(tariff: Tariff, at: EpochMillis): readonly Slice[] {
   const slices = tariff.slices(tariff.day(at));
   const least = slices.reduce((best, slice) => (slice.nano < best.nano ? slice : best));
   return slices.filter(({ nano }) => nano === least.nano);

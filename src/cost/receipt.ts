@@ -141,7 +141,7 @@ function pricedEnergy(
     cost: {
       amount: cost === null ? null : decimalOf(cost.nano),
       currency: tariff.currency,
-      method: weakest([method, tariff.method]),
+      method: weakest([method, tariff.methodIn(span)]),
     },
     price: tariff.id,
   };

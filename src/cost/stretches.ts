@@ -65,7 +65,7 @@ export function stretchOf(piece: Piece, { gpu, launch, tariff }: StretchesOption
     cost: {
       amount: cost === null ? null : decimalOf(cost.nano),
       currency: tariff.currency,
-      method: weakest([method, tariff.method]),
+      method: weakest([method, tariff.methodIn({ from, to })]),
     },
     price: tariff.id,
     corrects: null,

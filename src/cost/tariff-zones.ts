@@ -9,7 +9,7 @@ import { dayNumber } from './zone-days.ts';
 export interface TariffTerms {
   readonly pricePerKwh: number;
   readonly currency: string;
-  /** The user did not say what electricity costs. */
+  /** The user did not say what electricity costs outside of all zones, and there is such a time. */
   readonly assumed: boolean;
   /** Null: that of this host. */
   readonly timezone: string | null;
@@ -29,7 +29,6 @@ export interface Part extends Slice {
 /** A tariff that can explain itself. */
 export interface ZonedTariff extends Tariff {
   readonly terms: TariffTerms;
-  readonly clock: WallClock;
   /** A span cut where another zone begins to set the price, also where that is the same. */
   parts(span: Span): readonly Part[];
   /** Places of all zones that hold at an instant; the last of them sets the price. */
@@ -51,6 +50,7 @@ export function zonedTariff(terms: TariffTerms): ZonedTariff {
     method: terms.assumed ? 'assumed' : 'measured',
     terms,
     clock,
+    methodIn: (span) => (terms.assumed && parts(span).some(({ zone }) => zone === null) ? 'assumed' : 'measured'),
     day: (at) => clock.day(at),
     parts,
     slices: (span) =>

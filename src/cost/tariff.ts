@@ -1,5 +1,6 @@
 import type { PriceSnapshot } from '../ports.ts';
-import { decimalOf, type EpochMillis, type Method, type Millijoules, type Money, nanoOf } from '../units.ts';
+import type { EpochMillis, Method, Millijoules, Money } from '../units.ts';
+import type { WallClock } from './local-time.ts';
 
 export interface Span {
   readonly from: EpochMillis;
@@ -18,8 +19,12 @@ export interface Tariff {
   /** Names these prices in every receipt, so that past receipts stay explained: `flat:0.3:EUR:config`. */
   readonly id: string;
   readonly currency: string;
-  /** `measured` for prices that the user states, `assumed` for our default. */
+  /** `measured` for prices that the user states, `assumed` where our default holds at any time. */
   readonly method: Method;
+  /** That of what is burnt in a span: `assumed` only where our default sets a price in it. */
+  methodIn(span: Span): Method;
+  /** That the prices go by. */
+  readonly clock: WallClock;
   /** A span cut where its price changes, in order; a span of no length is one slice. */
   slices(span: Span): readonly Slice[];
   /** The day around an instant, from midnight to midnight on the clock that the prices go by. */
@@ -33,28 +38,6 @@ export function snapshotOf(tariff: Tariff, at: EpochMillis): PriceSnapshot {
   return { id: tariff.id, at, source: tariff.method === 'assumed' ? 'default' : 'config', body: tariff.body };
 }
 
-/** One price at all hours, whose days are those of UTC. */
-export function flatTariff(price: {
-  readonly pricePerKwh: number;
-  readonly currency: string;
-  readonly assumed: boolean;
-}): Tariff {
-  const { pricePerKwh, currency, assumed } = price;
-  const nano = nanoOf(pricePerKwh);
-  return {
-    id: `flat:${decimalOf(nano)}:${currency}:${assumed ? 'default' : 'config'}`,
-    currency,
-    method: assumed ? 'assumed' : 'measured',
-    slices: (span) => [{ ...span, nano }],
-    day: (at) => {
-      const from = at - (((at % DAY_MS) + DAY_MS) % DAY_MS);
-      return { from, to: from + DAY_MS };
-    },
-    body: JSON.stringify({ assumed, charges_per_kwh: 0, currency, price_per_kwh: pricePerKwh, tax_percent: 0 }),
-  };
-}
-
-const DAY_MS = 86_400_000;
 const MILLIJOULES_A_KWH = 3_600_000_000n;
 
 /**

@@ -1,3 +1,5 @@
+import { DAY_MS } from './local-time.ts';
+
 /** Days of the week and months of the year, as zones of a tariff name them. */
 
 /** Monday is 0; a holiday is no day of the week. */
@@ -38,12 +40,12 @@ export function dateFault(text: string): string | undefined {
 export function dayNumber(date: string): number | undefined {
   if (!/^\d{4}-\d{2}-\d{2}$/.test(date)) return undefined;
   const at = Date.parse(`${date}T00:00:00Z`);
-  return Number.isNaN(at) || dateOf(at / DAY) !== date ? undefined : at / DAY;
+  return Number.isNaN(at) || dateOf(at / DAY_MS) !== date ? undefined : at / DAY_MS;
 }
 
 /** The date that {@link dayNumber} is of. */
 export function dateOf(day: number): string {
-  return new Date(day * DAY).toISOString().slice(0, 10);
+  return new Date(day * DAY_MS).toISOString().slice(0, 10);
 }
 
 /** 0 for a Monday. */
@@ -53,10 +55,9 @@ export function weekdayOf(day: number): number {
 }
 
 export function monthOf(day: number): number {
-  return new Date(day * DAY).getUTCMonth();
+  return new Date(day * DAY_MS).getUTCMonth();
 }
 
-const DAY = 86_400_000;
 const HOLIDAY = 'holiday';
 const WEEKDAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
 const MONTHS = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec'] as const;

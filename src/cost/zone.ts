@@ -17,6 +17,41 @@ export interface Zone {
   readonly months: ReadonlySet<number> | null;
 }
 
+/**
+ * Whether there is a time at which none of these zones holds, in any year. A holiday may be any day, where there are
+ * some. What the clock skips counts as a time.
+ */
+export function leaveGap(terms: readonly ZoneTerms[], withHolidays: boolean): boolean {
+  const zones = terms.map(zoneOf);
+  const minutes = [0, ...zones.flatMap(({ spans }) => spans.flatMap(({ from, to }) => [from, to % MINUTES]))];
+  return datesOf(withHolidays).some((day) =>
+    minutes.some((minute) => !zones.some((zone) => holdsOn(zone, minute, day))),
+  );
+}
+
+/** A day and the one before it, by what zones ask of them. */
+interface Dates {
+  readonly kind: DayKind;
+  readonly month: number;
+  readonly before: Omit<Dates, 'before'>;
+}
+
+/** All pairs of days that a calendar can have. */
+function datesOf(withHolidays: boolean): readonly Dates[] {
+  const first = (count: number) => Array.from({ length: count }, (_, place) => place);
+  const kindsOf = (day: number): readonly DayKind[] => [
+    day as DayKind,
+    ...(withHolidays ? (['holiday'] as const) : []),
+  ];
+  const months = first(12).flatMap((month) => [month, (month + 11) % 12].map((before) => ({ month, before })));
+  const kinds = first(7).flatMap((day) =>
+    kindsOf(day).flatMap((kind) => kindsOf((day + 6) % 7).map((before) => ({ kind, before }))),
+  );
+  return months.flatMap(({ month, before }) =>
+    kinds.map((one) => ({ kind: one.kind, month, before: { kind: one.before, month: before } })),
+  );
+}
+
 export function zoneOf({ hours, days, months }: ZoneTerms): Zone {
   return {
     spans: parseHours(hours ?? '00:00-24:00'),
@@ -30,15 +65,25 @@ export function zoneOf({ hours, days, months }: ZoneTerms): Zone {
  * in: `fri` with `22:00-06:00` reaches into Saturday morning.
  */
 export function holds(zone: Zone, day: number, minute: number, holidays: ReadonlySet<number>): boolean {
+  return holdsOn(zone, minute, { ...dateOf(day, holidays), before: dateOf(day - 1, holidays) });
+}
+
+function holdsOn(zone: Zone, minute: number, day: Dates): boolean {
   return zone.spans.some(({ from, to }) => {
-    if (from < to) return from <= minute && minute < to && isOn(zone, day, holidays);
-    return (minute >= from && isOn(zone, day, holidays)) || (minute < to && isOn(zone, day - 1, holidays));
+    if (from < to) return from <= minute && minute < to && isOn(zone, day);
+    return (minute >= from && isOn(zone, day)) || (minute < to && isOn(zone, day.before));
   });
 }
 
-function isOn({ days, months }: Zone, day: number, holidays: ReadonlySet<number>): boolean {
-  return (days?.has(dayKind(day, holidays)) ?? true) && (months?.has(monthOf(day)) ?? true);
+function isOn({ days, months }: Zone, { kind, month }: Omit<Dates, 'before'>): boolean {
+  return (days?.has(kind) ?? true) && (months?.has(month) ?? true);
 }
+
+function dateOf(day: number, holidays: ReadonlySet<number>): Omit<Dates, 'before'> {
+  return { kind: dayKind(day, holidays), month: monthOf(day) };
+}
+
+const MINUTES = 24 * 60;
 
 /**
  * A holiday is no day of the week, as in the tables of suppliers, whose working days are "Monday to Friday except

@@ -1,7 +1,7 @@
+import { QUARTER_MS } from '../cost/local-days.ts';
 import type { LedgerRow, LedgerSum, SumKey } from '../ports.ts';
 import { nanoOf } from '../units.ts';
 import { endOf } from './memory-rows.ts';
-import { QUARTER_MS } from './quarters.ts';
 import { tagsText } from './tags.ts';
 
 /** Sums of rows that agree in the keys that are asked for, and in kind, cause, currency and methods. */

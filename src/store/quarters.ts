@@ -1,8 +1,6 @@
+import { QUARTER_MS } from '../cost/local-days.ts';
 import { StorageError } from '../errors.ts';
 import type { LedgerKind, LedgerSpan } from '../ports.ts';
-
-/** The time that rows are summed by: no border of a local day or hour lies inside of it. */
-export const QUARTER_MS = 900_000;
 
 export const LEDGER_KINDS = [
   'active',

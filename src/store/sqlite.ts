@@ -1,3 +1,4 @@
+import { DAY_MS } from '../cost/local-time.ts';
 import { StorageError, sentenceOf } from '../errors.ts';
 import type {
   BatchBooking,
@@ -34,7 +35,6 @@ import { StoreThread } from './store-thread.ts';
 /** Rows that cross the channel at once: small enough that neither thread is held up. */
 const PAGE = 500;
 const PIECE_CHARACTERS = 1_000_000;
-const DAY_MS = 86_400_000;
 
 export interface SqliteOptions {
   readonly path: string;

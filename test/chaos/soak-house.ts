@@ -1,7 +1,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { flatTariff } from '../../src/cost/tariff.ts';
 import { DiskImages } from '../../src/images/disk.ts';
 import type { Draft } from '../../src/job/draft.ts';
 import { MemoryRegistry } from '../../src/model/memory.ts';
@@ -14,6 +13,7 @@ import { BullmqQueue } from '../../src/queue/bullmq.ts';
 import { socketPathFor, startValkey, type Valkey } from '../../src/queue/valkey.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { planSubmission } from '../../src/submission.ts';
+import { flatTariff } from '../cost/terms.ts';
 import { PYTHON, WORKER_DIR } from '../support/python.ts';
 import { CountingClock } from './counting-clock.ts';
 
@@ -90,7 +90,7 @@ export class SoakHouse {
       launch: LAUNCH,
       books: null,
       prices: {
-        tariff: flatTariff({ pricePerKwh: 0.3, currency: 'EUR', assumed: true }),
+        tariff: flatTariff(0.3, { assumed: true }),
         watts: { cpu: 65, gpu: 300 },
       },
       software: 'kilnwatt soak',

@@ -16,7 +16,7 @@ tariff:
     - { name: night, price_per_kwh: 0.18, hours: "${hours}" }
 notify: { stalled_minutes: 1 }
 `;
-const ZONE = /^the cheap zone: begins at \d\d:\d\d \(0\.18 EUR\/kWh; now 0\.34\)/;
+const ZONE = /^the cheap zone: begins at 22:00( UTC)? \(0\.18 EUR\/kWh; now 0\.34\)/;
 
 let house: House;
 beforeEach(() => {
@@ -73,7 +73,7 @@ describe('a server of runs that wait for cheap electricity', () => {
     await serving();
     await submitted('a', 'cheap');
     await house.until(async () => (await house.states('a')).queued === 3);
-    expect(await told((user) => jobsLs(user.app, {}))).toMatch(/a\/1 +queued +cheap from \d\d:\d\d +a cat/);
+    expect(await told((user) => jobsLs(user.app, {}))).toMatch(/a\/1 +queued +cheap from 22:00( UTC)? +a cat/);
     expect(await told((user) => jobsShow(user.app, 'a/1', {}))).toMatch(/waits for +the cheap zone: begins at/);
     expect(await told((user) => runsShow(user.app, 'a', {}))).toMatch(/waits for +the cheap zone: begins at/);
     await told((user) => runsCancel(user.app, 'a', {}));
@@ -109,7 +109,18 @@ describe('a server of runs that wait for cheap electricity', () => {
     const user = await submitted('a', 'cheap');
     await submitted('b', 'cheap');
     await house.until(async () => (await house.done('b')) === 3);
-    const sentence = 'The tariff has one price; --when cheap changes nothing.';
+    const sentence = 'No day of the next 9 has a cheaper part; --when cheap changes nothing.';
     for (const { io } of [server, user]) expect(io.errors.filter((line) => line === sentence)).toHaveLength(1);
+  });
+
+  it('says that nothing is ever made where the hours and the cheap zone do not meet, with both settings', async () => {
+    const night = tariff('22:00-06:00').replace('timezone: UTC', '');
+    house.configure(`${night}hours: "08:00-18:00"\n`);
+    const { server } = await serving();
+    const user = await submitted('a', 'cheap');
+    const sentence =
+      /^What is to wait .* is not made in the next 9 days, .*: hours is 08:00-18:00, the cheap zone begins at .*22:00\. /;
+    await house.until(() => server.io.errors.some((line) => sentence.test(line)), 'the warning of the server');
+    expect(user.io.errors.filter((line) => sentence.test(line))).toHaveLength(1);
   });
 });

@@ -5,7 +5,7 @@ import { humanReporter } from '../../src/cli/run-human.ts';
 import { runSession } from '../../src/cli/run-session.ts';
 import { MemoryQueue } from '../../src/queue/memory.ts';
 import type { Ask } from '../../src/submission.ts';
-import { HOUR, NIGHT } from '../cost/night.ts';
+import { HOUR, NIGHT, nightOf } from '../cost/night.ts';
 import { type Command, House } from './house.ts';
 
 let house: House;
@@ -34,7 +34,7 @@ describe('a run that waits for cheap electricity', () => {
     await waiting();
     await house.letPass(180_000);
     expect(said(user, 'Waits for')).toEqual([`Waits for ${zone()}`]);
-    expect(zone()).toMatch(/^the cheap zone: begins at \d\d:\d\d \(0\.18 EUR\/kWh; now 0\.34\)$/);
+    expect(zone()).toMatch(/^the cheap zone: begins at 22:00( UTC)? \(0\.18 EUR\/kWh; now 0\.34\)$/);
     expect([user.kinds, await house.done('a')]).toEqual([[], 0]);
     house.clock.set(14 * HOUR);
     await house.until(run.over);
@@ -138,9 +138,19 @@ describe('what commands tell of a run that waits', () => {
     expect(await waits().zoneOfRun(house.store, run)).toBe(zone());
     const [row] = await house.store.jobsOf(run.id);
     if (row === undefined) throw new Error('it has no job');
-    expect(waits().short(row)).toMatch(/^cheap from \d\d:\d\d$/);
+    expect(waits().short(row)).toMatch(/^cheap from 22:00( UTC)?$/);
     expect(await waits().zoneOfRun(house.store, { ...run, counts: { ...run.counts, running: 1 } })).toBeNull();
   });
+});
+
+it('the begin of a zone is told by the clock of the tariff, as it is configured, and says whose clock that is', () => {
+  const noon = Date.parse('2026-11-29T22:15Z');
+  // No host of ours is there, 13:45 east.
+  const islands = nightOf('Pacific/Chatham');
+  expect(zoneAt(islands, noon + 10 * HOUR, noon)).toMatch(/begins at 22:00 Pacific\/Chatham \(0\.18 EUR/);
+  expect(zoneAt(nightOf(null), Date.parse('2026-11-30T22:00'), Date.parse('2026-11-30T12:00'))).toContain(
+    'begins at 22:00 (0.18 EUR',
+  );
 });
 
 describe('--when', () => {

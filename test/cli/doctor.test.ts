@@ -103,6 +103,11 @@ describe('its own checks', () => {
     expect(configChecks(zoned.loaded).find(({ name }) => name === 'tariff')?.detail).toBe(
       '0.284 EUR per kWh and 1 zone; see "kilnwatt tariff show"',
     );
+    const always = loadedWith('tariff: { zones: [{ price_per_kwh: 0.2 }] }\n');
+    expect(configChecks(always.loaded).find(({ name }) => name === 'tariff')).toMatchObject({
+      status: 'ok',
+      detail: '1 zone at all hours; see "kilnwatt tariff show"',
+    });
   });
 
   it('warn of a password in a file that others can read', () => {

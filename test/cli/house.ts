@@ -5,7 +5,6 @@ import type { App, Interrupts } from '../../src/cli/app.ts';
 import { jsonReporter } from '../../src/cli/run-json.ts';
 import type { RunSessionOptions } from '../../src/cli/run-plan.ts';
 import { type LoadedConfig, loadConfig } from '../../src/config.ts';
-import { flatTariff } from '../../src/cost/tariff.ts';
 import { type AppError, UnavailableError } from '../../src/errors.ts';
 import { MemoryRegistry } from '../../src/model/memory.ts';
 import { memoryNotifier } from '../../src/notify/memory.ts';
@@ -14,6 +13,7 @@ import { FakeProvider, type FakeScript } from '../../src/provider/fake.ts';
 import { MemoryQueue } from '../../src/queue/memory.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 import { fixedTelemetry } from '../../src/telemetry/fixed.ts';
+import { flatTariff } from '../cost/terms.ts';
 import { MODEL, Pictures } from '../pipeline/workshop.ts';
 import { diskAnswers } from '../support/disk.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -162,7 +162,7 @@ export class Command implements Interrupts {
       app,
       ask: askHere({ drafts, name }, app.loaded),
       prices: {
-        tariff: flatTariff({ pricePerKwh: 0.3, currency: 'EUR', assumed: true }),
+        tariff: flatTariff(0.3, { assumed: true }),
         watts: { cpu: 65, gpu: 300 },
       },
       reporter: jsonReporter(app.io, () => []),

@@ -34,12 +34,12 @@ const FLAT = 'tariff: { price_per_kwh: 0.32, timezone: UTC }\n';
 /** A Tuesday. */
 const NOON = Date.parse('2026-11-03T11:00:00Z');
 
-function placed(yaml: string) {
+function placed(yaml: string, env: Record<string, string> = { LANG: 'C.UTF-8' }) {
   writeFileSync(join(folder, 'kilnwatt.yaml'), yaml);
   const io = keptIo();
   const clock = new ManualClock();
   clock.advance(NOON - clock.now());
-  return { io, clock, loaded: loadConfig({ cwd: folder, env: { HOME: folder } }) };
+  return { io, clock, loaded: loadConfig({ cwd: folder, env: { HOME: folder, ...env } }) };
 }
 
 function shown(yaml: string, options: TariffShowOptions = {}) {
@@ -84,6 +84,21 @@ describe('tariff show', () => {
     expect(shown(ZONED, { date: '2026-10-25' })).toContain('Sunday 2026-10-25, 25 h');
   });
 
+  it('is plain ASCII on a terminal whose language has no more', () => {
+    const place = placed(ZONED, {});
+    tariffShow(place, {});
+    tariffTest(place, { at: 'now' });
+    const lines = place.io.written;
+    expect(lines.filter((line) => !/^[ -~]*$/.test(line))).toEqual([]);
+    expect(lines).toContain('  ____________----------------------#######---____');
+    expect(lines).toContain('  peak      (0.45 + 0.05) x 1.19 = 0.595   17:00-20:30, mon-fri');
+  });
+
+  it('prints sums of prices that hold as they stand there', () => {
+    const lines = shown('tariff: { price_per_kwh: 0.2135, charges_per_kwh: 0.0517, tax_percent: 19, timezone: UTC }\n');
+    expect(lines).toContain('  base  (0.2135 + 0.0517) × 1.19 = 0.315588  where no zone holds');
+  });
+
   it('marks nothing as the cheapest where a day has one price', () => {
     const lines = shown(FLAT);
     expect(lines).toContain('  00:00  24:00  0.32  base');
@@ -93,6 +108,16 @@ describe('tariff show', () => {
 
   it('says that the price is assumed, with the line that sets it', () => {
     expect(shown('').at(-1)).toMatch(/^~ 0\.30 EUR per kWh is assumed; set yours in .*kilnwatt\.yaml: "tariff: /);
+  });
+
+  it('says nothing of an assumed price where the zones leave no time to it', () => {
+    const zones =
+      '{ name: day, price_per_kwh: 0.4, hours: "06:00-22:00" }, { name: night, price_per_kwh: 0.2, hours: "22:00-06:00" }';
+    const lines = shown(`tariff: { timezone: UTC, zones: [${zones}] }\n`);
+    expect(lines.join('\n')).not.toMatch(/assumed|base/);
+    expect(shown(`tariff: { timezone: UTC, zones: [${zones.split(' }, ')[0]} }] }\n`).at(-1)).toMatch(
+      /^~ 0\.30 EUR per kWh is assumed outside of all zones; set yours/,
+    );
   });
 
   it('says that a list of holidays was not kept up', () => {
@@ -189,8 +214,8 @@ describe('tariff test', () => {
     [{}, 'says no time'],
     [{ from: '2026-11-03' }, 'says no time'],
     [{ at: 'now', to: '2026-11-03' }, 'is one moment'],
-    [{ at: '12:00' }, 'needs a time as 2026-03-29T14:30'],
-    [{ at: '2026-02-30T12:00' }, 'needs a time as'],
+    [{ at: '12:00' }, 'or a time as 2026-11-30T14:00'],
+    [{ at: '2026-02-30T12:00' }, 'needs a date as'],
     [{ from: '2026-11-03', to: '2026-11-03' }, 'must be later than --from'],
     [{ from: '2026-11-03', to: '2028-11-03' }, 'is more than 366 days'],
     [{ at: 'now', kwh: 'much' }, 'needs kilowatt-hours as 1.5'],

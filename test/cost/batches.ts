@@ -1,12 +1,12 @@
 /** Batches and their results for the tests of what pictures cost. */
 
 import type { Prices } from '../../src/cost/receipt.ts';
-import { flatTariff } from '../../src/cost/tariff.ts';
 import type { Batch, BatchResult, EnergyReading, Failure, Job, Made } from '../../src/ports.ts';
 import { jobOf } from '../store/samples.ts';
+import { flatTariff } from './terms.ts';
 
 export const PRICES: Prices = {
-  tariff: flatTariff({ pricePerKwh: 0.3, currency: 'EUR', assumed: false }),
+  tariff: flatTariff(0.3),
   watts: { cpu: 65, gpu: 300 },
 };
 

@@ -1,9 +1,12 @@
 import { type AuditFault, audit } from '../../src/cost/audit.ts';
 import { CardBooks } from '../../src/cost/books.ts';
+import { wallClock } from '../../src/cost/local-time.ts';
 import type { BatchResult, CounterReading, EnergyReading, LedgerRow, Mark } from '../../src/ports.ts';
 import { NO_METER, PRICES } from './batches.ts';
 import { nextBatch, resultWith, settlementWith } from './month/batch.ts';
 import { Ledger } from './month/ledger.ts';
+
+const UTC = wallClock('UTC');
 
 export const GPU = 'GPU-bench';
 export const PID = 41;
@@ -121,7 +124,8 @@ export class CardBench {
 
   async faults(): Promise<readonly AuditFault[]> {
     const span = { from: 0, to: Number.MAX_SAFE_INTEGER };
-    return (await audit({ gpu: GPU, marks: stream(this.marks), rows: stream(this.ledger.rows), span })).faults;
+    return (await audit({ gpu: GPU, marks: stream(this.marks), rows: stream(this.ledger.rows), span, clock: UTC }))
+      .faults;
   }
 
   #open(): CardBooks {

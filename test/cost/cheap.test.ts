@@ -1,9 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { cheapNow, nextCheap } from '../../src/cost/cheap.ts';
-import { flatTariff } from '../../src/cost/tariff.ts';
 import { zonedTariff } from '../../src/cost/tariff-zones.ts';
 import { seeded } from '../support/rng.ts';
-import { anyTerms, NIGHT, termsOf } from './terms.ts';
+import { anyTerms, flatTariff, NIGHT, termsOf } from './terms.ts';
 
 const at = (text: string) => Date.parse(text);
 const iso = (time: number | null) => (time === null ? null : new Date(time).toISOString());
@@ -34,7 +33,7 @@ describe('the cheap time of a day', () => {
   });
 
   it('is always, and never begins, with one price', () => {
-    const flat = flatTariff({ pricePerKwh: 0.3, currency: 'EUR', assumed: true });
+    const flat = flatTariff(0.3, { assumed: true });
     for (const tariff of [flat, zonedTariff(termsOf([]))]) {
       expect(cheapNow(tariff, at('2026-01-10T12:00Z'))).toBe(true);
       expect(nextCheap(tariff, at('2026-01-10T12:00Z'))).toBeNull();

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { marksOf, rowsOf } from '../../src/cli/ledger-rows.ts';
 import { audit } from '../../src/cost/audit.ts';
+import { wallClock } from '../../src/cost/local-time.ts';
 import type { Settlement } from '../../src/ports.ts';
 import { systemClock } from '../../src/process/clock.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
@@ -27,7 +28,7 @@ it('the database agrees with the ledger of the simulated month on what is open, 
     const span = { from: 0, to: Number.MAX_SAFE_INTEGER };
     for (const { options } of month.cards) {
       const parts = { gpu: options.gpu, marks: marksOf(store, options.gpu, span), rows: rowsOf(store, span) };
-      const { faults, totals } = await audit({ ...parts, span });
+      const { faults, totals } = await audit({ ...parts, span, clock: wallClock('UTC') });
       expect(faults).toEqual([]);
       expect(totals.active).toBeGreaterThan(0);
     }

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type AuditFault, type AuditResult, audit } from '../../src/cost/audit.ts';
+import { wallClock } from '../../src/cost/local-time.ts';
 import type { LedgerRow, Mark } from '../../src/ports.ts';
 import type { SimulatedCard } from './month/card.ts';
 import { Month } from './month/month.ts';
@@ -78,7 +79,7 @@ describe('a month of two cards with 10,000 jobs, kills, resets, silences and oth
     const faults = await faultsOf(month, card, { rows: [...month.ledger.rows, { ...twice, id: 'twice', seq: 1e9 }] });
     expect(faults.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['batch', 'total']));
     expect(new Set(faults.map(({ hour }) => hour))).toEqual(new Set([hourOf(twice.from_at)]));
-    expect(faults[0]?.sentence).toMatch(/^2026-1\d-\d\dT\d\d:\d\d[+-]\d\d:\d\d: /);
+    expect(faults[0]?.sentence).toMatch(/^2026-1\d-\d\dT\d\d:00\+00:00: /);
   });
 
   it('is found wrong at the hour in which what others burnt was booked as idle', async () => {
@@ -210,6 +211,7 @@ async function auditOf(
     marks: stream(marks.filter(({ at }) => within(at))),
     rows: stream(rows.filter(({ at, to_at }) => within(to_at ?? at))),
     span,
+    clock: wallClock('UTC'),
   });
 }
 

@@ -54,13 +54,6 @@ describe('a calendar', () => {
   it('has minutes of its own, in zones of half an hour too', () => {
     expect(calendarOf('Asia/Kolkata').minuteOf(at('2026-11-30T20:07:59Z'))).toBe('2026-12-01 01:37');
   });
-
-  it('takes a time that is there twice as the first, and one that is skipped as what comes after', () => {
-    const { timeOf } = calendarOf('Europe/Berlin');
-    expect(timeOf('2026-10-25T02:07')).toBe(at('2026-10-25T00:07Z'));
-    expect(timeOf('2026-06-01T14:59:30')).toBe(at('2026-06-01T12:59:30Z'));
-    expect(timeOf('2026-03-29T02:30')).toBe(at('2026-03-29T01:00Z'));
-  });
 });
 
 describe('months', () => {

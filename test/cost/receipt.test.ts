@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { overheadReceipt, receiptsFor } from '../../src/cost/receipt.ts';
-import { flatTariff } from '../../src/cost/tariff.ts';
 import type { Job, Receipt } from '../../src/ports.ts';
 import { nanoOf } from '../../src/units.ts';
 import { seeded } from '../support/rng.ts';
 import { AT, batchOf, metered, NO_METER, PRICES, resultOf } from './batches.ts';
+import { flatTariff } from './terms.ts';
 
-const ASSUMED = flatTariff({ pricePerKwh: 0.3, currency: 'EUR', assumed: true });
+const ASSUMED = flatTariff(0.3, { assumed: true });
 
 const DOWNGRADE = { setting: 'fused_qkv', asked: 'true', in_effect: 'false', reason: 'it has no projections' };
 
@@ -185,7 +185,7 @@ describe('the receipts of a batch', () => {
   });
 
   it('can be checked by hand: joules times price, to the nano-unit', () => {
-    const tariff = flatTariff({ pricePerKwh: 0.15, currency: 'USD', assumed: false });
+    const tariff = flatTariff(0.15, { currency: 'USD' });
     const batch = batchOf([{}]);
     const [receipt] = receiptsFor(
       batch,

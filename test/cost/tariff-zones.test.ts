@@ -178,6 +178,16 @@ describe('a price', () => {
   });
 });
 
+it('what is burnt in a zone has a price that was set, also where none was set outside of it', () => {
+  const tariff = zonedTariff(termsOf([NIGHT], { assumed: true }));
+  const nine = at('2026-01-10T20:00:00Z');
+  const methods = [0, 1, 2].map((hours) =>
+    tariff.methodIn({ from: nine + hours * HOUR, to: nine + (hours + 1) * HOUR }),
+  );
+  expect(methods).toEqual(['assumed', 'measured', 'measured']);
+  expect(tariff.methodIn({ from: nine, to: nine + 2 * HOUR })).toBe('assumed');
+});
+
 describe('the name of a tariff', () => {
   const idOf = (...parts: Parameters<typeof termsOf>) => zonedTariff(termsOf(...parts)).id;
 

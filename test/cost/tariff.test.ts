@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { dividedBy, flatTariff, priceOf } from '../../src/cost/tariff.ts';
+import { dividedBy, priceOf } from '../../src/cost/tariff.ts';
+import { flatTariff } from './terms.ts';
 
 const HOUR = { from: 1_780_000_000_000, to: 1_780_003_600_000 };
-const ASSUMED = flatTariff({ pricePerKwh: 0.3, currency: 'EUR', assumed: true });
+const ASSUMED = flatTariff(0.3, { assumed: true });
 
 describe('a flat tariff', () => {
   it('names its price so that an old receipt explains itself', () => {
-    expect(flatTariff({ pricePerKwh: 0.2784, currency: 'USD', assumed: false })).toMatchObject({
+    expect(flatTariff(0.2784, { currency: 'USD' })).toMatchObject({
       id: 'flat:0.2784:USD:config',
       currency: 'USD',
       method: 'measured',
@@ -35,7 +36,7 @@ describe('a flat tariff', () => {
     expect([6, 5, 4, -4, -5, -6].map((amount) => dividedBy(BigInt(amount), 10n))).toEqual([1n, 1n, 0n, 0n, -1n, -1n]);
     expect(priceOf(6, ASSUMED, HOUR).nano).toBe(1n);
     expect(priceOf(5, ASSUMED, HOUR).nano).toBe(0n);
-    const negative = flatTariff({ pricePerKwh: -0.3, currency: 'EUR', assumed: false });
+    const negative = flatTariff(-0.3);
     expect(priceOf(6, negative, HOUR).nano).toBe(-1n);
   });
 });

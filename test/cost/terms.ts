@@ -1,4 +1,4 @@
-import type { TariffTerms } from '../../src/cost/tariff-zones.ts';
+import { type TariffTerms, type ZonedTariff, zonedTariff } from '../../src/cost/tariff-zones.ts';
 import type { ZoneTerms } from '../../src/cost/zone.ts';
 
 /** A tariff of 0.30 EUR by the clock of Berlin, with these zones. */
@@ -14,6 +14,11 @@ export function termsOf(zones: readonly ZoneTerms[], rest: Partial<TariffTerms> 
     taxPercent: 0,
     ...rest,
   };
+}
+
+/** One price at all hours of UTC. */
+export function flatTariff(pricePerKwh: number, rest: Partial<TariffTerms> = {}): ZonedTariff {
+  return zonedTariff(termsOf([], { pricePerKwh, timezone: 'UTC', ...rest }));
 }
 
 export const NIGHT: ZoneTerms = { name: 'night', price_per_kwh: 0.2, hours: '22:00-06:00' };

@@ -3,13 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Tariff } from '../../src/cost/tariff.ts';
-import { flatTariff } from '../../src/cost/tariff.ts';
 import { CheapWaits } from '../../src/kiln-waits.ts';
 import type { WorkParts } from '../../src/pipeline.ts';
 import type { When } from '../../src/ports.ts';
 import type { FakeScript } from '../../src/provider/fake.ts';
 import type { Ask } from '../../src/submission.ts';
 import { HOUR, NIGHT } from '../cost/night.ts';
+import { flatTariff } from '../cost/terms.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { settled, Workshop } from './workshop.ts';
 
@@ -37,7 +37,7 @@ function work(
   change: Partial<WorkParts> = {},
   { tariff = NIGHT, when = 'now' as When }: { tariff?: Tariff; when?: When } = {},
 ) {
-  const waits = new CheapWaits({ tariff, when, clock, onOnePrice: () => shop.notes.push('one price') });
+  const waits = new CheapWaits({ tariff, when, clock, onUseless: (why) => shop.notes.push(why) });
   const onWaiting = (run: string, until: number) => told.push([run, until]);
   return shop.work({ waitsUntil: (job) => waits.until(job), onWaiting, ...change });
 }
@@ -87,7 +87,7 @@ describe('bulk jobs that wait for cheap electricity', () => {
     await shop.until(await submit(3), settled);
     await shop.stop();
     open(8);
-    work({}, { tariff: flatTariff({ pricePerKwh: 0.3, currency: 'EUR', assumed: true }) });
+    work({}, { tariff: flatTariff(0.3, { assumed: true }) });
     await shop.until(await submit(9), settled);
     expect(shop.notes).toEqual(['one price']);
     expect(told).toEqual([]);

@@ -1,6 +1,5 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { flatTariff } from '../../src/cost/tariff.ts';
 import type { AppError } from '../../src/errors.ts';
 import { MemoryImages } from '../../src/images/memory.ts';
 import { MemoryRegistry } from '../../src/model/memory.ts';
@@ -11,6 +10,7 @@ import { FakeProvider, type FakeScript } from '../../src/provider/fake.ts';
 import { MemoryQueue } from '../../src/queue/memory.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 import { type Ask, type PlannedRun, planSubmission } from '../../src/submission.ts';
+import { flatTariff } from '../cost/terms.ts';
 import { diskAnswers } from '../support/disk.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
@@ -125,7 +125,7 @@ export class Workshop {
       provider: this.provider,
       launch: 'launch',
       prices: {
-        tariff: flatTariff({ pricePerKwh: 0.3, currency: 'EUR', assumed: true }),
+        tariff: flatTariff(0.3, { assumed: true }),
         watts: { cpu: 65, gpu: 300 },
       },
       books: null,

@@ -1,5 +1,5 @@
+import { QUARTER_MS } from '../../src/cost/local-days.ts';
 import type { Charge, Entry, Receipt, Store, Stretch } from '../../src/ports.ts';
-import { QUARTER_MS } from '../../src/store/quarters.ts';
 import { METHODS } from '../../src/units.ts';
 import type { Rng } from '../support/rng.ts';
 import { CARD, chargeOf, stretchOf } from './ledger-samples.ts';
