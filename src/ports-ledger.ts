@@ -145,6 +145,10 @@ export interface LedgerSum {
   /** Null where the energy method is `unknown`; charges have 0, measured. */
   readonly millijoules: Millijoules | null;
   readonly bound: Millijoules;
+  /** Rows flagged `sharing_unknown`: whether other programs burnt a part of theirs cannot be told. */
+  readonly untold: number;
+  /** Of `millijoules`, what is of those rows. */
+  readonly untoldMillijoules: Millijoules;
   readonly nano: bigint | null;
   readonly seconds: Seconds;
   /** Of the amounts, in units of the currency: for the spread. */

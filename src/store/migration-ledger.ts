@@ -18,6 +18,9 @@ const QUARTER = 900_000;
 const SORTED_TAGS = '(SELECT json_group_object(key, value ORDER BY key) FROM json_each(tags))';
 const BOUND = "CAST(round(json_extract(details, '$.energy.bound_joules') * 1000) AS INTEGER)";
 
+/** 1 for a row of which it cannot be told whether other programs burnt a part of it. */
+const UNTOLD = `(instr(flags, '"sharing_unknown"') > 0)`;
+
 /** Name and value of each key and figure of a row of sums, by table. */
 const SUMMED = {
   entries: {
@@ -35,6 +38,8 @@ const SUMMED = {
     cost_method: 'cost_method',
     energy_mj: 'energy_mj',
     bound_mj: `coalesce(${BOUND}, 0)`,
+    untold: UNTOLD,
+    untold_mj: `coalesce(energy_mj, 0) * ${UNTOLD}`,
     cost_nano: 'cost_nano',
     seconds: 'seconds_share',
   },
@@ -53,6 +58,8 @@ const SUMMED = {
     cost_method: 'cost_method',
     energy_mj: 'energy_mj',
     bound_mj: 'coalesce(bound_mj, 0)',
+    untold: UNTOLD,
+    untold_mj: `coalesce(energy_mj, 0) * ${UNTOLD}`,
     cost_nano: 'cost_nano',
     seconds: 'CASE WHEN corrects IS NULL THEN (to_at - from_at) / 1000.0 ELSE 0.0 END',
   },
@@ -71,6 +78,8 @@ const SUMMED = {
     cost_method: 'cost_method',
     energy_mj: '0',
     bound_mj: '0',
+    untold: '0',
+    untold_mj: '0',
     cost_nano: 'cost_nano',
     seconds: '0.0',
   },
@@ -92,6 +101,8 @@ function sumsTable(name: Sums): string {
     entries INTEGER NOT NULL,
     energy_mj INTEGER,
     bound_mj INTEGER NOT NULL,
+    untold INTEGER NOT NULL,
+    untold_mj INTEGER NOT NULL,
     cost_nano INTEGER,
     seconds REAL NOT NULL,
     squares REAL,
@@ -102,7 +113,7 @@ function sumsTable(name: Sums): string {
 }
 
 const SQUARE = '(cost_nano / 1e9) * (cost_nano / 1e9)';
-const ADDED = ['entries', 'energy_mj', 'bound_mj', 'cost_nano', 'seconds', 'squares'];
+const ADDED = ['entries', 'energy_mj', 'bound_mj', 'untold', 'untold_mj', 'cost_nano', 'seconds', 'squares'];
 
 /** Adds rows to the sums. Within a group a figure is NULL in all rows or in none, as the methods are keys. */
 function addToSums(sums: Sums, source: Source, rows: string, values: { readonly tags?: string } = {}): string {
