@@ -146,6 +146,10 @@ export interface LedgerSum {
   readonly millijoules: Millijoules | null;
   /** Null where any of the rows has none: what is unknown is not exact. */
   readonly bound: Millijoules | null;
+  /** Rows flagged `sharing_unknown`: whether other programs burnt a part of theirs cannot be told. */
+  readonly untold: number;
+  /** Of `millijoules`, what is of those rows. */
+  readonly untoldMillijoules: Millijoules;
   readonly nano: bigint | null;
   readonly seconds: Seconds;
   /** Of the amounts, in units of the currency: for the spread. */

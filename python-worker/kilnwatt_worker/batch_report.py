@@ -61,7 +61,7 @@ class BatchReport:
 
     def failure(self, item: Item, error: WorkerError) -> None:
         self._answered(item)
-        self._channel.send(Failure(self._batch, item.job, error.code, error.message, error.retryable))
+        self._channel.send(Failure(self._batch, item.job, error.code, error.message, error.retryable, None))
 
     def log(self, level: Level, message: str) -> None:
         self._channel.send(Log(level, message))

@@ -27,6 +27,10 @@ class Utilisation:
     until: int
     """The driver's time of the last sample, to ask on from; that asked from where there was none."""
 
+    def users(self) -> frozenset[int]:
+        """Whoever had any of the card's time, with a compute context or without."""
+        return frozenset(pid for pid in self.by_pid if self.sum_of(pid) > 0)
+
     def sum_of(self, pid: int) -> int:
         return sum(self.by_pid.get(pid, ()))
 

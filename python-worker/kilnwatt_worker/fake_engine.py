@@ -23,6 +23,7 @@ from kilnwatt_worker.engine import EngineFacts, LogTo, Report, Usage
 from kilnwatt_worker.errors import BadRequest, DeviceLost, OutOfMemory, Stopped, WorkerError
 from kilnwatt_worker.messages import Generate, Load
 from kilnwatt_worker.parts import Item, Memory, Preset, StepSeconds, Work
+from kilnwatt_worker.rapl import counters_of, packages_in, powercap
 from kilnwatt_worker.strict import build, read_json
 
 GARBAGE_TIMES = 1024
@@ -70,6 +71,8 @@ class Script:
     """Before each picture is written."""
     card: str = ""
     """UUID of the card whose meters are read around loads and batches; empty: none is."""
+    processors: bool = False
+    """The meters of processors are read around loads and batches, each of which counts up a joule in `KW_POWERCAP`."""
     once_dir: str = ""
     """
     A folder of marks. With it, a prompt meets its misbehaviour the first time only, also when another process makes it
@@ -106,6 +109,18 @@ class CardsWindow:
         return Usage(fake_memory(), self._meter.close())
 
 
+class ProcessorsWindow:
+    def __init__(self) -> None:
+        name = "kilnwatt_worker.diffusers_engine.package_window"
+        self._packages = packages_in(powercap())
+        self._meter = importlib.import_module(name).PackageWindow(self._packages)
+
+    def close(self) -> Usage:
+        for package, before in (counters_of(self._packages) or {}).items():
+            package.counter.write_text(str(before + 1_000_000))
+        return Usage(fake_memory(), self._meter.close())
+
+
 class FakeEngine:
     kind = "fake"
 
@@ -113,7 +128,9 @@ class FakeEngine:
         self._script = script
         self._preset: Preset | None = None
 
-    def window(self, device: str) -> FakeWindow | CardsWindow:
+    def window(self, device: str) -> FakeWindow | CardsWindow | ProcessorsWindow:
+        if self._script.processors:
+            return ProcessorsWindow()
         return CardsWindow(self._script.card) if self._script.card else FakeWindow()
 
     def load(self, load: Load, log: LogTo) -> EngineFacts:

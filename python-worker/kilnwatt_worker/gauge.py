@@ -3,9 +3,10 @@
 
 For each card `{"t": ms, "src": "nvml", "uuid": …, "mj": …, "mw": …, "processes": [{"pid": …, "share": …}]}`, and
 `{"t": ms, "src": "rapl", "mj": …}`, the processors' energy since the start, where it can be read. `t` is Unix time;
-what a meter does not tell is null. Ends with its input or on SIGTERM, or after N readings. Exits with 3 where there is
-nothing to be read, and with 4 when no card has answered for a while: the driver may be another one now, and this
-process has the old one's library.
+what a meter does not tell is null. A card or a driver that comes later is read from then on. Ends with its input or on
+SIGTERM, or after N readings. Exits with 3 where there is nothing to be read, and with 4 where only another process may
+read the cards, because the driver may be another one now and this process has the old one's library: when none of them
+answers any more, or none has answered yet and there is nothing else to be read.
 """
 
 import argparse
@@ -16,16 +17,18 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import FrameType
 
-from kilnwatt_worker.card import Card
-from kilnwatt_worker.cards import CardReading, NoCards, Watch, open_cards
+from kilnwatt_worker.cards import CardReading, Host, NoCards, Watch
 from kilnwatt_worker.rapl import Package, PackageSum, counters_of, packages_in, powercap
 
 EXIT_NOTHING = 3
 EXIT_CARDS_GONE = 4
 SILENT_READINGS = 5
+LOOK_AGAIN_READINGS = 5
+"""For cards that are missing."""
 
 
 def main() -> int:
@@ -36,31 +39,46 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _leave)
     # Ctrl-C goes to the whole terminal; who reads this ends it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cards = _cards_or_say_why()
+    host = Host()
+    try:
+        host.look()
+    except NoCards as why:
+        print(f"kilnwatt_worker.gauge: {why}", file=sys.stderr)
     packages = packages_in(powercap())
-    if not cards and not packages:
-        return EXIT_NOTHING
+    if not host.cards and not packages:
+        return EXIT_NOTHING if host.count == 0 else EXIT_CARDS_GONE
+    return _tell(host, packages, asked.interval_ms / 1000, asked.readings)
+
+
+def _tell(host: Host, packages: tuple[Package, ...], seconds: float, count: int | None) -> int:
     silence = Silence()
-    for lines in readings(cards, packages, asked.interval_ms / 1000, asked.readings):
+    for lines in readings(host, packages, seconds, count):
         for line in lines:
             print(json.dumps(line))
         sys.stdout.flush()
         if silence.lasts(lines):
             print("no card has answered for a while", file=sys.stderr)
             return EXIT_CARDS_GONE
+        if host.is_outdated:
+            print("the driver has come as another one", file=sys.stderr)
+            return EXIT_CARDS_GONE
     return 0
 
 
 def readings(
-    cards: tuple[Card, ...], packages: tuple[Package, ...], seconds: float, count: int | None
+    host: Host, packages: tuple[Package, ...], seconds: float, count: int | None
 ) -> Iterator[list[dict[str, object]]]:
     """The lines of each reading, the first at once; without end where `count` is None and the input lasts."""
     counted = PackageSum(0, counters_of(packages) or {})
-    watches = [Watch(card, seconds) for card in cards]
+    watches: dict[str, Watch] = {}
     due = time.monotonic()
     taken = 0
     while True:
-        lines = [card_line(watch.read()) for watch in watches]
+        if taken > 0 and taken % LOOK_AGAIN_READINGS == 0 and not host.is_whole:
+            with suppress(NoCards):
+                host.look()
+        watches |= {card.uuid: Watch(card, seconds) for card in host.cards if card.uuid not in watches}
+        lines = [card_line(watches[card.uuid].read()) for card in host.cards]
         # What does not answer for a while adds all that it rose by once it does.
         now = counters_of(packages)
         counted = counted if now is None else counted.with_reading(now)
@@ -79,7 +97,7 @@ def card_line(reading: CardReading) -> dict[str, object]:
     if reading.processes is not None:
         processes = [{"pid": one.pid, "share": one.share} for one in reading.processes]
     figures = {"mj": reading.millijoules, "mw": reading.milliwatts, "processes": processes}
-    return {"t": _now(), "src": "nvml", "uuid": reading.uuid, **figures}
+    return {"t": reading.at, "src": "nvml", "uuid": reading.uuid, **figures}
 
 
 @dataclass(slots=True)
@@ -95,14 +113,6 @@ class Silence:
         self._answered = self._answered or answers
         self._silent = 0 if answers else self._silent + 1
         return self._answered and self._silent >= SILENT_READINGS
-
-
-def _cards_or_say_why() -> tuple[Card, ...]:
-    try:
-        return open_cards()
-    except NoCards as why:
-        print(f"kilnwatt_worker.gauge: {why}", file=sys.stderr)
-        return ()
 
 
 def _waited(due: float, *, heeds_input: bool) -> bool:

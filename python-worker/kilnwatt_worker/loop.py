@@ -18,7 +18,7 @@ from kilnwatt_worker import __version__, resident
 from kilnwatt_worker.batch_report import BatchReport
 from kilnwatt_worker.cancellations import Cancellations
 from kilnwatt_worker.channel import Channel, lines
-from kilnwatt_worker.engine import Engine, Usage
+from kilnwatt_worker.engine import Engine, Usage, Window
 from kilnwatt_worker.errors import DEVICE_LOST, Stopped, WorkerError, internal
 from kilnwatt_worker.messages import (
     Cancel,
@@ -94,19 +94,24 @@ class Loop:
     def _load(self, load: Load) -> None:
         started = self._clock()
         self._loaded = None
+        spent: Usage | WorkerError | None = None
         try:
             engine = self._engine_now()
             self._enter("load")
             window = engine.window(load.device)
             try:
                 facts = engine.load(load, self.log)
-            finally:
-                usage = window.close()
+            except Exception:
+                spent = self._closed(window)
+                raise
+            usage = window.close()
         except Exception as error:
             known = internal(error)
             self._enter("idle")
-            self._channel.send(Failure(None, None, known.code, known.message, known.retryable))
+            energy = spent.energy if isinstance(spent, Usage) else None
+            self._channel.send(Failure(None, None, known.code, known.message, known.retryable, energy))
             leave_if_lost(known)
+            leave_if_lost(spent if isinstance(spent, WorkerError) else None)
         else:
             self._loaded = load
             self._enter("idle")
@@ -129,6 +134,7 @@ class Loop:
         report = BatchReport(generate, self._channel, self._cancellations, self._enter, self._clock)
         usage = Usage(resident.host_memory(), resident.NO_ENERGY)
         failed: WorkerError | None = None
+        spent: Usage | WorkerError = usage
         try:
             engine, load = self._engine_now(), self._loaded
             if load is None or load.engine != generate.engine:
@@ -136,8 +142,10 @@ class Loop:
             window = engine.window(load.device)
             try:
                 engine.generate(generate, report)
-            finally:
-                usage = window.close()
+            except Exception:
+                spent = self._closed(window)
+                raise
+            spent = window.close()
         except Stopped:
             self.log("debug", f"batch {generate.batch} was stopped between two steps")
         except Exception as error:
@@ -145,8 +153,19 @@ class Loop:
         phases = report.settle(failed)
         self._cancellations.closed(generate.batch)
         seconds = self._clock() - started
+        usage = spent if isinstance(spent, Usage) else usage
         self._channel.send(Done(generate.batch, seconds, phases, report.steps, report.work, usage.memory, usage.energy))
         leave_if_lost(failed)
+        leave_if_lost(spent if isinstance(spent, WorkerError) else None)
+
+    def _closed(self, window: Window) -> Usage | WorkerError:
+        """After work that failed: why a meter could not be read must not stand in for why the work failed."""
+        try:
+            return window.close()
+        except Exception as error:
+            known = internal(error)
+            self.log("warning", f"what the work took that failed could not be read: {known.message}")
+            return known
 
     def _unload(self) -> None:
         self._loaded = None

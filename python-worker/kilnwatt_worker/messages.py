@@ -152,6 +152,8 @@ class Failure:
     code: str
     message: str
     retryable: bool
+    energy: Energy | None
+    """What the load took until it failed. Null of an item, whose batch tells it, and of a load that did not begin."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,13 @@ def salvage(raw: object, sentence: str) -> list[Answer]:
     if not isinstance(raw, dict):
         return []
     if raw.get("type") == Load.type:
-        return [Failure(None, None, "bad_request", sentence, retryable=False)]
+        return [Failure(None, None, "bad_request", sentence, retryable=False, energy=None)]
     batch = raw.get("batch")
     if raw.get("type") != Generate.type or not _is_name(batch):
         return []
-    failures = [Failure(batch, job, "bad_request", sentence, retryable=False) for job in _jobs(raw.get("items"))]
+    failures = [
+        Failure(batch, job, "bad_request", sentence, retryable=False, energy=None) for job in _jobs(raw.get("items"))
+    ]
     return [*failures, Done(batch, 0.0, NO_TIME, None, None, resident.host_memory(), resident.NO_ENERGY)]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kilnwatt_worker.cards import Host
 from kilnwatt_worker.gauge import readings
 from kilnwatt_worker.rapl import packages_in
 from tests.worker_process import PACKAGE_ROOT
@@ -19,14 +20,15 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-P", "-m", "kilnwatt_worker.gauge", "--interval-ms", "20", *arguments]
 
 
-def environment(host: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": f"{NVML}{os.pathsep}{PACKAGE_ROOT}", "FAKE_NVML": host}
+def environment(host: str, powercap: Path | None = None) -> dict[str, str]:
+    zones = {} if powercap is None else {"KW_POWERCAP": str(powercap)}
+    return {**os.environ, "PYTHONPATH": f"{NVML}{os.pathsep}{PACKAGE_ROOT}", "FAKE_NVML": host, **zones}
 
 
-def gauge(host: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def gauge(host: str, *arguments: str, powercap: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command(*arguments),
-        env=environment(host),
+        env=environment(host, powercap),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -58,6 +60,11 @@ def test_each_card_is_told_by_its_uuid_with_counter_power_and_who_computes() -> 
     assert lines[2]["processes"] == [{"pid": 41, "share": 0.0}, {"pid": 42, "share": 0.75}]
     assert lines[3]["processes"] == []
     assert all(isinstance(line["t"], int) and line["t"] > 1_700_000_000_000 for line in lines)
+
+
+def test_a_game_is_told_although_it_computes_nothing() -> None:
+    """It has a graphics context only, which the list of those that compute leaves out."""
+    assert lines_of(gauge("game", "--readings", "1"))[1]["processes"] == [{"pid": 42, "share": 0.75}]
 
 
 def test_programs_that_did_nothing_have_a_share_of_zero() -> None:
@@ -94,6 +101,33 @@ def test_it_leaves_when_all_cards_are_lost_so_that_the_next_one_loads_the_new_dr
     assert lines_of(ended)[-1]["mj"] is None
 
 
+def test_a_card_that_does_not_answer_at_first_is_read_once_it_does() -> None:
+    told = [line["uuid"] for line in lines_of(gauge("second-later", "--readings", "6"))]
+    assert told == [FIRST] * 5 + [FIRST, SECOND]
+
+
+def test_where_no_card_answers_yet_it_leaves_to_be_started_again() -> None:
+    ended = gauge("none-answers")
+    assert (ended.returncode, ended.stdout) == (4, "")
+    assert ended.stderr.splitlines() == ["kilnwatt_worker.gauge: none of 2 cards answers"]
+
+
+def test_a_driver_that_is_away_for_a_while_is_read_again_where_the_processors_keep_it_running(tmp_path: Path) -> None:
+    """It was started again while the driver was reloaded, and told of the processors alone for ever after."""
+    add_package(tmp_path, "intel-rapl:0", "package-0", 5_000_000)
+    ended = gauge("driver-later", "--readings", "6", powercap=tmp_path)
+    assert (ended.returncode, [line["uuid"] for line in lines_of(ended)]) == (0, [FIRST, SECOND])
+
+
+@pytest.mark.parametrize(("host", "code"), [("other-driver-later", 4), ("other-driver", 0)])
+def test_it_leaves_for_a_driver_that_came_as_another_one_but_only_where_that_can_help(
+    host: str, code: int, tmp_path: Path
+) -> None:
+    add_package(tmp_path, "intel-rapl:0", "package-0", 5_000_000)
+    ended = gauge(host, "--readings", "6", powercap=tmp_path)
+    assert (ended.returncode, ended.stdout) == (code, "")
+
+
 @pytest.mark.parametrize(
     ("host", "why"),
     [("no-driver", "NVML does not answer (Driver Not Loaded)"), ("none", "NVML lists no card")],
@@ -121,7 +155,7 @@ def test_without_the_package_it_says_so(tmp_path: Path) -> None:
 
 def test_processors_are_read_where_there_is_no_card_once_their_counter_moves(tmp_path: Path) -> None:
     add_package(tmp_path, "intel-rapl:0", "package-0", 5_000_000)
-    taken = readings((), packages_in(tmp_path), 0.001, 5)
+    taken = readings(Host(), packages_in(tmp_path), 0.001, 5)
     counter = tmp_path / "intel-rapl:0" / "energy_uj"
     assert next(taken) == []
     for microjoules in (5_000_400, 5_003_000):

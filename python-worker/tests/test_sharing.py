@@ -46,6 +46,13 @@ def test_a_program_that_came_and_went_within_the_window_counts_for_its_time() ->
     assert foreign_of(took(guest, 20)) == pytest.approx(750_000, rel=0.1)
 
 
+def test_a_game_beside_a_batch_is_taken_out_although_it_is_in_no_list_of_those_that_compute() -> None:
+    """Its energy was the picture's, measured and without a flag."""
+    energy = took(ScriptedNvml(used=used(60, 20)), 20)
+    assert (energy.millijoules, foreign_of(energy)) == (4_500_000, 1_500_000)
+    assert (energy.method, energy.flags) == ("derived", ("shared_gpu",))
+
+
 def test_another_program_that_does_nothing_costs_nothing_and_leaves_the_measure_whole() -> None:
     energy = took(ScriptedNvml(pids=both, used=used(90, 0)), 20)
     assert (energy.millijoules, foreign_of(energy)) == (6_000_000, 0)

@@ -87,8 +87,17 @@ function energyJson({ causes, ...energy }: EnergyByCause) {
   return { ...plainEnergy(energy), causes: mapped(causes, plainEnergy) };
 }
 
-function plainEnergy({ millijoules, bound, method, unknowns, entries, seconds }: Energy) {
-  return { kwh: orNull(millijoules, kwh), bound_kwh: orNull(bound, kwh), method, unknowns, entries, seconds };
+function plainEnergy({ millijoules, bound, method, unknowns, entries, seconds, untold, untoldMillijoules }: Energy) {
+  const shared = { untold, untold_kwh: kwh(untoldMillijoules) };
+  return {
+    kwh: orNull(millijoules, kwh),
+    bound_kwh: orNull(bound, kwh),
+    method,
+    unknowns,
+    entries,
+    seconds,
+    ...shared,
+  };
 }
 
 function money({ nano, method, unknowns }: Money) {

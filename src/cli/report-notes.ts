@@ -1,13 +1,13 @@
 import type { Config, LoadedConfig } from '../config.ts';
 import type { Ours } from '../cost/comparison.ts';
 import type { Report } from '../cost/report.ts';
-import type { Energy, EnergySource } from '../cost/report-energy.ts';
+import { addedEnergy, type Energy, type EnergySource } from '../cost/report-energy.ts';
 import { hostText } from '../cost/wall.ts';
 import { nanoOf } from '../units.ts';
 import { counted, whole } from './figures.ts';
 import { energyAssumption, priceAssumption } from './prices.ts';
 import { energyMethodOf } from './report-json.ts';
-import { amountText, energyText, moneyText, percent, sourcesText } from './report-words.ts';
+import { amountText, energyText, foreignText, moneyText, percent, sourcesText } from './report-words.ts';
 
 /**
  * What whoever reads the figures has to know, in sentences.
@@ -50,10 +50,20 @@ function idleNotes({ total }: Report): readonly string[] {
 
 function foreignNotes({ total, currency }: Report): readonly string[] {
   const { foreign } = total.energy;
-  if (foreign.entries === 0) return [];
+  const all = addedEnergy(Object.values(total.energy));
+  const untold = { ...all, millijoules: all.untoldMillijoules, unknowns: 0 };
   return [
-    `Other programs burnt ${energyText(foreign)} (${moneyText(total.electricity.foreign, currency)}) on these cards; that is in none of these costs.`,
+    ...(foreign.entries === 0 ? [] : [burntNote(total, currency)]),
+    ...(all.untoldMillijoules === 0
+      ? []
+      : [
+          `Whether other programs burnt a part of ${energyText(untold)} cannot be told: under WSL2 and in containers nobody lists them. All of it is booked as ours.`,
+        ]),
   ];
+}
+
+function burntNote(total: Report['total'], currency: string): string {
+  return `Other programs burnt ${foreignText(total)} (${moneyText(total.electricity.foreign, currency)}) on these cards; that is in none of these costs.`;
 }
 
 function unknownNotes({ total }: Report): readonly string[] {

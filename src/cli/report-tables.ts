@@ -3,7 +3,16 @@ import { addedEnergy, ENERGY_KINDS, type EnergyByCause, type EnergyKind } from '
 import type { Figures } from '../cost/report-figures.ts';
 import type { Money } from '../cost/report-money.ts';
 import { counted, significant, whole } from './figures.ts';
-import { amountText, energyText, kwhText, moneyText, shortEnergy, shortMoney, sourcesText } from './report-words.ts';
+import {
+  amountText,
+  energyText,
+  foreignText,
+  kwhText,
+  moneyText,
+  shortEnergy,
+  shortMoney,
+  sourcesText,
+} from './report-words.ts';
 
 /** What terminal and page both show, each in its way. */
 export interface Table {
@@ -36,14 +45,17 @@ const NAMES: Readonly<Record<EnergyKind, string>> = {
 /** Beside pictures only what there is. */
 function energyTable({ total, currency, sources }: Report): Table {
   const { energy, electricity } = total;
-  const shown = ENERGY_KINDS.filter((kind) => kind === 'active' || energy[kind].entries > 0);
+  const others = foreignText(total);
+  const shown = ENERGY_KINDS.filter(
+    (kind) => kind === 'active' || energy[kind].entries > 0 || (kind === 'foreign' && others === '?'),
+  );
   return {
     title: `Energy${sourcesText(sources)}`,
     head: ['', 'energy', 'electricity', ''],
     rows: shown.map((kind) => [
       NAMES[kind],
-      energyText(energy[kind]),
-      moneyText(electricity[kind], currency),
+      kind === 'foreign' ? others : energyText(energy[kind]),
+      kind === 'foreign' && others === '?' ? '?' : moneyText(electricity[kind], currency),
       causesOf(energy[kind]),
     ]),
     words: [0, 3],

@@ -1,4 +1,5 @@
-import type { Energy, EnergySource } from '../cost/report-energy.ts';
+import { addedEnergy, type Energy, type EnergySource } from '../cost/report-energy.ts';
+import type { Figures } from '../cost/report-figures.ts';
 import type { Money } from '../cost/report-money.ts';
 import { decimalOf, type Method, type Millijoules } from '../units.ts';
 import { significant } from './figures.ts';
@@ -32,6 +33,13 @@ export function amountText(nano: bigint): string {
 export function energyText(energy: Energy): string {
   if (energy.millijoules === null) return '?';
   return `${energy.unknowns > 0 ? 'at least ' : ''}${mark(energy.method)}${kwhText(energy.millijoules)} kWh`;
+}
+
+/** What others burnt; a row of which their part cannot be told makes it "at least", and nothing known at all `?`. */
+export function foreignText({ energy }: Pick<Figures, 'energy'>): string {
+  const { untold } = addedEnergy(Object.values(energy));
+  if (untold > 0 && energy.foreign.entries === 0) return '?';
+  return energyText({ ...energy.foreign, unknowns: energy.foreign.unknowns + untold });
 }
 
 export function shortEnergy(energy: Energy): string {

@@ -11,6 +11,10 @@ export interface Energy {
   /** Rows of unknown energy; with any, read the sum as "at least". */
   readonly unknowns: number;
   readonly entries: number;
+  /** Rows of which it cannot be told whether other programs burnt a part. */
+  readonly untold: number;
+  /** Of `millijoules`, what is of those rows. */
+  readonly untoldMillijoules: Millijoules;
   /** Of those rows whose energy is known, all cards together. */
   readonly seconds: Seconds;
 }
@@ -60,9 +64,11 @@ function sourceOf({ kind, gpu, energyMethod }: Piece): EnergySource | null {
 
 function energyOf(sums: readonly LedgerSum[]): Energy {
   return addedEnergy(
-    sums.map(({ millijoules, bound, energyMethod: method, entries, seconds }) => {
+    sums.map(({ millijoules, energyMethod: method, seconds, ...sum }) => {
+      const { bound, entries, untold, untoldMillijoules } = sum;
       const unknown = millijoules === null;
-      return { millijoules, bound, method, entries, unknowns: unknown ? entries : 0, seconds: unknown ? 0 : seconds };
+      const known = { unknowns: unknown ? entries : 0, seconds: unknown ? 0 : seconds };
+      return { millijoules, bound, method, entries, untold, untoldMillijoules, ...known };
     }),
   );
 }
@@ -74,6 +80,8 @@ export function addedEnergy(parts: readonly Energy[]): Energy {
   const total = {
     unknowns: sumOf(present.map((part) => part.unknowns)),
     entries: sumOf(present.map((part) => part.entries)),
+    untold: sumOf(present.map((part) => part.untold)),
+    untoldMillijoules: sumOf(present.map((part) => part.untoldMillijoules)),
     bound: boundOf(known),
     seconds: sumOf(known.map((part) => part.seconds)),
   };

@@ -34,6 +34,8 @@ export interface Place {
   readonly device: Device;
   readonly supervisor: Supervisor;
   readonly loadDeaths: LoadDeaths;
+  /** Another worker makes pictures on the same processors. */
+  readonly sharesProcessors: boolean;
 }
 
 interface MakeOptions extends Wishes {
@@ -58,12 +60,26 @@ export async function makeBatch(place: Place, batch: Batch, preset: Preset, opti
   if (isAbandoned(batch, givenUp))
     return { result: refusal(abandonedAnswers(batch, givenUp), { preset: preset.name }), ranOut: null };
   const wanted = batch.jobs.filter(({ id }) => !givenUp.get(id)?.aborted);
-  const { result, loaded } = await makeOrRefuse(place, batch, preset, options);
+  const { result: told, loaded } = await makeOrRefuse(place, batch, preset, options);
+  const result = place.sharesProcessors ? withoutProcessors(told) : told;
   const ranOut = failedBy(result, 'out_of_memory');
   // What such a process has left of its memory is in pieces, and a broken CUDA context stays broken.
   if (ranOut || failedBy(result, 'device_lost')) await place.supervisor.stop();
   const tooLarge = result.answers.every((answer) => answer.kind === 'failure' && answer.code === TOO_LARGE);
   return { result, ranOut: ranOut ? (loaded ? wanted.length : 'load') : null, loaded, tooLarge };
+}
+
+/**
+ * Their counter is one for all of them: each worker was told what all of them burnt together, so that it would be booked
+ * as often as there are workers.
+ */
+function withoutProcessors({ shared, overhead, ...result }: BatchResult): BatchResult {
+  const ours = (energy: EnergyReading) => (energy.meter === 'rapl' ? UNKNOWN_ENERGY : energy);
+  return {
+    ...result,
+    shared: { ...shared, energy: ours(shared.energy) },
+    overhead: overhead.map((one) => ({ ...one, energy: ours(one.energy) })),
+  };
 }
 
 const TOO_LARGE = 'order_too_large';
@@ -115,17 +131,21 @@ async function load(
 ): Promise<void> {
   await loadDeaths.over(spec, isTight, async () => {
     const begun = clock.monotonic();
+    let failed = UNKNOWN_ENERGY;
+    const onFailed = (energy: EnergyReading) => {
+      failed = energy;
+    };
     if (supervisor.engine?.spec.id !== spec.id) onProgress({ batch: batch.id, phase: 'load', step: 0, steps: 1 });
     try {
       const report = await whileWanted(batch, { signal, givenUp }, (either) =>
-        supervisor.ensureLoaded(spec, { signal: either }),
+        supervisor.ensureLoaded(spec, { signal: either, onFailed }),
       );
       if (report === null) return;
       const { seconds, energy, memory } = report;
       overhead.push({ cause: 'load', seconds, energy });
       onMemory(memory);
     } catch (error) {
-      overhead.push({ cause: 'load', seconds: (clock.monotonic() - begun) / 1_000, energy: UNKNOWN_ENERGY });
+      overhead.push({ cause: 'load', seconds: (clock.monotonic() - begun) / 1_000, energy: failed });
       throw error;
     }
     onProgress({ batch: batch.id, phase: 'load', step: 1, steps: 1 });

@@ -148,7 +148,8 @@ function placeFor(
     },
     ...careOf(options),
   });
-  return { device, supervisor, loadDeaths };
+  const onProcessors = options.devices.filter(({ kind }) => kind === 'cpu').length;
+  return { device, supervisor, loadDeaths, sharesProcessors: device.kind === 'cpu' && onProcessors > 1 };
 }
 
 /** Without what was left out, so that the supervisor's own defaults hold. */

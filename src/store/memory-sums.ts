@@ -32,12 +32,15 @@ function keysOf(row: LedgerRow, by: readonly SumKey[]): Keys {
 
 function sumOf(keys: Keys, rows: readonly LedgerRow[]): LedgerSum {
   const amounts = rows.map((row) => row.total_cost).filter((amount) => amount !== null);
+  const untold = rows.filter(({ flags }) => flags.includes('sharing_unknown'));
   const nanos = amounts.map(nanoOf).sort((a, b) => (a < b ? -1 : 1));
   return {
     ...keys,
     entries: rows.length,
     millijoules: keys.energyMethod === 'unknown' ? null : total(rows.map((row) => row.energy_mj ?? 0)),
     bound: rows.some((row) => row.bound_mj === null) ? null : total(rows.map((row) => row.bound_mj ?? 0)),
+    untold: untold.length,
+    untoldMillijoules: total(untold.map((row) => row.energy_mj ?? 0)),
     nano: keys.costMethod === 'unknown' ? null : nanos.reduce((sum, nano) => sum + nano, 0n),
     seconds: total(rows.map((row) => row.seconds)),
     squares: total(amounts.map((amount) => amount * amount)),

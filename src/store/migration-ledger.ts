@@ -11,9 +11,15 @@ const ENDED_ENTRY = 'coalesce(max(from_at, to_at - 1), at)';
 const ENDED_STRETCH = 'max(from_at, to_at - 1)';
 const QUARTER = 900_000;
 
-/** As the names of tags are sorted in sums. */
+/**
+ * Those of rows from before this step were not sorted. Never in what stays in the file: before 3.44, as on Debian 12,
+ * SQLite cannot read it, and would refuse the whole file.
+ */
 const SORTED_TAGS = '(SELECT json_group_object(key, value ORDER BY key) FROM json_each(tags))';
 const BOUND = "CAST(round(json_extract(details, '$.energy.bound_joules') * 1000) AS INTEGER)";
+
+/** 1 for a row of which it cannot be told whether other programs burnt a part of it. */
+const UNTOLD = `(instr(flags, '"sharing_unknown"') > 0)`;
 
 /** Name and value of each key and figure of a row of sums, by table. */
 const SUMMED = {
@@ -25,13 +31,15 @@ const SUMMED = {
     model: 'model',
     preset: 'preset',
     run: "coalesce(run_id, '')",
-    tags: SORTED_TAGS,
+    tags: 'tags',
     gpu: "coalesce(gpu, '')",
     currency: 'currency',
     energy_method: 'energy_method',
     cost_method: 'cost_method',
     energy_mj: 'energy_mj',
     bound_mj: BOUND,
+    untold: UNTOLD,
+    untold_mj: `coalesce(energy_mj, 0) * ${UNTOLD}`,
     cost_nano: 'cost_nano',
     seconds: 'seconds_share',
   },
@@ -50,6 +58,8 @@ const SUMMED = {
     cost_method: 'cost_method',
     energy_mj: 'energy_mj',
     bound_mj: 'bound_mj',
+    untold: UNTOLD,
+    untold_mj: `coalesce(energy_mj, 0) * ${UNTOLD}`,
     cost_nano: 'cost_nano',
     seconds: 'CASE WHEN corrects IS NULL THEN (to_at - from_at) / 1000.0 ELSE 0.0 END',
   },
@@ -61,13 +71,15 @@ const SUMMED = {
     model: "''",
     preset: "''",
     run: "''",
-    tags: SORTED_TAGS,
+    tags: 'tags',
     gpu: "''",
     currency: 'currency',
     energy_method: "'measured'",
     cost_method: 'cost_method',
     energy_mj: '0',
     bound_mj: '0',
+    untold: '0',
+    untold_mj: '0',
     cost_nano: 'cost_nano',
     seconds: '0.0',
   },
@@ -89,6 +101,8 @@ function sumsTable(name: Sums): string {
     entries INTEGER NOT NULL,
     energy_mj INTEGER,
     bound_mj INTEGER,
+    untold INTEGER NOT NULL,
+    untold_mj INTEGER NOT NULL,
     cost_nano INTEGER,
     seconds REAL NOT NULL,
     squares REAL,
@@ -99,14 +113,16 @@ function sumsTable(name: Sums): string {
 }
 
 const SQUARE = '(cost_nano / 1e9) * (cost_nano / 1e9)';
-const ADDED = ['entries', 'energy_mj', 'bound_mj', 'cost_nano', 'seconds', 'squares'];
+const ADDED = ['entries', 'energy_mj', 'bound_mj', 'untold', 'untold_mj', 'cost_nano', 'seconds', 'squares'];
 
 /**
  * Adds rows to the sums. Within a group energy and cost are NULL in all rows or in none, as the methods are keys; a bound
  * is NULL as soon as one row has none.
  */
-function addToSums(sums: Sums, source: Source, rows: string): string {
-  const columns = Object.entries(SUMMED[source]).filter(([key]) => !SUMS[sums].some((left) => left === key));
+function addToSums(sums: Sums, source: Source, rows: string, values: { readonly tags?: string } = {}): string {
+  const columns = Object.entries({ ...SUMMED[source], ...values }).filter(
+    ([key]) => !SUMS[sums].some((left) => left === key),
+  );
   return `
     INSERT INTO ${sums} (${columns.map(([name]) => name).join(', ')}, entries, squares, least_nano, most_nano)
     SELECT ${columns.map(([, value]) => value).join(', ')}, 1, ${SQUARE}, cost_nano, cost_nano
@@ -299,6 +315,6 @@ export const WHOLE_LEDGER = [
   VIEWS,
   ...['marks', 'launches', 'stretches', 'charges', 'prices'].map(appendOnly),
   ...(['entries', 'stretches', 'charges'] as const).map(summed),
-  addToSums('sums', 'entries', 'true'),
-  addToSums('sums_of_runs', 'entries', 'true'),
+  addToSums('sums', 'entries', 'true', { tags: SORTED_TAGS }),
+  addToSums('sums_of_runs', 'entries', 'true', { tags: SORTED_TAGS }),
 ].join('\n');

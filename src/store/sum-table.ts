@@ -70,7 +70,8 @@ function sumText(by: readonly SumKey[]): string {
   const columns = SUM_KEYS.map((key) => (asked.includes(key) ? key : `NULL AS ${key}`));
   return `
     SELECT ${[...columns, ...ALWAYS].join(', ')}, sum(entries) AS entries, sum(energy_mj) AS energy_mj,
-      CASE count(bound_mj) WHEN count(*) THEN sum(bound_mj) END AS bound_mj, CAST(sum(cost_nano) AS TEXT) AS nano, sum(seconds) AS seconds,
+      CASE count(bound_mj) WHEN count(*) THEN sum(bound_mj) END AS bound_mj, sum(untold) AS untold, sum(untold_mj) AS untold_mj, CAST(sum(cost_nano) AS TEXT) AS nano,
+      sum(seconds) AS seconds,
       coalesce(sum(squares), 0.0) AS squares, CAST(min(least_nano) AS TEXT) AS least, CAST(max(most_nano) AS TEXT) AS most
     FROM ${by.includes('run') ? 'sums_of_runs' : 'sums'} WHERE slot >= ? AND slot < ? GROUP BY ${[...asked, ...ALWAYS].join(', ')}`;
 }
@@ -92,6 +93,8 @@ function sumOf(row: Row): LedgerSum {
     entries: integerOf(row, 'entries'),
     millijoules: numberOrNull(row, 'energy_mj'),
     bound: numberOrNull(row, 'bound_mj'),
+    untold: integerOf(row, 'untold'),
+    untoldMillijoules: integerOf(row, 'untold_mj'),
     nano: nanoOrNull(row, 'nano'),
     seconds: numberOf(row, 'seconds'),
     squares: numberOf(row, 'squares'),

@@ -105,6 +105,8 @@ const inbound = z.discriminatedUnion('type', [
     code: z.string().min(1),
     message: text,
     retryable: z.boolean(),
+    /** What a load took until it failed; null of an item, and of a load that did not begin. */
+    energy: energySchema.nullable(),
   }),
   /** Last of a batch. */
   z.strictObject({

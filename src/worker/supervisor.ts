@@ -1,3 +1,4 @@
+import type { EnergyReading } from '../ports.ts';
 import { unlessAborted } from '../process/unless-aborted.ts';
 import { type Aborts, AbortsOfBatch } from './aborts.ts';
 import { Answers, type BatchReport, isAboutBatch } from './answers.ts';
@@ -74,12 +75,16 @@ export class Supervisor {
   /**
    * Has this engine loaded, whatever it takes. Returns what the load took, or null if it was there already.
    * Waits until a worker that is on its way out is gone. An abort ends the worker, because a load cannot be interrupted.
+   * `onFailed` hears what a load took of which the worker lived to tell that it failed.
    * @throws InputError for a model or preset that cannot be loaded
    * @throws UnavailableError `device_quarantined`, or `worker_unavailable` where no worker has ever come up
    * @throws WorkerDied
    * @throws AppError `worker_stopped` if it was stopped meanwhile, or went between two orders
    */
-  async ensureLoaded(spec: EngineSpec, { signal }: { readonly signal?: AbortSignal } = {}): Promise<LoadReport | null> {
+  async ensureLoaded(
+    spec: EngineSpec,
+    { signal, onFailed }: { readonly signal?: AbortSignal; onFailed?(energy: EnergyReading): void } = {},
+  ): Promise<LoadReport | null> {
     if (this.#lifecycle.incarnation?.doomed) await unlessAborted(this.#lifecycle.incarnation.ended, signal);
     this.#lifecycle.requireFree();
     signal?.throwIfAborted();
@@ -88,7 +93,7 @@ export class Supervisor {
     signal?.addEventListener('abort', onAbort, { once: true });
     try {
       if (this.#lifecycle.incarnation === null) await this.#lifecycle.start(signal);
-      return await this.#load(spec);
+      return await this.#load(spec, onFailed);
     } catch (error) {
       signal?.throwIfAborted();
       throw error;
@@ -145,7 +150,7 @@ export class Supervisor {
     return this.#lifecycle.stop();
   }
 
-  async #load(spec: EngineSpec): Promise<LoadReport> {
+  async #load(spec: EngineSpec, onFailed?: (energy: EnergyReading) => void): Promise<LoadReport> {
     if (this.#engine !== null) await this.#unload();
     const order = loadOrder(spec, this.#options.address);
     const outcome = await this.#lifecycle.ask<InboundOf<'loaded' | 'failure'>>(
@@ -159,7 +164,10 @@ export class Supervisor {
       },
     );
     if ('death' in outcome) throw this.#endOf(outcome.death);
-    if (outcome.value.type === 'failure') throw await this.#failedLoad(outcome.value);
+    if (outcome.value.type === 'failure') {
+      if (outcome.value.energy !== null) onFailed?.(energyOf(outcome.value.energy));
+      throw await this.#failedLoad(outcome.value);
+    }
     this.#engine = loadedEngine(spec, outcome.value);
     this.#wear = afterLoad(this.#wear);
     const { seconds, energy, memory } = outcome.value;

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Entry, Stretch } from '../../src/ports.ts';
+import type { EnergyFlag, Entry, Stretch } from '../../src/ports.ts';
 import { chargeSample, entryOf, stretchOf } from '../cost/ledger-samples.ts';
 import { NOW, Office } from './bookkeeping.ts';
 
@@ -80,6 +80,24 @@ describe('kilnwatt report', () => {
     expect(text).toContain('Other programs burnt 2.00 kWh (0.60 EUR) on these cards; that is in none of these costs.');
     expect(text).toContain('At the wall is (cards and host) / 0.9, with 60 W of host.');
     expect(text).toContain('load');
+  });
+
+  it('does not say that others burnt nothing where that cannot be told, and of how much', async () => {
+    const untold = onCard(['sharing_unknown']);
+    await book([untold, onCard()]);
+    const alone = (await office.run('report')).io.written;
+    expect(alone).toContainEqual(expect.stringMatching(/^other programs +\? +\?$/));
+    expect(alone.join(' ').replaceAll(/\s+/g, ' ')).toContain(
+      'Whether other programs burnt a part of 0.00100 kWh cannot be told: under WSL2 and in containers nobody lists them. All of it is booked as ours.',
+    );
+    expect((await json()).energy.active).toMatchObject({ entries: 2, untold: 1, untold_kwh: 0.001 });
+    await office.store.meter({
+      marks: [],
+      stretches: [stretchOf('foreign', 'load', { at: NOW - DAY, millijoules: 7_200_000_000 })],
+    });
+    const beside = (await office.run('report')).io.written.join('\n');
+    expect(beside).toMatch(/other programs +at least 2\.00 kWh/);
+    expect(beside).toContain('Other programs burnt at least 2.00 kWh');
   });
 
   it('says how to set what it does not know', async () => {
@@ -301,8 +319,9 @@ describe('report --audit', () => {
   });
 });
 
-function onCard(): Entry {
-  return entryOf({ at: NOW - DAY });
+function onCard(flags: readonly EnergyFlag[] = []): Entry {
+  const entry = entryOf({ at: NOW - DAY });
+  return { ...entry, receipt: { ...entry.receipt, energy: { ...entry.receipt.energy, flags } } };
 }
 
 /** A picture of the processor. */

@@ -82,6 +82,31 @@ export function sumPromises(open: () => StoreBench): void {
       expect(await store.sums(EVER, [])).toMatchObject([{ bound: null, millijoules: 100_000 }]);
     });
 
+    it('tell of what rows it cannot be told whether others burnt a part, and their energy where it is known', async () => {
+      const energy = { joules: 40, method: 'derived', meter: 'nvml_counter', flags: ['sharing_unknown'] } as const;
+      const unread = { ...energy, joules: null, method: 'unknown', meter: 'none' } as const;
+      const entries = [
+        activeEntry('r1', 'r1-000000', 'b-1', { receipt: receiptOf('b-1', { energy }) }),
+        activeEntry('r1', 'r1-000001', 'b-1', {
+          receipt: receiptOf('b-1', { energy: { ...energy, flags: ['coarse'] } }),
+        }),
+        activeEntry('r1', 'r1-000002', 'b-1', { receipt: receiptOf('b-1', { energy: unread }) }),
+      ];
+      await store.settle({ batchId: 'b-1', at: 1, entries, jobs: [] });
+      await stretched(stretchOf(0, 1_000, { flags: ['coarse', 'sharing_unknown'] }), stretchOf(1_000, 2_000));
+      await store.charge([chargeOf('c1')]);
+      const told = (await store.sums(EVER, [])).map((sum) => {
+        const { kind, energyMethod, entries: rows, untold, untoldMillijoules } = sum;
+        return `${kind} ${energyMethod}: ${untold} of ${rows}, ${untoldMillijoules} mJ`;
+      });
+      expect(told.sort()).toEqual([
+        'active derived: 1 of 2, 40000 mJ',
+        'active unknown: 1 of 1, 0 mJ',
+        'charge measured: 0 of 1, 0 mJ',
+        'idle measured: 1 of 2, 25000 mJ',
+      ]);
+    });
+
     it('take the energy of a correction away again, and not its time', async () => {
       const lost = stretchOf(0, 10_000, { kind: 'overhead', cause: 'lost', batchId: 'b-1', millijoules: 9_000 });
       const cost = { amount: -0.00000005, currency: 'EUR', method: 'measured' } as const;
@@ -178,6 +203,8 @@ function alone(row: LedgerRow, by: readonly SumKey[]): LedgerSum {
     entries: 1,
     millijoules: row.energy_mj,
     bound: row.bound_mj,
+    untold: row.flags.includes('sharing_unknown') ? 1 : 0,
+    untoldMillijoules: row.flags.includes('sharing_unknown') ? (row.energy_mj ?? 0) : 0,
     nano,
     seconds: row.seconds,
     squares: (row.total_cost ?? 0) ** 2,
@@ -201,6 +228,8 @@ function together(one: LedgerSum, other: LedgerSum): LedgerSum {
     entries: one.entries + other.entries,
     millijoules: one.millijoules === null || other.millijoules === null ? null : one.millijoules + other.millijoules,
     bound: one.bound === null || other.bound === null ? null : one.bound + other.bound,
+    untold: one.untold + other.untold,
+    untoldMillijoules: one.untoldMillijoules + other.untoldMillijoules,
     nano: one.nano === null || other.nano === null ? null : one.nano + other.nano,
     seconds: one.seconds + other.seconds,
     squares: one.squares + other.squares,

@@ -110,6 +110,8 @@ export function sumRow(kind: LedgerSum['kind'], change: Partial<LedgerSum> = {})
     energyMethod: millijoules === null ? 'unknown' : 'measured',
     costMethod: nano === null ? 'unknown' : 'measured',
     bound: 1000 * entries,
+    untold: 0,
+    untoldMillijoules: 0,
     seconds: 10 * entries,
     squares: each === null ? 0 : (Number(each) / 1e9) ** 2 * entries,
     leastNano: each,

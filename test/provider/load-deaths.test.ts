@@ -136,7 +136,12 @@ function place(options: {
     const signal = new AbortController().signal;
     const isTight = () => options.isTight ?? false;
     const call = { clock, signal, givenUp: new Map(), isTight, onMemory: () => {}, onProgress: () => {} };
-    return await makeBatch({ device, supervisor, loadDeaths }, batch, presetNamed('plain'), call);
+    return await makeBatch(
+      { device, supervisor, loadDeaths, sharesProcessors: false },
+      batch,
+      presetNamed('plain'),
+      call,
+    );
   };
   const make = async (modelPath: string) => (await attempt(modelPath)).result.answers[0];
   return { make, attempt, workers, rest: () => supervisor.stop() };

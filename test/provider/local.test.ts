@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -43,6 +43,17 @@ describe('the local provider', () => {
     const provider = local(...options);
     providers.push(provider);
     return provider;
+  };
+  /** Whose meter counts up a joule in each window. */
+  const onProcessors = async (script: Readonly<Record<string, unknown>>) => {
+    const root = await mkdtemp(join(tmpdir(), 'kilnwatt-powercap-'));
+    folders.push(root);
+    const zone = join(root, 'intel-rapl:0');
+    await mkdir(zone);
+    const files = { name: 'package-0', energy_uj: '5', max_energy_range_uj: '262143328850' };
+    for (const [name, text] of Object.entries(files)) await writeFile(join(zone, name), text);
+    const whole = { ...script, processors: true };
+    return [whole, { env: { KW_FAKE: JSON.stringify(whole), KW_POWERCAP: root } }] as const;
   };
   const batchOf = async (prompts: readonly string[], change: Parameters<typeof newBatch>[3] = {}) => {
     const folder = await mkdtemp(join(tmpdir(), 'kilnwatt-local-'));
@@ -198,6 +209,25 @@ describe('the local provider', () => {
     },
   );
 
+  it('books a load that failed with what its worker read of it', async () => {
+    const result = await opened(...(await onProcessors({ load_failure: 'model_broken' }))).make(
+      await batchOf(['a']),
+      {},
+    );
+    expect(result.answers).toMatchObject([{ code: 'model_broken' }]);
+    expect(result.overhead).toMatchObject([{ cause: 'load', energy: A_JOULE }]);
+  });
+
+  it('books what processors burn for one worker, and not for each of several what all of them burnt', async () => {
+    const alone = await opened(...(await onProcessors({}))).make(await batchOf(['a']), {});
+    expect([alone.overhead[0]?.energy, alone.shared.energy]).toMatchObject([A_JOULE, A_JOULE]);
+    const [script, { env }] = await onProcessors({});
+    const both = ['cpu', 'cpu:1'].map((id) => ({ id, kind: 'cpu' as const, uuid: null, name: 'CPU' }));
+    const among = await opened(script, { env, devices: both }).make(await batchOf(['a']), {});
+    const untold = { millijoules: null, method: 'unknown', meter: 'none' };
+    expect([among.overhead[0]?.energy, among.shared.energy]).toEqual([untold, untold]);
+  });
+
   it('answers each job of a batch over whose load the worker died, and books what the load took', async () => {
     const limits = { step: null, load: 300, heartbeat: null };
     const provider = opened({ load_seconds: 30 }, { limits });
@@ -305,6 +335,8 @@ function local(
     ...change,
   });
 }
+
+const A_JOULE = { millijoules: 1_000, method: 'derived', meter: 'rapl', flags: ['whole_package'] };
 
 const LIMIT: Omit<LearnedLimit, 'at'> = {
   device: 'cpu',

@@ -1,5 +1,5 @@
 import { QUARTER_MS } from '../../src/cost/local-days.ts';
-import type { Charge, Entry, Receipt, Store, Stretch } from '../../src/ports.ts';
+import type { Charge, EnergyFlag, Entry, Receipt, Store, Stretch } from '../../src/ports.ts';
 import { METHODS } from '../../src/units.ts';
 import type { Rng } from '../support/rng.ts';
 import { CARD, chargeOf, stretchOf } from './ledger-samples.ts';
@@ -39,7 +39,13 @@ function anyEntry(random: Rng, number: number): Entry {
     provider: pick(random, 'local', 'fake'),
     model: pick(random, 'sdxl', 'flux'),
     preset: pick(random, 'auto', 'fast'),
-    energy: { joules, method, meter: 'nvml_counter', flags: [], ...(random() < 0.5 && { bound_joules: 0.5 }) },
+    energy: {
+      joules,
+      method,
+      meter: 'nvml_counter',
+      flags: anyFlags(random),
+      ...(random() < 0.5 && { bound_joules: 0.5 }),
+    },
     cost: anyMoney(random),
   });
   return activeEntry(pick(random, 'r1', 'r2'), `job-${number}`, 'b', {
@@ -55,6 +61,10 @@ function anyEntry(random: Rng, number: number): Entry {
     ...(random() < 0.3 && { kind: 'overhead', cause: pick(random, 'load', 'failed'), jobId: null, runId: null }),
     ...(random() < 0.7 && { span: { gpu: pick(random, CARD, 'GPU-2', null), from: to - pick(random, 0, 7_000), to } }),
   });
+}
+
+function anyFlags(random: Rng): readonly EnergyFlag[] {
+  return pick<readonly EnergyFlag[]>(random, [], [], ['coarse'], ['coarse', 'sharing_unknown'], ['sharing_unknown']);
 }
 
 function anyStretch(random: Rng, number: number): Stretch {

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +11,7 @@ import { storageErrorOf } from '../../src/store/failure.ts';
 import { MarkTable } from '../../src/store/mark-table.ts';
 import { APPLICATION_ID, MIGRATIONS } from '../../src/store/migrations.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { PYTHON } from '../support/python.ts';
 import { chargeOf, markAt, stretchOf } from './ledger-samples.ts';
 import { activeEntry, receiptOf } from './samples.ts';
 
@@ -81,6 +83,17 @@ describe('the ledger in the database file', () => {
     expect(costs[2]).toMatchObject({ quantity: 2, unit_cost: 5, total_cost: 10, currency: 'USD', kind: 'charge' });
     const told = await store.ledger(EVER, 0, 10);
     expect(rows.map((row) => Object.keys(row))).toEqual(told.map((row) => Object.keys(row)));
+  });
+
+  it("is read with the host's own tools, which may be years older than ours", async () => {
+    await bookOfEach();
+    await store.charge([chargeOf('c2', { tags: { kind: 'x', client: 'acme' } })]);
+    const read = 'import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute(sys.argv[2]).fetchall())';
+    const ask = (query: string) => execFileSync(PYTHON, ['-c', read, path, query], { encoding: 'utf8' }).trim();
+    expect(ask('SELECT count(*), count(DISTINCT service) FROM costs')).toBe('[(4, 3)]');
+    expect(ask('PRAGMA integrity_check')).toBe("[('ok',)]");
+    // SQLite reads the whole schema first, and that of this Python may be young by now.
+    expect(sql((db) => db.prepare("SELECT name FROM sqlite_schema WHERE sql LIKE '%json_group%'").all())).toEqual([]);
   });
 
   it('shows marks with the names that numbers stand for in their table', async () => {

@@ -149,7 +149,14 @@ export class Driver {
   }
 
   #answerLoad(worker: FakeWorker): void {
-    const failure = { batch: null, job: null, code: 'bad_request', message: 'no such model', retryable: false };
+    const failure = {
+      batch: null,
+      job: null,
+      code: 'bad_request',
+      message: 'no such model',
+      retryable: false,
+      energy: null,
+    };
     if (this.#chance.isTrue(0.1)) worker.say('failure', failure);
     else worker.loaded();
   }

@@ -67,6 +67,7 @@ describe('what a worker says of energy', () => {
 
 function toldBy(sample: string) {
   const parsed = parseMessage(JSON.stringify(JSON.parse(readFileSync(resolve(SAMPLES, `${sample}.json`), 'utf8'))));
-  if (!parsed.ok || !('energy' in parsed.message)) throw new Error(`${sample} says nothing of energy`);
+  if (!parsed.ok || !('energy' in parsed.message) || parsed.message.energy === null)
+    throw new Error(`${sample} says nothing of energy`);
   return energyOf(parsed.message.energy);
 }

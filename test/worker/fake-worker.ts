@@ -99,7 +99,7 @@ export class FakeWorker {
 
   failure(job: string, code: string): void {
     const batch = this.last('generate').batch;
-    this.say('failure', { batch, job, code, message: `told to fail with ${code}`, retryable: false });
+    this.say('failure', { batch, job, code, message: `told to fail with ${code}`, retryable: false, energy: null });
   }
 
   cancelled(...jobs: string[]): void {

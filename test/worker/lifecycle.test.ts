@@ -278,7 +278,14 @@ it('a stop over a start or a load rejects with `worker_stopped`, which is nobody
   }
 });
 
-const LOST = { batch: null, job: null, code: 'device_lost', message: 'the GPU was lost', retryable: true };
+const LOST = {
+  batch: null,
+  job: null,
+  code: 'device_lost',
+  message: 'the GPU was lost',
+  retryable: true,
+  energy: null,
+};
 /** No worker is ended for its silence. */
 const DEAF: SupervisorOptions['limits'] = {
   heartbeat: Number.MAX_SAFE_INTEGER,

@@ -49,7 +49,9 @@ class Onlooker:
         used = self._card.utilisation(self._since)
         self._since = self._since if used is None else used.until
         if self._lists_us():
-            others = ((before or frozenset()) | (self._pids or frozenset())) - {self._own}
+            listed = (before or frozenset()) | (self._pids or frozenset())
+            # Games and desktops are in no list of those that compute: only their use of the card tells of them.
+            others = (listed | (frozenset() if used is None else used.users())) - {self._own}
             self._looks.append(_Look(now - self._at, bool(others), used, _part_of(others, used)))
         else:
             self._is_blind = True
