@@ -130,17 +130,28 @@ export function ledgerPromises(open: () => StoreBench): void {
       const booked = await store.bookedOf(['b-1', 'b-2', 'b-3']);
       expect(booked).toEqual(
         new Map([
-          ['b-1', { millijoules: 81_251 + 5_000, entries: 2, lost }],
-          ['b-2', { millijoules: 81_251, entries: 1, lost: null }],
+          ['b-1', { millijoules: 81_251 + 5_000, adopted: 81_251, entries: 2, lost }],
+          ['b-2', { millijoules: 81_251, adopted: 81_251, entries: 1, lost: null }],
         ]),
       );
+    });
+
+    it('says which of its lost stretches its pictures were made in: the last that has energy, after its load', async () => {
+      const lost = { kind: 'overhead', cause: 'lost', batchId: 'b-1' } as const;
+      const load = stretchOf(0, 10, { ...lost, millijoules: 500 });
+      const batch = stretchOf(10, 50, { ...lost, millijoules: 9_000 });
+      const rest = stretchOf(50, 60, { ...lost, millijoules: 0 });
+      await store.meter({ marks: [], stretches: [load, batch, rest] });
+      expect((await store.bookedOf(['b-1'])).get('b-1')?.lost).toEqual(batch);
     });
 
     it('is known also of one that has only stretches, and of none that has nothing', async () => {
       expect(await store.bookedOf(['b-1'])).toEqual(new Map());
       const shared = stretchOf(0, 10, { kind: 'foreign', cause: 'shared', batchId: 'b-1' });
       await store.meter({ marks: [], stretches: [shared] });
-      expect(await store.bookedOf(['b-1'])).toEqual(new Map([['b-1', { millijoules: 250, entries: 0, lost: null }]]));
+      expect(await store.bookedOf(['b-1'])).toEqual(
+        new Map([['b-1', { millijoules: 250, adopted: 0, entries: 0, lost: null }]]),
+      );
     });
   });
 
