@@ -62,15 +62,15 @@ without meters is no error: it says what is assumed there, and ends with code 0.
 const REPLAY_HELP = `
 With --json one object: gpus, wall, package, lost. Of each card:
   seconds            from its first reading to its last
-  energy_counter_j   joules by its own counter; null without one. Where the counter fell (the driver
-                     was loaded anew) or rose by more than the card can draw, that stretch is the
-                     integral of its power
+  energy_counter_j   joules by its own counter, in counter_seconds; null before its second reading.
+                     Where the counter fell (the driver was loaded anew) or rose by more than the
+                     card can draw, that stretch is the integral of its power
   energy_integral_j  joules by its sampled power, without missing_seconds; null where it tells none
   bound_j            what that is off by at most, whatever the power did within its range
                      between the samples
   likely_j           the same where it went straight from each sample to the next
   coarse             bound_j is over 5 % of it, or there are gaps, or fewer than 5 samples
-  ratio              counter / integral over the same time
+  integral_ratio     integral / counter over the same time
   gaps, gap_seconds  times of over 1 s without a sample; missing_seconds are in those of over 5 s
   peak_w             the highest sample, in watts; a peak between two samples may be higher
   idle_w             the 10th percentile of the samples at a utilisation of 0, in watts; null where

@@ -46,18 +46,26 @@ function added(one: number | null, other: number | null): number | null {
 const MOST_LOST = 5;
 
 function rowsOfCard(card: Card): string[][] {
-  const { uuid, name, ratio, peak_w, idle_w, flags } = card;
+  const { uuid, name, integral_ratio: ratio, peak_w, idle_w, flags } = card;
   const notes = flags.map((flag) => NOTES[flag]);
   return [
     [name === null ? 'card' : shortName(name), uuid],
     ['  time', timeOf(card)],
-    ['  by its counter', card.energy_counter_j === null ? 'not told' : joules(card.energy_counter_j)],
+    ['  by its counter', countedOf(card)],
     ['  by its power', integralOf(card)],
-    ...(ratio === null ? [] : [['  counter / power', ratio.toFixed(3)]]),
+    ...(ratio === null ? [] : [['  power / counter', ratio.toFixed(3)]]),
     ['  draw', `${watts(peak_w)} at most, ${idle_w === null ? 'never seen idle' : `${watts(idle_w)} idle`}`],
     ...notes.map((note) => ['  note', note]),
   ];
 }
+
+/** With the time, where the counter was read for less of it. */
+function countedOf({ energy_counter_j: counted, counter_seconds: of, seconds: all }: Card): string {
+  if (counted === null || of === null) return 'not told';
+  return `${joules(counted)}${all - of > MOST_UNREAD_SECONDS ? `, in ${seconds(of)} of it` : ''}`;
+}
+
+const MOST_UNREAD_SECONDS = 2;
 
 const NOTES: Readonly<Record<Card['flags'][number], string>> = {
   counter_fell: 'the counter fell: the driver was loaded anew, and that stretch is the integral of power',

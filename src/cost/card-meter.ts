@@ -6,16 +6,18 @@ import { Integral, type IntegralFigures } from './integral.ts';
 export interface CardFigures {
   /** From its first reading to its last. */
   readonly seconds: Seconds;
-  /** By its own counter; where that fell or is not to be believed, that stretch by its integral. Null without a counter. */
+  /** By its own counter; where that fell or is not to be believed, that stretch by its integral. Null before two readings. */
   readonly energy_counter_j: number | null;
+  /** From the first reading of its counter to the last, which may be less than all; null without that energy. */
+  readonly counter_seconds: Seconds | null;
   /** By the samples of its power, of the time that is not missing; null without any. */
   readonly energy_integral_j: number | null;
   /** How far off that is at most, and where the power went straight from each sample to the next. */
   readonly bound_j: number | null;
   readonly likely_j: number | null;
   readonly coarse: boolean;
-  /** Counter / integral over the same time; null where there is none that has both. */
-  readonly ratio: number | null;
+  /** Integral / counter over the same time, as in receipts; null where there is none that has both. */
+  readonly integral_ratio: number | null;
   /** Longer than a second without a sample: how many, and how long. */
   readonly gaps: number;
   readonly gap_seconds: Seconds;
@@ -42,6 +44,7 @@ export class CardMeter {
   #limit: Watts | null = null;
   #count: { readonly at: EpochMillis; readonly millijoules: Millijoules } | null = null;
   #counted: Millijoules | null = null;
+  #countedSince: EpochMillis = 0;
   /** Over stretches that have both. */
   readonly #both = { counter: 0, integral: 0, time: 0 };
 
@@ -65,22 +68,23 @@ export class CardMeter {
     if (millijoules === null || (before !== null && at <= before.at)) return;
     this.#count = { at, millijoules };
     const integral = this.#since?.cut(at) ?? null;
-    if (before === null) this.#counted = 0;
+    if (before === null) this.#countedSince = at;
     else this.#book({ span: at - before.at, rise: millijoules - before.millijoules, integral });
   }
 
   get figures(): CardFigures {
     const integral = this.#whole?.upTo(this.#last) ?? null;
-    const ratio = this.#both.integral > 0 ? this.#both.counter / this.#both.integral : null;
-    const disagrees = ratio !== null && this.#both.time >= LONG_MS && Math.abs(ratio - 1) > 0.1;
+    const { counter, integral: summed, time } = this.#both;
+    const disagrees = time >= LONG_MS && Math.abs(summed - counter) > 0.1 * counter;
     return {
       seconds: (this.#last - (this.#first ?? 0)) / 1000,
       energy_counter_j: joules(this.#counted),
+      counter_seconds: this.#counted === null ? null : ((this.#count?.at ?? 0) - this.#countedSince) / 1000,
       energy_integral_j: joules(integral?.millijoules ?? null),
       bound_j: joules(integral?.bound ?? null),
       likely_j: joules(integral?.likely ?? null),
       coarse: integral?.coarse ?? false,
-      ratio: ratio === null ? null : Number(ratio.toFixed(4)),
+      integral_ratio: counter > 0 && summed > 0 ? Number((summed / counter).toFixed(4)) : null,
       gaps: integral?.gaps.count ?? 0,
       gap_seconds: integral?.gaps.seconds ?? 0,
       missing_seconds: integral?.missing ?? 0,

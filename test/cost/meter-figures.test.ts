@@ -60,11 +60,12 @@ describe('the figures of a recording', () => {
         name: 'RTX 4090',
         seconds: 60,
         energy_counter_j: expect.closeTo(10_230, 0),
+        counter_seconds: 60,
         energy_integral_j: expect.closeTo(10_230, 0),
         bound_j: expect.any(Number),
         likely_j: expect.closeTo(30, 0),
         coarse: true,
-        ratio: expect.closeTo(1, 2),
+        integral_ratio: expect.closeTo(1, 2),
         gaps: 0,
         gap_seconds: 0,
         missing_seconds: 0,
@@ -78,9 +79,24 @@ describe('the figures of a recording', () => {
   });
 
   it('have no counter where there are no lines of it, or it answers nothing', () => {
-    expect(only(card(10, () => 100, false))).toMatchObject({ energy_counter_j: null, ratio: null, flags: [] });
+    expect(only(card(10, () => 100, false))).toMatchObject({ energy_counter_j: null, integral_ratio: null, flags: [] });
     const silent = card(10, () => 100, false).flatMap((one) => [one, counter(one.at, null)]);
     expect(only(silent)).toMatchObject({ energy_counter_j: null, energy_integral_j: 1000 });
+  });
+
+  it('have nothing by a counter that was read once, and not 0 J', () => {
+    const once = card(60, () => 200).filter(({ kind, at }) => kind !== 'counter' || at === 30_000);
+    expect(only(once)).toMatchObject({ seconds: 60, energy_counter_j: null, counter_seconds: null });
+  });
+
+  it('say in how much of the time the counter was read', () => {
+    const late = card(60, () => 200).filter(({ kind, at }) => kind !== 'counter' || at >= 45_000);
+    expect(only(late)).toMatchObject({ seconds: 60, energy_counter_j: 3000, counter_seconds: 15 });
+  });
+
+  it('have no ratio to a counter that stands still, and say that the two disagree', () => {
+    const still = card(60, () => 200).map((one) => (one.kind === 'counter' ? counter(one.at, 5) : one));
+    expect(only(still)).toMatchObject({ energy_counter_j: 0, integral_ratio: null, flags: ['disagrees'] });
   });
 
   it('have no integral where the card tells no power, which is not 0', () => {
@@ -91,7 +107,7 @@ describe('the figures of a recording', () => {
       bound_j: null,
       peak_w: null,
       idle_w: null,
-      ratio: null,
+      integral_ratio: null,
     });
   });
 
@@ -101,7 +117,7 @@ describe('the figures of a recording', () => {
         ? counter(one.at, (one.millijoules ?? 0) - 5_900_000 - 5_000_000)
         : one,
     );
-    expect(only(readings)).toMatchObject({ energy_counter_j: 12_000, flags: ['counter_fell'], ratio: 1 });
+    expect(only(readings)).toMatchObject({ energy_counter_j: 12_000, flags: ['counter_fell'], integral_ratio: 1 });
   });
 
   it('say where a counter fell while nobody sampled', () => {
@@ -127,20 +143,25 @@ describe('the figures of a recording', () => {
       card(seconds, () => 200).map((one) =>
         one.kind === 'counter' ? counter(one.at, Math.round(0.6 * (one.millijoules ?? 0))) : one,
       );
-    expect(only(off(60))).toMatchObject({ ratio: 0.6, flags: ['disagrees'] });
-    expect(only(off(5))).toMatchObject({ ratio: 0.6, flags: [] });
+    expect(only(off(60))).toMatchObject({ integral_ratio: 1.6667, flags: ['disagrees'] });
+    expect(only(off(5))).toMatchObject({ integral_ratio: 1.6667, flags: [] });
   });
 
   it('do not take power that is held over a silence for another opinion than the counter', () => {
     const readings = card(60, (at) => (at < 20.4 || at > 40 ? 200 : 20));
     const silent = readings.filter(({ kind, at }) => kind !== 'power' || at <= 20_200 || at >= 40_200);
-    expect(only(silent)?.ratio).toBeCloseTo(1, 1);
+    expect(only(silent)?.integral_ratio).toBeCloseTo(1, 1);
     expect(only(silent)).toMatchObject({ flags: [], missing_seconds: 20 });
   });
 
   it('compare counter and integral over the same time only', () => {
     const late = card(60, () => 200).filter(({ kind, at }) => kind !== 'counter' || at >= 30_000);
-    expect(only(late)).toMatchObject({ energy_counter_j: 6000, energy_integral_j: 12_000, ratio: 1, flags: [] });
+    expect(only(late)).toMatchObject({
+      energy_counter_j: 6000,
+      energy_integral_j: 12_000,
+      integral_ratio: 1,
+      flags: [],
+    });
   });
 
   it('know the idle draw from moments without work only, and not from the lowest of them', () => {

@@ -56,7 +56,7 @@ describe('the figures of recordings', () => {
   it.each(CARDS.filter(({ truth, name }) => truth.counted_joules !== null && name !== 'driver-restart'))(
     'of $name hold what was burnt between its readings by the counter, to its step',
     ({ name, uuid, truth }) => {
-      const { energy_counter_j, ratio, flags } = cardOf(name, uuid);
+      const { energy_counter_j, integral_ratio: ratio, flags } = cardOf(name, uuid);
       expect(Math.abs((energy_counter_j ?? 0) - (truth.counted_joules ?? 0))).toBeLessThan(STEP_SECONDS * truth.peak_w);
       expect(ratio).toBeGreaterThan(0.98);
       expect(ratio).toBeLessThan(1.02);
@@ -87,6 +87,6 @@ describe('the figures of recordings', () => {
     const [silent] = figures.get('power-not-told')?.gpus ?? [];
     expect(silent).toMatchObject({ energy_counter_j: null, energy_integral_j: null, bound_j: null, peak_w: null });
     const [laptop] = figures.get('laptop')?.gpus ?? [];
-    expect(laptop).toMatchObject({ energy_counter_j: null, ratio: null, flags: ['mean_power'], coarse: true });
+    expect(laptop).toMatchObject({ energy_counter_j: null, integral_ratio: null, flags: ['mean_power'], coarse: true });
   });
 });

@@ -90,6 +90,12 @@ describe('the gauge', () => {
     expect(heard).toEqual([]);
   });
 
+  it('is started again where cards are listed and none answers yet', async () => {
+    const { lost } = listen(gaugeOn('none-answers'));
+    await expect.poll(() => lost().length).toBe(1);
+    expect(lost()[0]).toMatchObject({ source: 'nvml', reason: expect.stringContaining('none of 2 cards answers') });
+  });
+
   it('is lost when all cards are, and is started again for the next driver', async () => {
     const { clock, heard, lost } = listen(gaugeOn('all-lost'));
     await expect.poll(() => lost().length).toBe(1);
