@@ -19,6 +19,8 @@ export class RowsOfCard {
   /** From and to of each stretch of time that is booked, two by two. */
   readonly spans: [EpochMillis, EpochMillis][] = [];
   readonly kinds = { active: 0, overhead: 0, idle: 0, foreign: 0, unknown: 0 };
+  /** Rows that are said to be of a batch, and do not say of which. */
+  readonly homeless: { readonly id: string; readonly kind: LedgerRow['kind']; readonly at: EpochMillis }[] = [];
   /** Rows whose energy nobody knows. */
   unread = 0;
   last: EpochMillis;
@@ -43,6 +45,7 @@ export class RowsOfCard {
     const energy = row.meter === 'model' ? null : row.energy_mj;
     if (energy === null) this.unread += 1;
     const isOurs = kind === 'active' || kind === 'overhead';
+    if (isOurs && row.batch_id === null) this.homeless.push({ id: row.id, kind, at: row.from_at });
     if (isOurs && row.batch_id !== null) this.#ofBatch(row.batch_id, row.from_at).millijoules += energy ?? 0;
     if (energy === null) return;
     const from = Math.max(row.from_at, this.#first);

@@ -17,7 +17,7 @@ export interface AuditInput {
 export interface AuditFault {
   /** Begin of the hour, UTC. */
   readonly hour: EpochMillis;
-  readonly kind: 'total' | 'foreign' | 'unknown' | 'batch' | 'hole' | 'overlap' | 'mark';
+  readonly kind: 'total' | 'ours' | 'idle' | 'foreign' | 'unknown' | 'batch' | 'hole' | 'overlap' | 'mark';
   /** By the marks and by the rows; null where it is not about an amount. */
   readonly expected: Millijoules | null;
   readonly found: Millijoules | null;
@@ -49,8 +49,9 @@ const ROUNDING = 10;
 
 /**
  * Holds the ledger of a card against the marks of its meters, by another way than it was written. For each hour and day,
- * total, foreign and unknown energy agree to a thousandth; an hour has besides what stretches that reach over its ends
- * may have burnt on either side. Each batch has what its windows took, all time is booked once, no mark is missing.
+ * the energy of batches, idle, foreign and unknown energy, and all together, agree to a thousandth; an hour has besides
+ * what stretches that reach over its ends may have burnt on either side. Each batch has what its windows took, nothing is
+ * booked as a batch's that names none, all time is booked once, no mark is missing.
  * It begins with the first mark at which no batch is under way, and ends with the last row.
  */
 export async function audit({ gpu, marks, rows, span }: AuditInput): Promise<AuditResult> {
@@ -61,11 +62,15 @@ export async function audit({ gpu, marks, rows, span }: AuditInput): Promise<Aud
   if (first === null) return resultOf(gpu, booked, null, []);
   const marked = new MarksOfCard(first, booked.last);
   for (let next = await stream.next(); next.done !== true; next = await stream.next()) marked.add(next.value);
+  marked.close();
   const adopted = placeAdopted(booked, marked);
   const faults = [
     ...missingMarks(marked, first),
     ...gaps(booked, first.at),
     ...wrongBatches(booked, marked),
+    ...booked.homeless.map(({ id, kind, at }) =>
+      faultOf('batch', at, null, null, `row ${id} is ${kind} and names no batch`),
+    ),
     ...wrongSums(booked, marked, adopted),
   ];
   return resultOf(gpu, booked, marked, onceAnHour(faults));
@@ -112,7 +117,7 @@ function placeAdopted(booked: RowsOfCard, marked: MarksOfCard): ReadonlyMap<Epoc
 
 /** What its rows have to add up to. */
 function seenOf({ told, windows, work }: BatchMarks): Millijoules {
-  return told ? (windows ?? 0) : work;
+  return told === null ? work : (windows ?? 0);
 }
 
 function missingMarks({ missing, judged }: MarksOfCard, first: Mark): AuditFault[] {
@@ -147,7 +152,7 @@ function wrongBatches(booked: RowsOfCard, marked: MarksOfCard): AuditFault[] {
     if (batch === undefined) return rows === undefined || rows.early ? [] : strayBatch(id, rows.millijoules, rows.hour);
     if (batch.windows === null || rows?.early === true || batch.to > booked.last) return [];
     const [expected, found] = [seenOf(batch), (rows?.millijoules ?? 0) + (rows?.adopted ?? 0)];
-    const slack = batch.told || (rows?.adopted ?? 0) === 0 ? 0 : (batch.after ?? Number.POSITIVE_INFINITY);
+    const slack = batch.told !== null || (rows?.adopted ?? 0) === 0 ? 0 : (batch.after ?? Number.POSITIVE_INFINITY);
     if (found - expected <= slack + ROUNDING && expected - found <= ROUNDING) return [];
     return [
       faultOf(
@@ -167,7 +172,7 @@ function strayBatch(id: string, found: Millijoules, hour: EpochMillis): AuditFau
   return [faultOf('batch', hour, 0, found, `batch ${id} has ${joules(found)} J, and no mark says that it was there`)];
 }
 
-const SUMS = ['total', 'foreign', 'unknown'] as const;
+const SUMS = ['total', 'ours', 'idle', 'foreign', 'unknown'] as const;
 
 function wrongSums(
   { hours: found }: RowsOfCard,
@@ -186,8 +191,7 @@ function wrongSums(
       const [should, is] = [sumOf(expected.sums.get(hour), kind), sumOf(found.sums.get(hour), kind)];
       const extra = adopted.get(hour) ?? 0;
       const slack = slackAt(hour) + slackAt(hour + HOUR) + extra;
-      if (differ(should, is, should, slack))
-        faults.push(faultOf(kind, hour, should, is, sumSentence(kind, should, is)));
+      if (differ(should, is, slack)) faults.push(faultOf(kind, hour, should, is, sumSentence(kind, should, is)));
       const day = Math.floor(hour / (24 * HOUR));
       const sum = days.get(day) ?? { expected: 0, found: 0, worst: 0, hour, slack: slackAt(day * 24 * HOUR) };
       const worse = Math.abs(should - is) > sum.worst ? { worst: Math.abs(should - is), hour } : {};
@@ -196,7 +200,7 @@ function wrongSums(
       days.set(day, { ...sum, ...all, ...worse });
     }
     for (const { hour, slack, ...sum } of days.values())
-      if (differ(sum.expected, sum.found, sum.expected, slack))
+      if (differ(sum.expected, sum.found, slack))
         faults.push(
           faultOf(kind, hour, sum.expected, sum.found, `its day: ${sumSentence(kind, sum.expected, sum.found)}`),
         );
@@ -208,12 +212,20 @@ function sumOf(sums: HourSums | undefined, kind: (typeof SUMS)[number]): Millijo
   return sums?.[kind] ?? 0;
 }
 
-function differ(expected: number, found: number, whole: number, slack: number): boolean {
-  return Math.abs(expected - found) > Math.abs(whole) * TOLERANCE + slack + ROUNDING;
+function differ(expected: number, found: number, slack: number): boolean {
+  return Math.abs(expected - found) > Math.abs(expected) * TOLERANCE + slack + ROUNDING;
 }
 
-function sumSentence(kind: string, expected: Millijoules, found: Millijoules): string {
-  const what = kind === 'total' ? 'all rows together' : `${kind} energy`;
+const NAMES: Readonly<Record<(typeof SUMS)[number], string>> = {
+  total: 'all rows together',
+  ours: 'energy of batches',
+  idle: 'idle energy',
+  foreign: 'foreign energy',
+  unknown: 'unknown energy',
+};
+
+function sumSentence(kind: (typeof SUMS)[number], expected: Millijoules, found: Millijoules): string {
+  const what = NAMES[kind];
   return `${what}: the marks say ${joules(expected)} J, the ledger has ${joules(found)} J`;
 }
 
