@@ -6,6 +6,8 @@ import { Hours } from './audit-hours.ts';
 export interface BatchMarks {
   /** In its windows; null where one of them was not read. */
   windows: Millijoules | null;
+  /** Of that, what its jobs took, without loads. */
+  jobs: Millijoules;
   /** Outside of them, from its begin on. */
   work: Millijoules;
   /** The number of the first window that its worker told of; null where none is told. */
@@ -101,6 +103,7 @@ export class MarksOfCard {
     if (before.after !== 'work') {
       this.hours.add('ours', energy, before.at, at);
       if (batch.windows !== null) batch.windows += energy;
+      if (before.after === 'batch') batch.jobs += energy;
       return;
     }
     batch.work += energy;
@@ -110,7 +113,7 @@ export class MarksOfCard {
 
   #batchOf({ batchId, at }: Mark): BatchMarks {
     const id = batchId ?? '';
-    const fresh = { windows: 0, work: 0, told: null, pending: [], from: at, to: at, after: 0, watched: at };
+    const fresh = { windows: 0, jobs: 0, work: 0, told: null, pending: [], from: at, to: at, after: 0, watched: at };
     const known = this.batches.get(id) ?? fresh;
     this.batches.set(id, known);
     return known;

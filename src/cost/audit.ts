@@ -50,8 +50,9 @@ const ROUNDING = 10;
 /**
  * Holds the ledger of a card against the marks of its meters, by another way than it was written. For each hour and day,
  * the energy of batches, idle, foreign and unknown energy, and all together, agree to a thousandth; an hour has besides
- * what stretches that reach over its ends may have burnt on either side. Each batch has what its windows took, nothing is
- * booked as a batch's that names none, all time is booked once, no mark is missing.
+ * what stretches that reach over its ends may have burnt on either side. Each batch has what its windows took, its jobs no
+ * more than was not a load's, nothing is booked as a batch's that names none, all time is booked once, no mark is missing.
+ * What became of a job no meter knows: whether it was made, failed or was cancelled is not looked at.
  * It begins with the first mark at which no batch is under way, and ends with the last row.
  */
 export async function audit({ gpu, marks, rows, span }: AuditInput): Promise<AuditResult> {
@@ -151,19 +152,25 @@ function wrongBatches(booked: RowsOfCard, marked: MarksOfCard): AuditFault[] {
     const rows = booked.batches.get(id);
     if (batch === undefined) return rows === undefined || rows.early ? [] : strayBatch(id, rows.millijoules, rows.hour);
     if (batch.windows === null || rows?.early === true || batch.to > booked.last) return [];
-    const [expected, found] = [seenOf(batch), (rows?.millijoules ?? 0) + (rows?.adopted ?? 0)];
-    const slack = batch.told !== null || (rows?.adopted ?? 0) === 0 ? 0 : (batch.after ?? Number.POSITIVE_INFINITY);
-    if (found - expected <= slack + ROUNDING && expected - found <= ROUNDING) return [];
-    return [
-      faultOf(
-        'batch',
-        batch.from,
-        expected,
-        found,
-        `batch ${id} took ${joules(expected)} J and has ${joules(found)} J`,
-      ),
-    ];
+    return wrongBatch(id, batch, rows ?? NO_ROWS);
   });
+}
+
+const NO_ROWS = { millijoules: 0, jobs: 0, adopted: 0 };
+
+function wrongBatch(id: string, batch: BatchMarks, { millijoules, jobs, adopted }: typeof NO_ROWS): AuditFault[] {
+  const isTold = batch.told !== null;
+  const [expected, found] = [seenOf(batch), millijoules + adopted];
+  const slack = isTold || adopted === 0 ? 0 : (batch.after ?? Number.POSITIVE_INFINITY);
+  if (found - expected > slack + ROUNDING || expected - found > ROUNDING) {
+    const sentence = `batch ${id} took ${joules(expected)} J and has ${joules(found)} J`;
+    return [faultOf('batch', batch.from, expected, found, sentence)];
+  }
+  // What is lost or loads a model is no picture's; that of a batch that told of no window is lost.
+  const onJobs = isTold ? jobs + adopted : jobs;
+  if (onJobs <= batch.jobs + ROUNDING) return [];
+  const sentence = `jobs of batch ${id} took ${joules(batch.jobs)} J and have ${joules(onJobs)} J`;
+  return [faultOf('batch', batch.from, batch.jobs, onJobs, sentence)];
 }
 
 /** Adopted ones may be of another card. */

@@ -28,16 +28,22 @@ describe('the audit', () => {
   it('finds a picture that was booked as rest, and a batch that was lost', async () => {
     const made = await faultsWith(withBatch(), (row) => (row.kind === 'active' ? { ...row, kind: 'idle' } : row));
     expect(made.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['batch', 'ours', 'idle']));
-    const bench = new CardBench();
-    bench.run(25);
-    bench.begin();
-    bench.run(25, { watts: 300 });
-    bench.restart();
-    bench.run(20);
-    bench.stop();
+    const bench = withKill();
     expect(await bench.faults()).toEqual([]);
     const lost = await faultsWith(bench, (row) => (row.cause === 'lost' ? { ...row, kind: 'idle' } : row));
     expect(lost.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['batch', 'ours', 'idle']));
+  });
+
+  it('finds a load that was booked as a picture, and a batch that was killed', async () => {
+    const bench = withBatch(10);
+    expect(await bench.faults()).toEqual([]);
+    const load = await faultsWith(bench, (row) => (row.cause === 'load' ? asPicture(row, row.batch_id) : row));
+    expect(load.map(({ sentence }) => sentence)).toEqual([
+      expect.stringMatching(/: jobs of batch launch1-1 took 8400\.000 J and have 9400\.000 J$/),
+    ]);
+    const killed = withKill();
+    const lost = await faultsWith(killed, (row) => (row.cause === 'lost' ? asPicture(row, row.batch_id) : row));
+    expect(lost.map(({ kind }) => kind)).toEqual(['batch']);
   });
 
   it('goes by the windows of a batch, whatever was marked of it meanwhile: of a counter that stands still', async () => {
@@ -56,13 +62,27 @@ describe('the audit', () => {
   });
 });
 
-function withBatch(): CardBench {
+/** @param load seconds of a load before it, at 100 W */
+function withBatch(load = 0): CardBench {
   const bench = new CardBench();
   bench.ours = [PID];
   bench.run(20);
   const id = bench.begin();
+  bench.run(load, { watts: 100, utilization: 1, processes: [{ pid: PID, share: 1 }] });
+  const loads = load === 0 ? [] : [bench.window(load, 100)];
   bench.run(30, { watts: 300, utilization: 1, processes: [{ pid: PID, share: 1 }] });
-  bench.end(id, bench.window(28, 300));
+  bench.end(id, bench.window(28, 300), loads);
+  bench.run(20);
+  bench.stop();
+  return bench;
+}
+
+function withKill(): CardBench {
+  const bench = new CardBench();
+  bench.run(25);
+  bench.begin();
+  bench.run(25, { watts: 300 });
+  bench.restart();
   bench.run(20);
   bench.stop();
   return bench;
