@@ -39,6 +39,8 @@ export class SimulatedCard {
   /** Milliseconds in which nobody could know anything, and by how much more the ledger may call unknown. */
   readonly blind = { planted: 0, slack: 0, unread: 0 };
   workerUp = false;
+  /** Others compute beside its batch. */
+  sharing = false;
   /** When it was read last. */
   #read: number;
 

@@ -22,6 +22,8 @@ const JOBS = 4;
 const NOTICED = 3 * SECOND;
 /** Between two marks on disk, and the tick after. */
 const MARKED = 11 * SECOND;
+/** With a second in which a tick may be left out. */
+const TAIL = MARKED + SECOND;
 
 /** One process on all cards, from its start to its end. */
 interface Launch {
@@ -29,9 +31,10 @@ interface Launch {
   readonly end: number;
   readonly handle: LedgerHandle;
   readonly keeper: Bookkeeper;
-  /** Its end comes between the pictures of a batch and their transaction. */
-  readonly finishing: boolean;
-  readonly isClean: boolean;
+  /** Its end comes between the pictures of a batch and their transaction, or in the middle of a long one. */
+  readonly style: 'finishing' | 'killing' | 'clean';
+  /** Its end is that of the process; the other card is seen up to there. */
+  readonly first: SimulatedCard;
   tell(reading: Reading): void;
 }
 
@@ -76,9 +79,9 @@ export class Month {
     for (let now = this.begin; now < this.end; ) {
       const launch = await this.#launch(now);
       let over = launch.end;
-      for (const card of this.cards.toReversed()) {
+      for (const card of this.cards.toSorted((a, b) => Number(b === launch.first) - Number(a === launch.first))) {
         const cut = await this.#live(card, { ...launch, end: over });
-        // A process that ends while it finishes a batch takes the other card with it.
+        // A process that ends over a batch takes the other card with it.
         over = Math.min(over, cut);
       }
       await quietly();
@@ -123,11 +126,20 @@ export class Month {
     });
     if (keeper === null) throw new Error('there are cards');
     const style = this.#random();
+    const first = this.cards[this.#launches % 2] ?? this.cards[0];
     const tell = (reading: Reading) => {
       for (const listener of listeners) listener(reading);
     };
     const end = Math.min(this.end, now + this.#between(2 * HOUR, 30 * HOUR));
-    return { id, end, handle, keeper, tell, finishing: style < 0.6, isClean: style > 0.6 };
+    return {
+      id,
+      end,
+      handle,
+      keeper,
+      tell,
+      first,
+      style: style < 0.35 ? 'finishing' : style < 0.7 ? 'killing' : 'clean',
+    };
   }
 
   /** Returns when the process was over. */
@@ -192,10 +204,10 @@ export class Month {
   }
 
   /** The process ends while ours rests. */
-  async #cut(card: SimulatedCard, { isClean, keeper }: Launch, watts: number): Promise<void> {
+  async #cut(card: SimulatedCard, { style, first, keeper }: Launch, watts: number): Promise<void> {
     card.allow((MARKED + this.#quiet) * watts, 'idle', 'foreign', 'unknown');
     card.blind.slack += MARKED + this.#quiet;
-    if (isClean && card === this.cards[0]) {
+    if (style === 'clean' && card !== first) {
       this.planted.stops += 1;
       await keeper.close();
     } else this.planted.kills += 1;
@@ -247,7 +259,8 @@ export class Month {
   async #batch(card: SimulatedCard, launch: Launch): Promise<void> {
     this.#batches += 1;
     const batch = nextBatch(`${launch.id}-${this.#batches}`, card.options.device, JOBS);
-    const begun = card.world.energy(card.world.now);
+    const begun = card.world.now;
+    card.sharing = false;
     launch.keeper.begin(card.options.device, batch.id);
     try {
       await this.#make(card, launch, batch);
@@ -255,9 +268,14 @@ export class Month {
       if (!(error instanceof Over) || error instanceof Finishing) throw error;
       // Killed in the middle.
       this.planted.kills += 1;
-      card.truth.lost += card.world.energy(card.world.now) - begun;
-      card.allow((MARKED + SECOND) * PEAK, 'lost', 'unknown', 'idle');
-      card.blind.slack += MARKED + SECOND;
+      const { world } = card;
+      const [all, tail] = [world.energy(world.now) - world.energy(begun), tailOf(card, begun)];
+      card.truth.lost += all - tail;
+      card.truth.unknown += tail;
+      card.allow(tail + 2 * SECOND * card.restWatts, 'lost', 'unknown');
+      card.allow(2 * SECOND * card.restWatts, 'idle');
+      if (card.sharing) card.allow(all, 'lost', 'unknown', 'foreign');
+      card.blind.slack += TAIL;
       throw error;
     }
   }
@@ -280,17 +298,22 @@ export class Month {
       idle += await spend(40, this.#between(20, 300));
       card.allow(2 * step, 'load', 'idle');
     }
-    const dies = this.#random() < 0.03;
-    const beside = this.#random();
+    const isKilled = isLast(card, launch, 'killing');
+    const dies = !isKilled && this.#random() < 0.03;
+    const beside = isKilled ? 1 : this.#random();
     const foreign = dies || beside > 0.1 ? 0 : beside > 0.02 ? this.#between(0.1, 0.5) : null;
     if (foreign === null) this.planted.untold += 1;
     else if (foreign > 0) this.planted.shared += 1;
+    card.sharing = foreign !== 0;
     const stranger = foreign === 0 ? [] : [{ pid: 999, share: foreign }];
     const from = world.now;
     const look = { utilization: 1, processes: [...card.alone(1 - (foreign ?? 0.5)), ...stranger] };
-    const burnt = await spend(this.#between(250, PEAK), this.#between(8 * SECOND, 45 * SECOND), look);
+    const length = isKilled ? this.#between(MINUTE, 5 * MINUTE) : this.#between(8 * SECOND, 45 * SECOND);
+    const burnt = await spend(this.#between(250, PEAK), length, look);
+    if (isKilled) throw new Over();
     const told = dies ? null : card.window(from, world.now, foreign);
-    card.allow(2 * step, 'active', 'idle', 'failed', 'cancelled', 'foreign', 'unknown');
+    card.allow(2 * step, 'idle');
+    if (foreign !== 0) card.allow(2 * step, foreign === null ? 'unknown' : 'foreign');
     if (dies) {
       this.planted.deaths += 1;
       card.workerUp = false;
@@ -302,12 +325,13 @@ export class Month {
       return dies || dice < 0.05 ? 'failed' : dice < 0.1 ? 'cancelled' : 'made';
     });
     const result = resultWith(batch, loads, told);
-    if (launch.finishing && card !== this.cards[0] && launch.end - world.now < HOUR && foreign !== null && !dies)
+    if (isLast(card, launch, 'finishing') && foreign !== null && !dies)
       return this.#finishing(card, launch, {
         batch,
         result,
         idle,
         loaded,
+        from,
         burnt: burnt * (1 - foreign),
         foreign: burnt * foreign,
       });
@@ -319,15 +343,18 @@ export class Month {
     card.truth.load += loaded;
     if (foreign === null) card.truth.unknown += burnt;
     else card.truth.foreign += burnt * foreign;
-    for (const fate of foreign === null ? [] : fates)
-      card.truth[fate === 'made' ? 'active' : fate] += (burnt * (1 - (foreign ?? 0))) / JOBS;
+    for (const fate of foreign === null ? [] : fates) {
+      const truth = fate === 'made' ? 'active' : fate;
+      card.truth[truth] += (burnt * (1 - (foreign ?? 0))) / JOBS;
+      card.allow((2 * step) / JOBS, truth);
+    }
   }
 
   /** The process is killed when some pictures are on the disk and nothing is in the ledger. */
   async #finishing(
     card: SimulatedCard,
     { handle, keeper }: Launch,
-    { batch, result, idle, loaded, burnt, foreign }: Finished,
+    { batch, result, idle, loaded, from, burnt, foreign }: Finished,
   ): Promise<never> {
     const written = this.#random() < 0.5;
     await quietly();
@@ -343,12 +370,20 @@ export class Month {
     this.planted.adopted += count;
     this.planted.kills += 1;
     const active = (burnt * count) / JOBS;
+    const rest = burnt - active + loaded + (written ? 0 : idle);
+    // Where the windows were told, nothing is unknown; else what came after the last mark, and was in no picture.
+    const tail = written ? 0 : Math.min(rest, tailOf(card, from));
+    const step = 2 * card.options.step * PEAK;
     card.truth.active += active;
-    card.truth.lost += burnt - active + loaded + (written ? 0 : idle);
+    card.truth.lost += rest - tail;
     card.truth.idle += written ? idle : 0;
     card.truth.foreign += foreign;
-    card.allow((MARKED + SECOND) * PEAK, 'lost', 'unknown', 'idle', 'foreign');
-    card.blind.slack += MARKED + SECOND;
+    card.truth.unknown += tail;
+    card.allow(step, 'active', 'lost', 'unknown', 'idle', ...(foreign > 0 ? (['foreign'] as const) : []));
+    card.allow(tail, 'lost', 'unknown');
+    if (!written) card.allow(2 * SECOND * card.restWatts, 'lost', 'idle');
+    if (!written && foreign > 0) card.allow(tailOf(card, from), 'lost', 'unknown', 'foreign');
+    card.blind.slack += TAIL;
     throw new Finishing();
   }
 
@@ -377,6 +412,16 @@ function isSeen({ world }: SimulatedCard, burnt: number): boolean {
   return world.counter(world.now) > 2 * burnt;
 }
 
+/** The process is to end over a batch, and it is time. */
+function isLast(card: SimulatedCard, { end, first, style }: Launch, wanted: Launch['style']): boolean {
+  return card === first && style === wanted && end - card.world.now < 4 * HOUR;
+}
+
+/** What a kill may have made unknown of a batch: its end, which came after the last mark on disk. */
+function tailOf({ world }: SimulatedCard, begun: number): number {
+  return world.energy(world.now) - world.energy(Math.max(begun, world.now - TAIL));
+}
+
 class Finishing extends Over {}
 
 interface Finished {
@@ -384,6 +429,8 @@ interface Finished {
   readonly result: BatchResult;
   readonly idle: number;
   readonly loaded: number;
+  /** When its window began. */
+  readonly from: number;
   readonly burnt: number;
   readonly foreign: number;
 }
