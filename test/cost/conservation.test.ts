@@ -167,7 +167,7 @@ function wrongDays(month: Month, card: SimulatedCard): readonly string[] {
   const marks = marksOf(month, card);
   for (const [place, { at }] of marks.entries()) {
     const before = marks[place - 1]?.at ?? at;
-    if (at > before && !isUnread(before)) divide(burnt, before, at, card.world.energy(at) - card.world.energy(before));
+    if (at > before && !isUnread(before)) divide(burnt, before, at, card.energyAt(at) - card.energyAt(before));
   }
   const booked = new Map<number, number>();
   const begins = new Map(marks.toReversed().map(({ batchId, at }) => [batchId, at]));

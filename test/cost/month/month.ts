@@ -1,11 +1,9 @@
-import { Bookkeeper } from '../../../src/bookkeeper.ts';
-import type { Batch, BatchResult, Reading } from '../../../src/ports.ts';
+import type { Batch, BatchResult } from '../../../src/ports.ts';
 import { adoptionOf } from '../../../src/recovery.ts';
-import { ManualClock } from '../../support/manual-clock.ts';
-import { PRICES } from '../batches.ts';
 import { type Fate, type Found, foundPicture, nextBatch, receiptsOf, resultWith, settlementWith } from './batch.ts';
-import { type Look, Over, PEAK, SimulatedCard } from './card.ts';
-import { Ledger, type LedgerHandle } from './ledger.ts';
+import { LAG, type Look, type Meters, Over, PEAK, SimulatedCard } from './card.ts';
+import { keeperOf, type Launch, quietly, type Style } from './launch.ts';
+import { Ledger } from './ledger.ts';
 import { randomOf } from './world.ts';
 
 export interface MonthOptions {
@@ -13,6 +11,8 @@ export interface MonthOptions {
   readonly days: number;
   /** Milliseconds between two readings of a card on which nothing happens; where something does, it is a second. */
   readonly quiet: number;
+  /** Of both cards: all of them. */
+  readonly meters?: readonly [Meters, Meters];
 }
 
 const [SECOND, MINUTE, HOUR, DAY] = [1_000, 60_000, 3_600_000, 86_400_000];
@@ -25,19 +25,6 @@ const MARKED = 11 * SECOND;
 /** With a second in which a tick may be left out. */
 const TAIL = MARKED + SECOND;
 
-/** One process on all cards, from its start to its end. */
-interface Launch {
-  readonly id: string;
-  readonly end: number;
-  readonly handle: LedgerHandle;
-  readonly keeper: Bookkeeper;
-  /** Its end comes between the pictures of a batch and their transaction, or in the middle of a long one. */
-  readonly style: 'finishing' | 'killing' | 'clean';
-  /** Its end is that of the process; the other card is seen up to there. */
-  readonly first: SimulatedCard;
-  tell(reading: Reading): void;
-}
-
 /** A month of two cards, whose truth is known, through the real books into a ledger. */
 export class Month {
   readonly ledger = new Ledger();
@@ -49,6 +36,9 @@ export class Month {
     stops: 0,
     gaps: 0,
     resets: 0,
+    setBack: 0,
+    mute: 0,
+    waits: 0,
     adopted: 0,
     deaths: 0,
     shared: 0,
@@ -59,19 +49,35 @@ export class Month {
   readonly #random: () => number;
   readonly #quiet: number;
   /** Pictures on disk that the ledger does not know. */
-  #found: Found[] = [];
+  #found: { readonly card: SimulatedCard; readonly picture: Found }[] = [];
   #batches = 0;
   #launches = 0;
 
-  constructor({ seed, days, quiet }: MonthOptions) {
+  constructor({ seed, days, quiet, meters = ['all', 'all'] }: MonthOptions) {
     this.#random = randomOf(seed);
     this.#quiet = quiet;
     this.end = BEGIN + days * DAY;
     const random = this.#random;
     const common = { begin: BEGIN, random };
     this.cards = [
-      new SimulatedCard({ ...common, gpu: 'GPU-a', device: 'cuda:0', pid: 100, step: 100, dropsZeros: false }),
-      new SimulatedCard({ ...common, gpu: 'GPU-b', device: 'cuda:1', pid: 200, step: 20, dropsZeros: true }),
+      new SimulatedCard({
+        ...common,
+        gpu: 'GPU-a',
+        device: 'cuda:0',
+        pid: 100,
+        step: 100,
+        dropsZeros: false,
+        meters: meters[0],
+      }),
+      new SimulatedCard({
+        ...common,
+        gpu: 'GPU-b',
+        device: 'cuda:1',
+        pid: 200,
+        step: 20,
+        dropsZeros: true,
+        meters: meters[1],
+      }),
     ];
   }
 
@@ -87,6 +93,7 @@ export class Month {
       await quietly();
       launch.handle.die();
       now = Math.min(this.end + HOUR, over + this.#between(1 * MINUTE, 40 * MINUTE));
+      await this.#mute(over, now);
       for (const card of this.cards) this.#off(card, over, now);
     }
     // The next process books what was left open.
@@ -101,45 +108,25 @@ export class Month {
   async #launch(now: number): Promise<Launch> {
     this.#launches += 1;
     const handle = this.ledger.open();
-    for (const { job, path, metadata } of this.#found.splice(0))
-      await handle.settle(await adoptionOf(handle, job, { path, metadata }, now));
-    const listeners: ((reading: Reading) => void)[] = [];
+    for (const { card, picture } of this.#found.splice(0)) {
+      const { job, path, metadata } = picture;
+      await handle.settle(await adoptionOf(handle, job, { path, metadata }, card.wall(now)));
+    }
     const id = `launch${this.#launches}`;
-    const keeper = await Bookkeeper.open({
-      clock: new ManualClock(),
-      store: handle,
-      launch: id,
-      tariff: PRICES.tariff,
-      log: (line) => {
-        throw new Error(line);
-      },
-      telemetry: {
-        watch: (listener) => {
-          listeners.push(listener);
-          return { stop: async () => {} };
-        },
-      },
-      provider: {
-        devices: this.cards.map(({ options: { device, gpu } }) => ({ id: device, kind: 'cuda', uuid: gpu, name: gpu })),
-        pids: (device) => this.cards.find(({ options }) => options.device === device)?.pids ?? [],
-      },
-    });
-    if (keeper === null) throw new Error('there are cards');
-    const style = this.#random();
-    const first = this.cards[this.#launches % 2] ?? this.cards[0];
-    const tell = (reading: Reading) => {
-      for (const listener of listeners) listener(reading);
-    };
     const end = Math.min(this.end, now + this.#between(2 * HOUR, 30 * HOUR));
-    return {
-      id,
-      end,
-      handle,
-      keeper,
-      tell,
-      first,
-      style: style < 0.35 ? 'finishing' : style < 0.7 ? 'killing' : 'clean',
-    };
+    const style = STYLES[Math.floor(this.#random() * STYLES.length)] ?? 'clean';
+    const first = this.cards[this.#launches % 2] ?? this.cards[0];
+    return { id, end, handle, style, first, ...(await keeperOf(id, this.cards, handle)) };
+  }
+
+  /** A process that ends before it has read anything. */
+  async #mute(from: number, until: number): Promise<void> {
+    if (this.#random() > 0.4) return;
+    this.planted.mute += 1;
+    const { keeper, handle } = await this.#launch((from + until) / 2);
+    if (this.#random() < 0.5) await keeper.close();
+    await quietly();
+    handle.die();
   }
 
   /** Returns when the process was over. */
@@ -158,7 +145,8 @@ export class Month {
     else if (dice < 0.9) await this.#others(card, launch, 'process');
     else if (dice < 0.94) await this.#others(card, launch, 'load');
     else if (dice < 0.97) await this.#gap(card, launch);
-    else await this.#reset(card, launch);
+    else if (dice < 0.985 && card.options.meters === 'all') await this.#reset(card, launch);
+    else await this.#setBack(card, launch);
     await this.#rest(card, launch, this.#between(15 * MINUTE, 240 * MINUTE));
     if (card.workerUp && this.#random() < 0.3) {
       card.workerUp = false;
@@ -194,7 +182,7 @@ export class Month {
   ): Promise<void> {
     const before = card.world.energy(card.world.now);
     try {
-      await card.spend(watts, millis, { end: launch.end, look, tell: launch.tell });
+      await card.spend(watts, millis, { ...launch, look });
     } catch (error) {
       card.truth[truth] += card.world.energy(card.world.now) - before;
       await this.#cut(card, launch, watts);
@@ -240,8 +228,7 @@ export class Month {
       tell: launch.tell,
     });
     const burnt = card.world.energy(card.world.now) - from;
-    if (!resets) card.truth.unknown += burnt;
-    else card.blind.unread += burnt;
+    this.#unseen(card, burnt, resets);
   }
 
   /** The driver is loaded anew: with the meters on, or while they are silent. */
@@ -254,6 +241,17 @@ export class Month {
     card.allow(2 * SECOND * card.restWatts, 'idle');
     await this.#rest(card, launch, 5 * SECOND);
     card.world.reset();
+  }
+
+  /** The clock on the wall is set back, while nothing is done. */
+  async #setBack(card: SimulatedCard, launch: Launch): Promise<void> {
+    const by = this.#between(2 * SECOND, 20 * MINUTE);
+    if (card.world.now + by + 2 * MINUTE > launch.end) return;
+    this.planted.setBack += 1;
+    await this.#rest(card, launch, 5 * SECOND);
+    card.setBack(by);
+    card.allow(2 * SECOND * card.restWatts, 'idle');
+    await this.#rest(card, launch, by + MINUTE);
   }
 
   async #batch(card: SimulatedCard, launch: Launch): Promise<void> {
@@ -282,9 +280,9 @@ export class Month {
 
   async #make(card: SimulatedCard, launch: Launch, batch: Batch): Promise<void> {
     const { world } = card;
-    const step = card.options.step * PEAK;
+    const step = stepOf(card);
     const spend = (watts: number, millis: number, look: Partial<Look> = {}) =>
-      card.spend(watts, millis, { end: launch.end, look: { every: SECOND, ...look }, tell: launch.tell });
+      card.spend(watts, millis, { ...launch, look: { every: SECOND, ...look } });
     let idle = 0;
     const loads = [];
     let loaded = 0;
@@ -325,18 +323,17 @@ export class Month {
       return dies || dice < 0.05 ? 'failed' : dice < 0.1 ? 'cancelled' : 'made';
     });
     const result = resultWith(batch, loads, told);
-    if (isLast(card, launch, 'finishing') && foreign !== null && !dies)
-      return this.#finishing(card, launch, {
-        batch,
-        result,
-        idle,
-        loaded,
-        from,
-        burnt: burnt * (1 - foreign),
-        foreign: burnt * foreign,
-      });
+    if (foreign !== null && !dies) {
+      const finished = { batch, result, idle, loaded, from, burnt: burnt * (1 - foreign), foreign: burnt * foreign };
+      if (isLast(card, launch, 'finishing')) return this.#finishing(card, launch, finished);
+      if (isLast(card, launch, 'waiting')) return this.#waiting(card, launch, finished);
+    }
     const ended = launch.keeper.end(batch, result);
-    await launch.handle.settle(settlementWith(batch, ended, fates, world.now));
+    if (this.#random() < 0.02 && world.now + 20 * MINUTE < launch.end) {
+      this.planted.waits += 1;
+      idle += await spend(card.restWatts, this.#between(MINUTE, 15 * MINUTE));
+    }
+    await launch.handle.settle(settlementWith(batch, ended, fates, card.wall(world.now)));
     launch.keeper.settled(card.options.device);
     this.planted.jobs += JOBS;
     card.truth.idle += idle;
@@ -361,11 +358,11 @@ export class Month {
     if (!written) handle.die(card.options.gpu);
     const ended = keeper.end(batch, result);
     await quietly();
-    const receipts = receiptsOf(batch, ended.result, card.world.now);
+    const receipts = receiptsOf(batch, ended.result, card.wall(card.world.now));
     const count = Math.floor(this.#random() * (JOBS + 1));
     for (const job of batch.jobs.slice(0, count)) {
       const receipt = receipts.get(job.id);
-      if (receipt !== undefined) this.#found.push(foundPicture(job, receipt));
+      if (receipt !== undefined) this.#found.push({ card, picture: foundPicture(job, receipt) });
     }
     this.planted.adopted += count;
     this.planted.kills += 1;
@@ -373,7 +370,7 @@ export class Month {
     const rest = burnt - active + loaded + (written ? 0 : idle);
     // Where the windows were told, nothing is unknown; else what came after the last mark, and was in no picture.
     const tail = written ? 0 : Math.min(rest, tailOf(card, from));
-    const step = 2 * card.options.step * PEAK;
+    const step = 2 * stepOf(card);
     card.truth.active += active;
     card.truth.lost += rest - tail;
     card.truth.idle += written ? idle : 0;
@@ -387,24 +384,55 @@ export class Month {
     throw new Finishing();
   }
 
+  /** The process is killed while the pictures of a batch wait for room on the disk. */
+  async #waiting(card: SimulatedCard, launch: Launch, { batch, result, idle, loaded, burnt, foreign }: Finished) {
+    const { world } = card;
+    launch.keeper.end(batch, result);
+    const from = world.now;
+    const millis = Math.min(this.#between(MINUTE, 30 * MINUTE), launch.end - from - 1);
+    const waited = await card.spend(card.restWatts, millis, { ...launch, look: { every: SECOND } });
+    await quietly();
+    this.planted.waits += 1;
+    this.planted.kills += 1;
+    card.truth.lost += burnt + loaded;
+    card.truth.idle += idle + waited;
+    card.truth.foreign += foreign;
+    card.allow(2 * stepOf(card), 'lost', 'idle');
+    card.allow(tailOf(card, from), 'idle', 'unknown');
+    card.blind.slack += TAIL;
+    throw new Finishing();
+  }
+
   /** Nobody watches. */
   #off(card: SimulatedCard, from: number, until: number): void {
     const rest = Math.max(0, until - Math.max(from, card.world.now));
     card.workerUp = false;
     card.blind.planted += until - card.world.now;
-    const resets = this.#random() < 0.3 && isSeen(card, rest * 15);
+    const resets = this.#random() < 0.3 && card.options.meters === 'all' && isSeen(card, rest * 15);
     if (resets) this.planted.resets += 1;
     const burnt = card.skipTo(card.world.now + rest / 2, 15);
     if (resets) card.world.reset();
     const all = burnt + card.skipTo(until, 15);
-    if (resets) card.blind.unread += all;
-    else card.truth.unknown += all;
+    this.#unseen(card, all, resets);
+  }
+
+  #unseen(card: SimulatedCard, burnt: number, resets: boolean): void {
+    if (resets || card.options.meters === 'dead counter') card.blind.unread += burnt;
+    else card.truth.unknown += burnt;
   }
 
   #between(least: number, most: number): number {
     const value = least + this.#random() * (most - least);
     return most > 1_000 ? Math.round(value) : value;
   }
+}
+
+/** Each end has the same number, and some are clean. */
+const STYLES: readonly Style[] = ['finishing', 'finishing', 'killing', 'killing', 'waiting', 'clean', 'clean'];
+
+/** What is burnt at most between an update of its counter and the stamp of its reading, or where it has none, between two. */
+function stepOf({ options: { step, meters } }: SimulatedCard): number {
+  return (meters === 'dead counter' ? SECOND : step + LAG) * PEAK;
 }
 
 /** A counter that has passed its old value again when somebody looks cannot be known to have fallen. */
@@ -433,9 +461,4 @@ interface Finished {
   readonly from: number;
   readonly burnt: number;
   readonly foreign: number;
-}
-
-/** What was begun without waiting is over. */
-async function quietly(): Promise<void> {
-  for (let turn = 0; turn < 20; turn += 1) await undefined;
 }

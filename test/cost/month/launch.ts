@@ -1,0 +1,62 @@
+import { Bookkeeper } from '../../../src/bookkeeper.ts';
+import type { Reading } from '../../../src/ports.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
+import { PRICES } from '../batches.ts';
+import type { SimulatedCard } from './card.ts';
+import type { LedgerHandle } from './ledger.ts';
+
+/** How a process ends: with pictures on disk and no entry of them, in the middle of a batch, before it is settled, or at rest. */
+export type Style = 'finishing' | 'killing' | 'waiting' | 'clean';
+
+/** One process on all cards, from its start to its end. */
+export interface Launch {
+  readonly id: string;
+  readonly end: number;
+  readonly handle: LedgerHandle;
+  readonly keeper: Bookkeeper;
+  readonly style: Style;
+  /** Its end is that of the process; the other card is seen up to there. */
+  readonly first: SimulatedCard;
+  /** @param at when it comes, by a clock that is never set */
+  tell(reading: Reading, at: number): void;
+}
+
+export async function keeperOf(
+  id: string,
+  cards: readonly SimulatedCard[],
+  store: LedgerHandle,
+): Promise<Pick<Launch, 'keeper' | 'tell'>> {
+  const listeners: ((reading: Reading) => void)[] = [];
+  const time = new ManualClock();
+  let now = 0;
+  const keeper = await Bookkeeper.open({
+    clock: { now: () => time.now(), after: (delay, callback) => time.after(delay, callback), monotonic: () => now },
+    store,
+    launch: id,
+    tariff: PRICES.tariff,
+    log: (line) => {
+      throw new Error(line);
+    },
+    telemetry: {
+      watch: (listener) => {
+        listeners.push(listener);
+        return { stop: async () => {} };
+      },
+    },
+    provider: {
+      devices: cards.map(({ options: { device, gpu } }) => ({ id: device, kind: 'cuda', uuid: gpu, name: gpu })),
+      pids: (device) => cards.find(({ options }) => options.device === device)?.pids ?? [],
+    },
+  });
+  if (keeper === null) throw new Error('there are cards');
+  const tell = (reading: Reading, at: number) => {
+    now = at;
+    for (const listener of listeners) listener(reading);
+  };
+  return { keeper, tell };
+}
+
+/** What was begun without waiting is over. */
+export async function quietly(): Promise<void> {
+  for (let turn = 0; turn < 20; turn += 1) await undefined;
+}
