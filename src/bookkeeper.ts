@@ -1,11 +1,12 @@
 import { CardBooks } from './cost/books.ts';
-import { inForce } from './cost/chain.ts';
+import { openBatches } from './cost/recovered.ts';
 import type { Tariff } from './cost/tariff.ts';
 import type { CardReading } from './cost/ticks.ts';
 import { sentenceOf } from './errors.ts';
 import { isMendable, LOOKS } from './gate.ts';
 import type {
   Batch,
+  BatchBooking,
   BatchResult,
   Chain,
   Clock,
@@ -19,7 +20,7 @@ import type {
 import { backoffDelay } from './process/backoff.ts';
 import { settlesWithin } from './process/clock.ts';
 import type { Bookkeeping } from './trip.ts';
-import type { Millijoules, Millis } from './units.ts';
+import type { Millis } from './units.ts';
 
 export interface BookkeeperOptions {
   readonly clock: Clock;
@@ -54,19 +55,17 @@ export class Bookkeeper implements Bookkeeping {
     const uuids = options.provider.devices.flatMap(({ uuid }) => (uuid === null ? [] : [uuid]));
     if (uuids.length === 0) return null;
     const chains = (await options.store.chains()).filter(({ gpu }) => uuids.includes(gpu));
-    const booked = await options.store.bookedOf(chains.flatMap(openBatches));
-    const adopted = new Map([...booked].map(([batch, { millijoules }]) => [batch, millijoules]));
-    return new Bookkeeper(options, chains, adopted);
+    return new Bookkeeper(options, chains, await options.store.bookedOf(chains.flatMap(openBatches)));
   }
 
-  private constructor(options: BookkeeperOptions, chains: readonly Chain[], adopted: ReadonlyMap<string, Millijoules>) {
+  private constructor(options: BookkeeperOptions, chains: readonly Chain[], booked: ReadonlyMap<string, BatchBooking>) {
     const { provider, launch, tariff, telemetry } = options;
     this.#options = options;
     this.#cards = new Map(
       provider.devices.flatMap(({ id, uuid }) => {
         if (uuid === null) return [];
         const chain = chains.find(({ gpu }) => gpu === uuid) ?? null;
-        return [[uuid, { device: id, books: new CardBooks({ gpu: uuid, launch, tariff }, chain, adopted) }] as const];
+        return [[uuid, { device: id, books: new CardBooks({ gpu: uuid, launch, tariff }, chain, booked) }] as const];
       }),
     );
     this.#write();
@@ -123,7 +122,8 @@ export class Bookkeeper implements Bookkeeping {
   }
 
   #read(card: { readonly device: string; readonly books: CardBooks } | undefined, reading: CardReading): void {
-    card?.books.read(reading, this.#options.provider.pids(card.device));
+    const { clock, provider } = this.#options;
+    card?.books.read(reading, provider.pids(card.device), clock.monotonic());
   }
 
   /** One write at a time, in order; what the disk refuses is tried again, and nobody waits for it. */
@@ -139,8 +139,9 @@ export class Bookkeeper implements Bookkeeping {
   }
 
   async #writeAll(): Promise<void> {
-    for (let attempt = 1; this.#waiting.length > 0; ) {
-      const bookings = [...this.#waiting];
+    for (let [attempt, alone] = [1, 0]; this.#waiting.length > 0; ) {
+      // One that the ledger refuses for good must not take others with it.
+      const bookings = this.#waiting.slice(0, alone > 0 ? 1 : this.#waiting.length);
       try {
         await this.#options.store.meter(joined(bookings));
       } catch (error) {
@@ -150,9 +151,14 @@ export class Bookkeeper implements Bookkeeping {
           attempt += 1;
           continue;
         }
-        this.#options.log(`store: error: energy is missing in the ledger: ${sentenceOf(error)}`);
+        if (bookings.length > 1) {
+          alone = bookings.length;
+          continue;
+        }
+        for (const line of refusals(bookings, sentenceOf(error))) this.#options.log(line);
       }
       this.#waiting.splice(0, bookings.length);
+      alone = Math.max(0, alone - 1);
       this.#refused = false;
       attempt = 1;
     }
@@ -169,11 +175,22 @@ export class Bookkeeper implements Bookkeeping {
   }
 }
 
-function joined(bookings: readonly MeterBooking[]): MeterBooking {
-  return { marks: bookings.flatMap(({ marks }) => marks), stretches: bookings.flatMap(({ stretches }) => stretches) };
+/** What the ledger lacks, a line for each card. */
+function refusals(bookings: readonly MeterBooking[], why: string): readonly string[] {
+  const { marks, stretches } = joined(bookings);
+  return [...new Set([...marks, ...stretches].map(({ gpu }) => gpu))].map((card) => {
+    const own = stretches.filter(({ gpu }) => gpu === card);
+    const times = [
+      ...marks.filter(({ gpu }) => gpu === card).map(({ at }) => at),
+      ...own.flatMap((one) => [one.from, one.to]),
+    ];
+    const [from, to] = [Math.min(...times), Math.max(...times)].map((at) => new Date(at).toISOString());
+    const joules = own.reduce((sum, { millijoules }) => sum + (millijoules ?? 0), 0) / 1_000;
+    const lacks = `${joules.toFixed(3)} J and ${marks.length} marks of card ${card} from ${from} to ${to}`;
+    return `store: error: the ledger lacks ${lacks}, because it refused them (${why}): kilnwatt report --audit names the hours that this leaves wrong`;
+  });
 }
 
-function openBatches({ booked, open }: Chain): readonly string[] {
-  const marks = inForce(booked === null ? open : [booked, ...open]);
-  return [...new Set(marks.flatMap(({ batchId }) => (batchId === null ? [] : [batchId])))];
+function joined(bookings: readonly MeterBooking[]): MeterBooking {
+  return { marks: bookings.flatMap(({ marks }) => marks), stretches: bookings.flatMap(({ stretches }) => stretches) };
 }

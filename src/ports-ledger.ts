@@ -79,6 +79,8 @@ export interface Chain {
 /** What a batch has booked so far on a card: entries and stretches of it, and adopted pictures. */
 export interface BatchBooking {
   readonly millijoules: Millijoules;
+  /** Of that, what entries have that name no card: pictures that were found after a kill. */
+  readonly adopted: Millijoules;
   readonly entries: number;
   /** The stretch `lost` that was booked for it, if one was. */
   readonly lost: Stretch | null;

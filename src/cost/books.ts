@@ -1,21 +1,21 @@
-import type { BatchResult, Chain, MeterBooking, NewMark } from '../ports.ts';
-import type { EpochMillis, Millijoules } from '../units.ts';
-import { MarkLine, type State } from './mark-line.ts';
+import type { BatchBooking, BatchResult, Chain, MeterBooking, NewMark } from '../ports.ts';
+import type { EpochMillis, Millijoules, Millis } from '../units.ts';
+import { BookTime } from './book-time.ts';
+import { MarkLine, type Seen, type State } from './mark-line.ts';
 import { type Circumstances, type Piece, piecesOf } from './pieces.ts';
 import { PowerSamples } from './power-samples.ts';
 import { recovered } from './recovered.ts';
-import type { Look } from './strangers.ts';
 import { flagged, Stretches, type StretchesOptions } from './stretches.ts';
 import { AFTERGLOW, type CardReading, type Tick, Ticks } from './ticks.ts';
-import { endMarks, noWindow, shareIn } from './window-marks.ts';
-import { type Moment, type ToldWindow, windowsOf } from './windows.ts';
+import { counterIn, endMarks, noWindow, shareIn } from './window-marks.ts';
+import { inBookTime, type Moment, type ToldWindow, windowsOf } from './windows.ts';
 
 /** A batch that the card has. */
 interface Work {
   readonly batchId: string;
   /** The mark that it began at, or the last one before. */
   readonly base: NewMark | null;
-  readonly marks: NewMark[];
+  readonly marks: { readonly mark: NewMark; readonly seen: Seen }[];
   readonly ticks: Tick[];
 }
 
@@ -32,6 +32,7 @@ interface Ended {
  */
 export class CardBooks {
   readonly #options: StretchesOptions;
+  readonly #time: BookTime;
   readonly #samples = new PowerSamples();
   readonly #ticks = new Ticks(this.#samples);
   readonly #stretches: Stretches;
@@ -45,24 +46,23 @@ export class CardBooks {
   #quietFrom: EpochMillis = 0;
   /** What is booked as active, and was burnt while nobody watched. */
   #adopted: Millijoules;
-  /** The list of processes told who was there, since the last mark. */
-  #told = true;
 
   /**
    * @param chain where an earlier launch left off; null for a card that was never marked
    * @param booked by batch, of those that the chain left open
    */
-  constructor(options: StretchesOptions, chain: Chain | null, booked: ReadonlyMap<string, Millijoules>) {
+  constructor(options: StretchesOptions, chain: Chain | null, booked: ReadonlyMap<string, BatchBooking>) {
     const { gpu, launch } = options;
     const before = chain === null ? null : recovered(chain, booked);
     this.#options = options;
+    this.#time = new BookTime(before?.last?.at ?? null);
     this.#stretches = new Stretches(options);
     this.#line = new MarkLine(before?.last ?? null, {
       gpu,
       launch,
       samples: this.#samples,
       limit: () => this.#ticks.limit,
-      onMark: (mark, last, resting) => this.#marked(mark, last, resting),
+      onMark: (mark, last, seen) => this.#marked(mark, last, seen),
       onQuarter: () => this.#stretches.close(),
     });
     for (const piece of before?.pieces ?? []) this.#stretches.add(piece);
@@ -70,14 +70,22 @@ export class CardBooks {
     this.#adopted = before?.excess ?? 0;
   }
 
-  /** @param ours pids of our workers on the card, now */
-  read(reading: CardReading, ours: readonly number[]): void {
-    const tick = this.#ticks.read(reading, ours, this.#work === null ? this.#quietFrom : null);
+  /**
+   * @param ours pids of our workers on the card, now
+   * @param mono when the reading came, by the monotonic clock
+   */
+  read(reading: CardReading, ours: readonly number[], mono: Millis): void {
+    if (reading.kind === 'lost') {
+      if (reading.source === 'nvml') this.#ticks.lost();
+      return;
+    }
+    const rests = this.#work === null;
+    const moment = this.#time.take(reading.kind, reading.at, mono, rests);
+    const tick = this.#ticks.read({ ...reading, ...moment }, ours, rests ? this.#quietFrom : null);
     if (tick === null) return;
     const came = ours.length > 0 !== this.#ours.length > 0;
     this.#ours = ours;
     if (came && this.#work === null) this.#line.turnTo(this.#atRest);
-    this.#told &&= tick.look.told;
     this.#work?.ticks.push(tick);
     this.#line.take(tick);
     if (this.#work === null) this.#samples.forget(this.#line.last?.at ?? tick.at);
@@ -86,6 +94,7 @@ export class CardBooks {
   /** The card has a batch from now on. One before it that was not settled is lost. */
   begin(batchId: string): void {
     this.gaveUp();
+    this.#time.begin();
     const { last, tick } = this.#line;
     const mark = this.#line.turnTo({ after: 'work', batchId });
     this.#stretches.close();
@@ -105,7 +114,8 @@ export class CardBooks {
     if (work === null) return { result: told, meter: null };
     this.#work = null;
     this.#ours = ours;
-    const { result, windows } = windowsOf(told, this.#witnessOf(work, told), this.#options.gpu);
+    const timed = inBookTime(told, (wall) => this.#time.of(wall));
+    const { result, windows } = windowsOf(timed, this.#witnessOf(work, timed), this.#options.gpu);
     const from = this.#isOwn(work.base) ? work.base : work.ticks[0];
     const marked = windows.length > 0 || from === undefined ? windows : [noWindow(this.#options.gpu, from)];
     if (marked.length === 0) {
@@ -147,8 +157,8 @@ export class CardBooks {
 
   /** What is to be written now, in one transaction; null where there is nothing. */
   take(): MeterBooking | null {
-    if (this.#ended !== null) return null;
-    const stretches = this.#stretches.take();
+    // While it is not known whether the last batch was settled, what comes after it waits; a kill finds its marks.
+    const stretches = this.#ended === null ? this.#stretches.take() : [];
     if (this.#marks.length === 0 && stretches.length === 0) return null;
     return { marks: this.#marks.splice(0), stretches };
   }
@@ -166,16 +176,16 @@ export class CardBooks {
     const early: Moment = { at: base?.at ?? 0, counter: null };
     const begin = this.#isOwn(base) ? base : anyTold ? early : (ticks[0] ?? early);
     const integral = this.#samples.integral.bind(this.#samples);
-    return { begin, last: ticks.at(-1) ?? null, integral, share: shareIn(ticks) };
+    const counterAt = counterIn([begin, ...ticks.filter(({ at }) => at > begin.at)]);
+    return { begin, last: ticks.at(-1) ?? null, integral, counterAt, share: shareIn(ticks) };
   }
 
   /** Sets the marks anew from the begin of a batch, now that its windows are told. */
   #rewrite({ batchId, base, marks, ticks }: Work, windows: readonly ToldWindow[]): Ended['windows'] {
     const first = windows[0]?.window.from ?? 0;
-    const kept = marks.filter(({ at }) => at <= first);
-    const start = kept.at(-1) ?? base;
-    for (const [place, mark] of kept.entries())
-      this.#book(place === 0 ? base : (kept[place - 1] ?? null), mark, IN_BATCH);
+    const kept = marks.filter(({ mark }) => mark.at <= first);
+    const start = kept.at(-1)?.mark ?? base;
+    this.#bookAll(base, kept, IN_BATCH);
     this.#line.moveTo(start);
     for (const tick of ticks) if (start === null || (tick.at > start.at && tick.at <= first)) this.#line.look(tick);
     const ends = windows.map((one, place) => {
@@ -184,7 +194,6 @@ export class CardBooks {
       const { to } = one.window;
       for (const tick of ticks) {
         if (tick.at <= to || tick.at > (next?.window.from ?? tick.at)) continue;
-        this.#told &&= tick.look.told;
         this.#line.take(withoutGlow(tick, to));
       }
       return pair;
@@ -200,7 +209,7 @@ export class CardBooks {
     const { from, to, counter } = told.window;
     const begin = this.#line.set({ at: from, counter: counter?.from ?? null }, { after: told.cause, batchId });
     const [end, ...anew] = endMarks(told, { gpu, launch }, isLast ? this.#atRest : { after: 'resident', batchId });
-    this.#book(begin, end, IN_BATCH);
+    this.#book(begin, end, IN_BATCH, WINDOW);
     this.#marks.push(end, ...anew);
     this.#line.moveTo(anew.at(-1) ?? end);
     if (isLast) this.#quietFrom = to;
@@ -211,27 +220,32 @@ export class CardBooks {
     this.#line.turnTo(this.#atRest);
     this.#work = null;
     this.#quietFrom = this.#line.last?.at ?? 0;
-    for (const [place, mark] of marks.entries())
-      this.#book(place === 0 ? base : (marks[place - 1] ?? null), mark, { settled: false, others: 'load' });
+    this.#bookAll(base, marks, { settled: false, others: 'load' });
     this.#stretches.close();
   }
 
-  #marked(mark: NewMark, last: NewMark | null, resting: Look['resting']): void {
+  #marked(mark: NewMark, last: NewMark | null, seen: Seen): void {
     this.#marks.push(mark);
-    if (this.#work === null)
-      this.#book(last, mark, { settled: true, others: resting === 'process' ? 'process' : 'load' });
-    else this.#work.marks.push(mark);
-    this.#told = true;
+    if (this.#work !== null) this.#work.marks.push({ mark, seen });
+    else this.#book(last, mark, { settled: true, others: seen.resting === 'process' ? 'process' : 'load' }, seen);
   }
 
-  #book(begin: NewMark | null, end: NewMark, circumstances: Circumstances): void {
+  #bookAll(base: NewMark | null, marks: Work['marks'], circumstances: Circumstances): void {
+    let before = base;
+    for (const { mark, seen } of marks) {
+      this.#book(before, mark, circumstances, seen);
+      before = mark;
+    }
+  }
+
+  #book(begin: NewMark | null, end: NewMark, circumstances: Circumstances, { listed }: Pick<Seen, 'listed'>): void {
     if (begin === null) return;
-    for (const piece of piecesOf(begin, end, circumstances)) this.#stretches.add(this.#asSeen(piece));
+    for (const piece of piecesOf(begin, end, circumstances)) this.#stretches.add(this.#asSeen(piece, listed));
   }
 
-  #asSeen(piece: Piece): Piece {
+  #asSeen(piece: Piece, listed: boolean): Piece {
     const { burnt, kind, cause } = piece;
-    if (kind === 'idle' && !this.#told) return flagged(piece, 'sharing_unknown');
+    if (kind === 'idle' && !listed) return flagged(piece, 'sharing_unknown');
     if (cause !== 'off' || burnt.millijoules === null || this.#adopted === 0) return piece;
     const taken = Math.min(this.#adopted, burnt.millijoules);
     this.#adopted -= taken;
@@ -246,3 +260,5 @@ function withoutGlow(tick: Tick, windowEnd: EpochMillis): Tick {
 }
 
 const IN_BATCH: Circumstances = { settled: true, others: 'load' };
+/** Its worker looked who was there. */
+const WINDOW = { listed: true };

@@ -1,4 +1,4 @@
-import type { EnergyFlag, NewMark } from '../ports.ts';
+import type { EnergyFlag, Mark, NewMark } from '../ports.ts';
 import type { Method, Millijoules, Millis } from '../units.ts';
 
 /** Marks of one launch are never further apart, unless the meters were silent in between, or a worker's window is. */
@@ -30,14 +30,18 @@ export function isWindow({ after }: NewMark): boolean {
 }
 
 /**
- * Marks without those that were overtaken: while a batch is under way its marks say `work`, and once its windows are told,
- * these stand for all that comes after the first of them.
+ * Marks without those that were overtaken: once the windows of a batch are told, they stand for all that comes after the
+ * begin of the first of them. What was marked of the batch before they were told has a lower number than that one.
  * @param marks in the order of their times
  */
-export function inForce<M extends NewMark>(marks: readonly M[]): readonly M[] {
-  const told = new Set<string>();
+export function inForce(marks: readonly Mark[]): readonly Mark[] {
+  /** By batch: the number of the first window's mark. */
+  const told = new Map<string, number>();
   return marks.filter((mark) => {
-    if (mark.batchId !== null && isWindow(mark)) told.add(mark.batchId);
-    return mark.after !== 'work' || !told.has(mark.batchId ?? '');
+    const { batchId, number } = mark;
+    if (batchId === null) return true;
+    if (isWindow(mark) && !told.has(batchId)) told.set(batchId, number);
+    const first = told.get(batchId);
+    return first === undefined || (mark.after !== 'work' && number >= first);
   });
 }

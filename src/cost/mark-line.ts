@@ -1,5 +1,6 @@
 import type { Doing, NewMark } from '../ports.ts';
 import type { Millijoules, Millis, Watts } from '../units.ts';
+import type { BookMoment } from './book-time.ts';
 import { SILENCE } from './chain.ts';
 import type { PowerSamples } from './power-samples.ts';
 import type { Look } from './strangers.ts';
@@ -16,14 +17,22 @@ export function passing({ after, batchId }: State): State {
   return { after: after === 'resident' ? 'rest' : 'resident', batchId };
 }
 
+/** Between two marks. */
+export interface Seen {
+  /** Who computed, while ours rested. */
+  readonly resting: Look['resting'];
+  /** A list of processes told who was there. */
+  readonly listed: boolean;
+}
+
 export interface LineOptions {
   readonly gpu: string;
   readonly launch: string;
   readonly samples: PowerSamples;
   /** In force on the card; null where it does not tell. */
   limit(): Watts | null;
-  /** A new mark, and the one before it in time. `resting`: who computed in between, while ours rested. */
-  onMark(mark: NewMark, before: NewMark | null, resting: Look['resting']): void;
+  /** A new mark, and the one before it in time. */
+  onMark(mark: NewMark, before: NewMark | null, seen: Seen): void;
   /** A quarter of an hour is over at the last mark. */
   onQuarter(): void;
 }
@@ -35,8 +44,11 @@ const BELIEVED = 2;
 const MOST: Watts = 2_000;
 /** As a part of the limit in force, and with a second for steps of the counter: more is no reading. */
 const PLAUSIBLE = { factor: 1.3, slack: 1_000 };
-/** A counter that stood still for so long while power was drawn is dead. */
+/** A counter that stands still for so long is dead: no card draws nothing. Shorter, if it was never seen to move. */
 const STUCK: Millis = 5_000;
+const STEP: Millis = 500;
+/** A counter may be so much older than its time says; what it then lacks is no fall. */
+const STALE: Millis = 100;
 
 /**
  * Sets the marks of a card, from tick to tick: at most ten seconds apart, at each quarter of an hour, at both ends of a
@@ -46,6 +58,11 @@ export class MarkLine {
   readonly #options: LineOptions;
   #state: State = { after: 'rest', batchId: null };
   #last: NewMark | null;
+  /** The lag of the last mark, and of the last tick. */
+  #lastLag: Millis = 0;
+  #lag: Millis = 0;
+  /** The counter was seen to rise since its driver was loaded, or since it was last found to be dead. */
+  #moves = false;
   #tick: Tick | null = null;
   /** Who computes while ours rests, since the last mark; null until it was looked. */
   #resting: Look['resting'] | null = null;
@@ -81,40 +98,47 @@ export class MarkLine {
   /** Goes on from a mark that somebody else set; null: from where nothing is known of. */
   moveTo(mark: NewMark | null): void {
     this.#last = mark;
+    this.#lastLag = this.#lag;
     this.#tick = null;
     this.#beside = new Beside();
     this.#begin(mark === null ? this.#state : { after: mark.after, batchId: mark.batchId });
   }
 
-  take(tick: Tick): void {
+  take(reading: Tick): void {
+    const tick = this.#current(reading);
     this.#space(tick);
     this.look(tick);
   }
 
   /** Without setting marks. */
-  look(tick: Tick): void {
+  look(reading: Tick): void {
+    const tick = this.#current(reading);
+    const known = this.#tick?.counter ?? null;
+    if (known !== null && tick.counter !== null && tick.counter !== known) this.#moves = tick.counter > known;
+    this.#lag = tick.lag;
     if (this.#rests) this.#resting ??= tick.look.resting;
-    const [last, before] = [this.#last, this.#tick];
-    const from = before === null || (last !== null && before.at < last.at) ? last : before;
+    const from = this.#newest;
     if (from !== null) this.#beside.add(from, tick);
     this.#tick = tick;
   }
 
   /** A mark at a moment; a counter that cannot be believed is left out, and begins anew. */
-  set(moment: Pick<Tick, 'at' | 'counter'>, state = this.#state): NewMark {
+  set(moment: Point, state = this.#state): NewMark {
     const counter = this.#isBelieved(moment) ? moment.counter : null;
-    if (counter !== moment.counter) this.#put({ at: moment.at, counter }, passing(state));
+    if (counter !== moment.counter) this.#put({ ...moment, counter }, passing(state));
     return this.#put(moment, state);
   }
 
-  #put({ at, counter }: Pick<Tick, 'at' | 'counter'>, state: State): NewMark {
+  #put({ at, counter, lag = this.#lag }: Point, state: State): NewMark {
     const { gpu, launch, samples, onMark } = this.#options;
     const before = this.#last;
     const integral = before === null || before.launch !== launch ? null : samples.integral(before.at, at);
     const mark = { gpu, at, launch, counter, integral, foreign: this.#foreign(), ...state };
+    const seen = { resting: this.#resting ?? 'none', listed: this.#beside.listed };
     this.#last = mark;
+    this.#lastLag = lag;
     this.#beside = new Beside();
-    onMark(mark, before, this.#resting ?? 'none');
+    onMark(mark, before, seen);
     return mark;
   }
 
@@ -131,7 +155,7 @@ export class MarkLine {
       this.set(tick);
       return;
     }
-    const before = this.#tick === null || this.#tick.at < last.at ? last : this.#tick;
+    const before = this.#tick === null || this.#tick.at < last.at ? { ...last, lag: this.#lastLag } : this.#tick;
     if (last.launch !== this.#options.launch || tick.at - before.at > SILENCE) {
       this.#upTo(before);
       this.#resting = null;
@@ -145,10 +169,28 @@ export class MarkLine {
     } else if (quarterOf(before.at) !== quarterOf(tick.at)) {
       this.#upTo(before);
       this.#options.onQuarter();
-    } else if (tick.at - (this.#last ?? last).at > SILENCE) this.#upTo(before);
+    } else if (this.#since(tick) > SILENCE) this.#upTo(before);
   }
 
-  #upTo(moment: Pick<Tick, 'at' | 'counter'>): void {
+  /** What truly passed since the last mark. */
+  #since({ at, lag = this.#lag }: Point): Millis {
+    return this.#last === null ? 0 : at - this.#last.at + lag - this.#lastLag;
+  }
+
+  /** Without a fall that is only of a reading that came late. */
+  #current(tick: Tick): Tick {
+    const before = this.#newest?.counter ?? null;
+    if (before === null || tick.counter === null || tick.counter >= before) return tick;
+    const late = before - tick.counter <= (this.#options.limit() ?? MOST) * PLAUSIBLE.factor * STALE;
+    return late ? { ...tick, counter: before } : tick;
+  }
+
+  get #newest(): Pick<NewMark, 'at' | 'counter'> | null {
+    const [last, tick] = [this.#last, this.#tick];
+    return tick === null || (last !== null && tick.at < last.at) ? last : tick;
+  }
+
+  #upTo(moment: Point): void {
     if (this.#last !== null && moment.at > this.#last.at) this.set(moment);
   }
 
@@ -177,19 +219,27 @@ export class MarkLine {
     return this.#resting === 'process' || this.#resting === 'load' ? 1 : 0;
   }
 
-  #isBelieved({ at, counter }: Pick<Tick, 'at' | 'counter'>): boolean {
+  #isBelieved(moment: Point): boolean {
     const last = this.#last;
+    const { counter } = moment;
     if (last === null || last.counter === null || counter === null || counter < last.counter) return true;
-    if (exceeds(counter - last.counter, at - last.at, this.#options.limit())) return false;
-    if (counter > last.counter || at - last.at < STUCK || last.launch !== this.#options.launch) return true;
-    const integral = this.#options.samples.integral(last.at, at);
-    return integral === null || integral.millijoules <= integral.bound;
+    const passed = this.#since(moment);
+    // A clock was set back while nobody watched: how long that was, nobody knows.
+    if (last.launch !== this.#options.launch && passed <= 1) return true;
+    if (exceeds(counter - last.counter, passed, this.#options.limit())) return false;
+    if (counter > last.counter || last.launch !== this.#options.launch) return true;
+    if (passed >= STUCK) this.#moves = false;
+    return this.#moves || passed < STEP;
   }
 }
 
-function jumps(before: Pick<Tick, 'at' | 'counter'>, { at, counter }: Tick, limit: Watts | null): boolean {
+/** Where a mark may stand. Without its own lag, that of the last tick. */
+type Point = Pick<Tick, 'at' | 'counter'> & Partial<BookMoment>;
+
+function jumps(before: Pick<Tick, 'counter'> & BookMoment, { at, lag, counter }: Tick, limit: Watts | null): boolean {
   if (before.counter === null || counter === null) return false;
-  return counter < before.counter || exceeds(counter - before.counter, at - before.at, limit);
+  const passed = at - before.at + lag - before.lag;
+  return counter < before.counter || exceeds(counter - before.counter, passed, limit);
 }
 
 function exceeds(rise: Millijoules, time: Millis, limit: Watts | null): boolean {

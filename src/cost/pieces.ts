@@ -18,7 +18,12 @@ export interface Circumstances {
 
 /** What the stretch between two marks that follow each other is booked as, besides the entries of a batch's window. */
 export function piecesOf(begin: NewMark, end: NewMark, circumstances: Circumstances): readonly Piece[] {
-  const span = { from: begin.at, to: end.at, batchId: begin.batchId, burnt: burntBetween(begin, end) };
+  const span = {
+    from: begin.at,
+    to: Math.max(begin.at, end.at),
+    batchId: begin.batchId,
+    burnt: burntBetween(begin, end),
+  };
   if (span.from === span.to && (span.burnt.millijoules ?? 0) === 0) return [];
   if (begin.launch !== end.launch || begin.after === 'off')
     return [{ ...span, kind: 'unknown', cause: 'off', batchId: null }];
@@ -51,12 +56,17 @@ function oursBetween({ after, batchId }: NewMark, settled: boolean): Pick<Piece,
   return { kind: 'idle', cause: after === 'rest' ? 'no_context' : 'resident' };
 }
 
-/** Ours, and what others burnt; null for a part that is not there. What is divided by shares of time is derived. */
+/**
+ * Ours, and what others burnt; null for a part that is not there. What is divided by shares of time is derived, and how
+ * far that is off nobody knows.
+ */
 function divided(burnt: Burnt, foreign: number): readonly [Burnt | null, Burnt | null] {
   if (foreign === 0) return [burnt, null];
   if (foreign === 1) return [null, burnt];
   const all = burnt.millijoules ?? 0;
   const theirs = Math.round(all * foreign);
-  const part = (millijoules: number): Burnt => ({ ...burnt, millijoules, method: 'derived', flags: ['shared_gpu'] });
+  const part = (millijoules: number): Burnt => {
+    return { ...burnt, millijoules, bound: null, method: 'derived', flags: ['shared_gpu'] };
+  };
   return [part(all - theirs), part(theirs)];
 }

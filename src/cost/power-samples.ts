@@ -1,82 +1,61 @@
-import type { EpochMillis, Millijoules, Watts } from '../units.ts';
-import { SILENCE } from './chain.ts';
-
-/** Of power that is a mean over the last second, what lies at the ends of a span may be of before and after it. */
-const SMEAR_MS = 1_000;
+import type { EpochMillis, Millijoules, Millis, Watts } from '../units.ts';
+import type { BookMoment } from './book-time.ts';
+import { Integral } from './integral.ts';
 
 /** Samples of a card's power, in the order of their times, for as long as somebody may ask for their sum. */
 export class PowerSamples {
-  readonly #at: EpochMillis[] = [];
-  readonly #watts: Watts[] = [];
+  readonly #samples: Sample[] = [];
   /** Those before it are forgotten. */
   #first = 0;
-  #smeared = false;
 
-  add(at: EpochMillis, watts: Watts, instant: boolean): void {
-    this.#smeared ||= !instant;
-    this.#at.push(at);
-    this.#watts.push(watts);
+  add({ at, lag }: BookMoment, watts: Watts, instant: boolean): void {
+    this.#samples.push({ at, lag, watts, instant });
   }
 
   /** What is not needed for spans that begin at `at` or later. */
   forget(at: EpochMillis): void {
-    while (this.#first + 1 < this.#at.length && (this.#at[this.#first + 1] ?? at) <= at) this.#first += 1;
+    while ((this.#samples[this.#first + 1]?.at ?? Number.POSITIVE_INFINITY) <= at) this.#first += 1;
     if (this.#first < 1_000) return;
-    this.#at.splice(0, this.#first);
-    this.#watts.splice(0, this.#first);
+    this.#samples.splice(0, this.#first);
     this.#first = 0;
   }
 
   /**
-   * By the trapezium rule; the ends hold the nearest sample. The bound is half of each gap times the range of the power
-   * seen: as far as the true value can be away while the power stays in that range. Null where it was not sampled for long.
+   * With the bound of {@link Integral}. Null where it was not sampled for longer than that bridges, and where every sample
+   * says 0: no card draws nothing, so that is how one says that it does not know.
    */
   integral(from: EpochMillis, to: EpochMillis): { millijoules: Millijoules; bound: Millijoules } | null {
     if (from === to) return { millijoules: 0, bound: 0 };
-    let place = this.#before(from);
-    let [sum, least, most] = [0, Number.POSITIVE_INFINITY, 0];
-    let at = from;
-    while (at < to) {
-      const [left, right] = [this.#sample(place), this.#sample(place + 1)];
-      if (left === null || right === null) return null;
-      const end = right.at > at ? Math.min(to, right.at) : to;
-      if (Math.max(right.at, end) - Math.min(left.at, at) > SILENCE) return null;
-      sum += ((valueAt(left, right, at) + valueAt(left, right, end)) / 2) * (end - at);
-      least = Math.min(least, left.watts, right.watts);
-      most = Math.max(most, left.watts, right.watts);
-      at = end;
-      place += 1;
+    const begin = this.#after(from) - 1;
+    const sum = new Integral({ from: from + this.#lagOf(begin) });
+    let place = Math.max(this.#first, begin);
+    let sample = this.#samples[place];
+    for (; sample !== undefined && sample.at <= to; place += 1) {
+      sum.add(sample.at + sample.lag, sample.watts, sample.instant);
+      sample = this.#samples[place + 1];
     }
-    const bound = (most - least) * ((to - from) / 2 + (this.#smeared ? SMEAR_MS : 0));
-    return { millijoules: Math.round(sum), bound: Math.ceil(bound) };
+    const figures = sum.upTo(to + this.#lagOf(place - 1));
+    if (figures === null || figures.missing > 0 || figures.peak === 0) return null;
+    return { millijoules: figures.millijoules, bound: figures.bound };
   }
 
-  /** Place of the last sample that is not after `at`; one before the first where there is none. */
-  #before(at: EpochMillis): number {
-    let [low, high] = [this.#first, this.#at.length];
+  /** Place of the first sample that is after `at`. */
+  #after(at: EpochMillis): number {
+    let [low, high] = [this.#first, this.#samples.length];
     while (low < high) {
       const middle = (low + high) >> 1;
-      if ((this.#at[middle] ?? 0) <= at) low = middle + 1;
+      if ((this.#samples[middle]?.at ?? 0) <= at) low = middle + 1;
       else high = middle;
     }
-    return low - 1;
+    return low;
   }
 
-  /** The sample at a place; beyond the ends the nearest one. */
-  #sample(place: number): Sample | null {
-    const inside = Math.max(this.#first, Math.min(place, this.#at.length - 1));
-    const [at, watts] = [this.#at[inside], this.#watts[inside]];
-    return at === undefined || watts === undefined ? null : { at, watts };
+  #lagOf(place: number): Millis {
+    return (this.#samples[Math.max(this.#first, place)] ?? { lag: 0 }).lag;
   }
 }
 
-interface Sample {
-  readonly at: EpochMillis;
+interface Sample extends BookMoment {
   readonly watts: Watts;
-}
-
-function valueAt(left: Sample, right: Sample, at: EpochMillis): Watts {
-  if (at <= left.at || left.at === right.at) return left.watts;
-  if (at >= right.at) return right.watts;
-  return left.watts + ((right.watts - left.watts) * (at - left.at)) / (right.at - left.at);
+  readonly instant: boolean;
 }

@@ -1,4 +1,4 @@
-import type { Chain, Mark } from '../ports.ts';
+import type { BatchBooking, Chain, Mark } from '../ports.ts';
 import type { Millijoules } from '../units.ts';
 import { inForce, isWindow } from './chain.ts';
 import { type Piece, piecesOf } from './pieces.ts';
@@ -20,9 +20,9 @@ export interface Recovered {
  * pictures that were found and are booked already.
  * @param booked by batch
  */
-export function recovered({ booked: start, open }: Chain, booked: ReadonlyMap<string, Millijoules>): Recovered {
-  const marks = inForce(start === null ? open : [start, ...open]);
-  const adopted = new Map(booked);
+export function recovered(chain: Chain, booked: ReadonlyMap<string, BatchBooking>): Recovered {
+  const marks = marksOf(chain);
+  const adopted = new Map(openBatches(chain).map((id) => [id, adoptedOf(booked.get(id))] as const));
   const told = new Set(marks.filter(isWindow).map(({ batchId }) => batchId));
   const pieces = marks.slice(1).flatMap((mark, place) => {
     const before = marks[place];
@@ -32,9 +32,23 @@ export function recovered({ booked: start, open }: Chain, booked: ReadonlyMap<st
     return piecesOf(before, mark, { settled, others: 'load' });
   });
   const left = pieces.flatMap((piece) => withoutAdopted(piece, adopted));
-  const batches = new Set(marks.flatMap((mark) => (mark.after === 'work' || isWindow(mark) ? [mark.batchId] : [])));
-  const excess = [...adopted].reduce((sum, [batch, over]) => (batches.has(batch) ? sum + over : sum), 0);
+  const excess = [...adopted.values()].reduce((sum, over) => sum + over, 0);
   return { last: marks.at(-1) ?? null, pieces: left, excess };
+}
+
+/** Batches that were under way after what is booked, or began where that ends. */
+export function openBatches(chain: Chain): readonly string[] {
+  const open = marksOf(chain).filter((mark) => mark.after === 'work' || isWindow(mark));
+  return [...new Set(open.flatMap(({ batchId }) => batchId ?? []))];
+}
+
+/** Where `lost` is booked, a start before this one has taken out what was adopted. */
+function adoptedOf(booked: BatchBooking | undefined): Millijoules {
+  return booked === undefined || booked.lost !== null ? 0 : booked.adopted;
+}
+
+function marksOf({ booked, open }: Chain): readonly Mark[] {
+  return inForce(booked === null ? open : [booked, ...open]);
 }
 
 /** Takes what is booked already out of what was lost. */

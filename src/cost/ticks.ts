@@ -1,13 +1,15 @@
 import type { CounterReading, LostReading, PowerReading } from '../ports.ts';
 import type { EpochMillis, Millijoules, Millis, Watts } from '../units.ts';
+import type { BookMoment } from './book-time.ts';
 import type { PowerSamples } from './power-samples.ts';
 import { type Look, lookOf } from './strangers.ts';
 
 export type CardReading = PowerReading | CounterReading | LostReading;
+/** At its time in the books. */
+export type BookReading = (PowerReading | CounterReading) & BookMoment;
 
 /** A moment at which a mark may stand, and what went on since the one before. */
-export interface Tick {
-  readonly at: EpochMillis;
+export interface Tick extends BookMoment {
   readonly counter: Millijoules | null;
   readonly look: Look;
 }
@@ -46,44 +48,52 @@ export class Ticks {
     return this.#limit;
   }
 
+  /** The meter of the counter has fallen silent. */
+  lost(): void {
+    this.#counts = false;
+  }
+
   /**
+   * @param reading at its time in the books
    * @param ours pids of our workers on the card
    * @param quietFrom no batch of ours has been under way since then; null while one is
    */
-  read(reading: CardReading, ours: readonly number[], quietFrom: EpochMillis | null): Tick | null {
-    if (reading.kind === 'lost') {
-      if (reading.source === 'nvml') this.#counts = false;
-      return null;
-    }
+  read(reading: BookReading, ours: readonly number[], quietFrom: EpochMillis | null): Tick | null {
     if (reading.kind === 'counter') {
       this.#list = reading;
       this.#known ||= reading.processes?.some(({ pid }) => ours.includes(pid)) ?? false;
       if (reading.millijoules === null) return null;
       this.#counts = true;
-      return this.#tick(Math.max(reading.at, this.#at), reading.millijoules, ours, quietFrom);
+      const moment = { at: Math.max(reading.at, this.#at), lag: reading.lag };
+      return this.#tick(moment, reading.millijoules, ours, quietFrom);
     }
     const at = Math.max(reading.at, this.#sampled);
     // After a silence of all meters the counter, too, has its time to answer.
     if (at - this.#sampled > PATIENCE) this.#waiting = null;
     this.#sampled = at;
-    this.#sample(reading, at, quietFrom);
+    this.#sample(reading, { at, lag: reading.lag }, quietFrom);
     this.#waiting ??= at;
     if (at - this.#waiting < (this.#counts ? PATIENCE : PACE)) return null;
     this.#counts = false;
-    return this.#tick(Math.max(at, this.#at), null, ours, quietFrom);
+    return this.#tick({ at: Math.max(at, this.#at), lag: reading.lag }, null, ours, quietFrom);
   }
 
-  #sample(reading: PowerReading, at: EpochMillis, quietFrom: EpochMillis | null): void {
+  #sample(reading: PowerReading, moment: BookMoment, quietFrom: EpochMillis | null): void {
     this.#limit = reading.limit ?? this.#limit;
     if (reading.watts !== null) {
-      this.#samples.add(at, reading.watts, reading.instant);
+      this.#samples.add(moment, reading.watts, reading.instant);
       this.#power.add(reading.watts);
     }
-    const isOurs = quietFrom !== null && at < quietFrom + AFTERGLOW;
+    const isOurs = quietFrom !== null && moment.at < quietFrom + AFTERGLOW;
     if (reading.utilization !== null) this.#use.add(isOurs ? 0 : reading.utilization);
   }
 
-  #tick(at: EpochMillis, counter: Millijoules | null, ours: readonly number[], quietFrom: EpochMillis | null): Tick {
+  #tick(
+    { at, lag }: BookMoment,
+    counter: Millijoules | null,
+    ours: readonly number[],
+    quietFrom: EpochMillis | null,
+  ): Tick {
     const watts = this.#power.take();
     if (quietFrom !== null && at > quietFrom + AFTERGLOW && watts !== null)
       this.#floor = Math.min(this.#floor ?? watts, watts);
@@ -92,29 +102,51 @@ export class Ticks {
     const look = lookOf({ processes: list, ours, known: this.#known, utilization, watts, floor: this.#floor });
     this.#at = at;
     this.#waiting = null;
-    return { at, counter, look };
+    return { at, lag, counter, look };
   }
 }
 
 /** What part others had of what was burnt, over ticks that follow each other. */
 export class Beside {
-  #part = 0;
-  #all = 0;
+  /** By what was burnt, and where the counter stands, as if it had burnt evenly. */
+  readonly #burnt = new Part();
+  readonly #time = new Part();
   #told = true;
+  #listed = true;
 
   add(before: Pick<Tick, 'at' | 'counter'>, { at, counter, look }: Tick): void {
     const rise = counter === null || before.counter === null ? -1 : counter - before.counter;
-    // Without a counter, as if it had burnt evenly.
-    const weight = rise >= 0 ? rise : Math.max(0, at - before.at);
+    const time = Math.max(0, at - before.at);
     if (look.share === null) this.#told = false;
-    this.#part += weight * (look.share ?? 0);
-    this.#all += weight;
+    this.#listed &&= look.told;
+    this.#burnt.add(rise >= 0 ? rise : time, look.share ?? 0);
+    this.#time.add(time, look.share ?? 0);
   }
 
   /** Null where it is not told of some of it. */
   get share(): number | null {
     if (!this.#told) return null;
-    return this.#all === 0 ? 0 : Math.min(1, this.#part / this.#all);
+    return this.#burnt.share ?? this.#time.share ?? 0;
+  }
+
+  /** A list of processes told who was there, all of the time. */
+  get listed(): boolean {
+    return this.#listed;
+  }
+}
+
+class Part {
+  #part = 0;
+  #all = 0;
+
+  add(weight: number, share: number): void {
+    this.#part += weight * share;
+    this.#all += weight;
+  }
+
+  /** Null of nothing. */
+  get share(): number | null {
+    return this.#all === 0 ? null : Math.min(1, this.#part / this.#all);
   }
 }
 

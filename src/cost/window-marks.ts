@@ -25,6 +25,17 @@ export function noWindow(gpu: string, { at, counter }: Moment): ToldWindow {
   return { cause: 'batch', by: 'counter', window: { gpu, from: at, to: at, counter: same, integral, foreign: 0 } };
 }
 
+/** @param moments in the order of their times */
+export function counterIn(moments: readonly Moment[]): Witness['counterAt'] {
+  return (at) => {
+    const place = moments.findIndex((moment) => moment.at >= at);
+    const [before, after] = [moments[place - 1] ?? null, moments[place] ?? null];
+    if (after === null || after.at === at || before === null) return after?.at === at ? after.counter : null;
+    if (before.counter === null || after.counter === null || after.counter < before.counter) return null;
+    return Math.round(before.counter + ((after.counter - before.counter) * (at - before.at)) / (after.at - before.at));
+  };
+}
+
 /** @param ticks since the batch began */
 export function shareIn(ticks: readonly Tick[]): Witness['share'] {
   return (from, to) => {

@@ -1,5 +1,5 @@
 import type { BatchResult, EnergyReading, EnergyWindow } from '../ports.ts';
-import type { EpochMillis, Millijoules } from '../units.ts';
+import type { EpochMillis, Millijoules, Seconds } from '../units.ts';
 
 /** A moment at which a card was read. */
 export interface Moment {
@@ -13,6 +13,8 @@ export interface Witness {
   /** Null where nothing was read since. */
   readonly last: Moment | null;
   integral(from: EpochMillis, to: EpochMillis): EnergyWindow['integral'];
+  /** What the counter was in between two readings, as if it had risen evenly; null where one of them lacks it. */
+  counterAt(at: EpochMillis): Millijoules | null;
   /** What part of what was burnt others had; null where that cannot be told. */
   share(from: EpochMillis, to: EpochMillis): number | null;
 }
@@ -26,6 +28,7 @@ export interface ToldWindow {
 
 interface Told {
   readonly cause: 'load' | 'batch';
+  readonly seconds: Seconds;
   readonly energy: EnergyReading;
 }
 
@@ -39,13 +42,14 @@ export function windowsOf(
   gpu: string,
 ): { readonly result: BatchResult; readonly windows: readonly ToldWindow[] } {
   const told: readonly Told[] = [
-    ...result.overhead.map(({ cause, energy }) => ({ cause, energy })),
-    { cause: 'batch', energy: result.shared.energy },
+    ...result.overhead,
+    { cause: 'batch', seconds: result.shared.seconds, energy: result.shared.energy },
   ];
   const windows: ToldWindow[] = [];
   let now = witness.begin;
-  const readings = told.map(({ cause, energy }, place) => {
-    const whole = wholeOf(energy, now, told.slice(place + 1), witness, gpu);
+  const readings = told.map((one, place) => {
+    const { cause, energy } = one;
+    const whole = wholeOf(one, now, told.slice(place + 1), witness, gpu);
     if (whole?.window === undefined) return energy;
     const { by, reading, window } = settledReading(whole, whole.window);
     windows.push({ cause, window, by });
@@ -57,35 +61,36 @@ export function windowsOf(
   return { result: { ...result, shared, overhead }, windows };
 }
 
+/** The same result, with the stamps of its worker as the times that they are in the books. */
+export function inBookTime(result: BatchResult, timeOf: (wall: EpochMillis) => EpochMillis): BatchResult {
+  const timed = (energy: EnergyReading): EnergyReading => {
+    const { window } = energy;
+    return window === undefined
+      ? energy
+      : { ...energy, window: { ...window, from: timeOf(window.from), to: timeOf(window.to) } };
+  };
+  const overhead = result.overhead.map((one) => ({ ...one, energy: timed(one.energy) }));
+  return { ...result, overhead, shared: { ...result.shared, energy: timed(result.shared.energy) } };
+}
+
 /** With a window that does not begin before `now`; null for what took nothing. */
-function wholeOf(
-  energy: EnergyReading,
-  now: Moment,
-  later: readonly Told[],
-  witness: Witness,
-  gpu: string,
-): EnergyReading | null {
+function wholeOf(one: Told, now: Moment, later: readonly Told[], witness: Witness, gpu: string): EnergyReading | null {
+  const { energy } = one;
   const { window } = energy;
-  if (window === undefined) return energy.millijoules === null ? filledIn(energy, now, later, witness, gpu) : null;
+  if (window === undefined) return energy.millijoules === null ? filledIn(one, now, later, witness, gpu) : null;
   const from = Math.max(now.at, window.from);
   const to = Math.max(from, window.to);
   const integral = window.integral ?? (window.counter === null ? witness.integral(from, to) : null);
   return { ...energy, window: { ...window, from, to, integral } };
 }
 
-/** From the end of what is known before it, to the begin of what is known after it. */
-function filledIn(
-  energy: EnergyReading,
-  now: Moment,
-  later: readonly Told[],
-  { begin, last, integral, share }: Witness,
-  gpu: string,
-): EnergyReading | null {
+/** From the end of what is known before it, to the begin of what is known after it, or its part of that by its seconds. */
+function filledIn(one: Told, now: Moment, later: readonly Told[], witness: Witness, gpu: string): EnergyReading | null {
+  const { begin, last, integral, share } = witness;
   // Without any meter, a guess by time and watts is better than a measured nothing.
   if (last === null || last.at <= begin.at) return null;
-  const next = later.find((one) => one.energy.window !== undefined)?.energy.window;
-  const seen = next === undefined ? last : { at: next.from, counter: next.counter?.from ?? null };
-  const end = seen.at <= now.at ? now : seen;
+  const { energy } = one;
+  const end = endOf(one, now, later, last, witness);
   const [from, to] = [now.at, end.at];
   const counter =
     now.counter === null || end.counter === null || end.counter < now.counter
@@ -104,6 +109,18 @@ function filledIn(
     flags,
     window: { gpu, from, to, counter, integral: summed, foreign },
   };
+}
+
+function endOf({ seconds }: Told, now: Moment, later: readonly Told[], last: Moment, { counterAt }: Witness): Moment {
+  const place = later.findIndex(({ energy }) => energy.window !== undefined);
+  const next = later[place]?.energy.window;
+  const seen = next === undefined ? last : { at: next.from, counter: next.counter?.from ?? null };
+  if (seen.at <= now.at) return now;
+  const untold = (place < 0 ? later : later.slice(0, place)).filter(({ energy }) => energy.millijoules === null);
+  const all = untold.reduce((sum, one) => sum + one.seconds, seconds);
+  if (untold.length === 0 || all === 0) return seen;
+  const at = Math.round(now.at + ((seen.at - now.at) * seconds) / all);
+  return { at, counter: counterAt(at) };
 }
 
 /** The reading whose energy and whose window's foreign part add up to what the window's meter says. */

@@ -82,12 +82,13 @@ export class MemoryLedger {
     for (const id of batchIds) {
       const rows = this.#rows.filter((row) => row.batch_id === id);
       if (rows.length === 0) continue;
-      const millijoules = rows.reduce((sum, row) => sum + (row.energy_mj ?? 0), 0);
-      const entries = rows.filter((row) => this.#entries.has(row.id)).length;
+      const entries = rows.filter((row) => this.#entries.has(row.id));
+      const sumOf = (some: typeof rows) => some.reduce((sum, row) => sum + (row.energy_mj ?? 0), 0);
+      const [millijoules, adopted] = [sumOf(rows), sumOf(entries.filter(({ gpu }) => gpu === null))];
       const lost = [...this.#stretches.values()].find(
         ({ batchId, cause, corrects }) => batchId === id && cause === 'lost' && corrects === null,
       );
-      found.set(id, { millijoules, entries, lost: lost ?? null });
+      found.set(id, { millijoules, adopted, entries: entries.length, lost: lost ?? null });
     }
     return found;
   }

@@ -23,10 +23,11 @@ export class StretchTable {
          :flags, :nano, :currency, :costMethod, :price, :corrects)`,
     );
     this.#booked = db.prepare(
-      `SELECT batch_id, sum(entries) AS entries, coalesce(sum(energy_mj), 0) AS energy_mj FROM (
-         SELECT batch_id, 1 AS entries, energy_mj FROM entries WHERE batch_id IN (SELECT value FROM json_each(:ids))
+      `SELECT batch_id, sum(entries) AS entries, coalesce(sum(energy_mj), 0) AS energy_mj,
+           coalesce(sum(CASE WHEN entries = 1 AND gpu IS NULL THEN energy_mj END), 0) AS adopted_mj FROM (
+         SELECT batch_id, 1 AS entries, energy_mj, gpu FROM entries WHERE batch_id IN (SELECT value FROM json_each(:ids))
          UNION ALL
-         SELECT batch_id, 0, energy_mj FROM stretches WHERE batch_id IN (SELECT value FROM json_each(:ids)))
+         SELECT batch_id, 0, energy_mj, gpu FROM stretches WHERE batch_id IN (SELECT value FROM json_each(:ids)))
        GROUP BY batch_id`,
     );
     this.#lost = db.prepare(
@@ -68,8 +69,9 @@ export class StretchTable {
       rows.map((row): [string, BatchBooking] => {
         const id = textOf(row, 'batch_id');
         const lost = this.#lost.get(id);
-        const booked = { millijoules: integerOf(row, 'energy_mj'), entries: integerOf(row, 'entries') };
-        return [id, { ...booked, lost: lost === undefined ? null : stretchOf(lost) }];
+        const [millijoules, adopted] = [integerOf(row, 'energy_mj'), integerOf(row, 'adopted_mj')];
+        const entries = integerOf(row, 'entries');
+        return [id, { millijoules, adopted, entries, lost: lost === undefined ? null : stretchOf(lost) }];
       }),
     );
   }

@@ -130,8 +130,8 @@ export function ledgerPromises(open: () => StoreBench): void {
       const booked = await store.bookedOf(['b-1', 'b-2', 'b-3']);
       expect(booked).toEqual(
         new Map([
-          ['b-1', { millijoules: 81_251 + 5_000, entries: 2, lost }],
-          ['b-2', { millijoules: 81_251, entries: 1, lost: null }],
+          ['b-1', { millijoules: 81_251 + 5_000, adopted: 81_251, entries: 2, lost }],
+          ['b-2', { millijoules: 81_251, adopted: 81_251, entries: 1, lost: null }],
         ]),
       );
     });
@@ -140,7 +140,9 @@ export function ledgerPromises(open: () => StoreBench): void {
       expect(await store.bookedOf(['b-1'])).toEqual(new Map());
       const shared = stretchOf(0, 10, { kind: 'foreign', cause: 'shared', batchId: 'b-1' });
       await store.meter({ marks: [], stretches: [shared] });
-      expect(await store.bookedOf(['b-1'])).toEqual(new Map([['b-1', { millijoules: 250, entries: 0, lost: null }]]));
+      expect(await store.bookedOf(['b-1'])).toEqual(
+        new Map([['b-1', { millijoules: 250, adopted: 0, entries: 0, lost: null }]]),
+      );
     });
   });
 

@@ -1,5 +1,6 @@
 import { type AuditFault, audit } from '../../src/cost/audit.ts';
 import { CardBooks } from '../../src/cost/books.ts';
+import { openBatches } from '../../src/cost/recovered.ts';
 import type { BatchResult, CounterReading, EnergyReading, LedgerRow, Mark } from '../../src/ports.ts';
 import { NO_METER, PRICES } from './batches.ts';
 import { nextBatch, resultWith, settlementWith } from './month/batch.ts';
@@ -23,8 +24,9 @@ export class CardBench {
   readonly ledger = new Ledger();
   books: CardBooks;
   ours: readonly number[] = [];
-  /** Seconds since the begin, and what the counter says. */
+  /** Seconds since the begin, by the wall and in truth, and what the counter says. */
   now = 0;
+  passed = 0;
   counter = 1_000_000;
   #launches = 1;
   #batches = 0;
@@ -45,6 +47,7 @@ export class CardBench {
     const { watts = 20, utilization = 0, processes = this.ours.map((pid) => ({ pid, share: 0 })) } = second;
     for (let left = seconds; left > 0; left -= 1) {
       this.now += 1;
+      this.passed += 1;
       this.counter += (watts ?? 20) * 1_000;
       this.tell(BEGIN + this.now * 1_000, {
         watts,
@@ -62,8 +65,9 @@ export class CardBench {
         ...{ memoryUsed: null, memoryTotal: null, temperature: null, fan: null, clock: null, state: null },
       },
       this.ours,
+      this.passed * 1_000,
     );
-    this.books.read({ kind: 'counter', at, gpu: GPU, millijoules: counter, processes }, this.ours);
+    this.books.read({ kind: 'counter', at, gpu: GPU, millijoules: counter, processes }, this.ours, this.passed * 1_000);
     this.#write();
   }
 
@@ -127,9 +131,7 @@ export class CardBench {
   #open(): CardBooks {
     const options = { gpu: GPU, launch: `launch${this.#launches}`, tariff: PRICES.tariff };
     const [chain = null] = this.ledger.chains();
-    const ids = (chain?.open ?? []).flatMap(({ batchId }) => batchId ?? []);
-    const booked = this.ledger.bookedOf(ids);
-    return new CardBooks(options, chain, new Map([...booked].map(([id, { millijoules }]) => [id, millijoules])));
+    return new CardBooks(options, chain, this.ledger.bookedOf(chain === null ? [] : openBatches(chain)));
   }
 
   #write(): void {

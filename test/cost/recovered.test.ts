@@ -21,6 +21,27 @@ describe('a process that was killed', () => {
     expect(await bench.faults()).toEqual([]);
   });
 
+  it('leaves what was lost to be booked once, although the next one ends before it has read anything', async () => {
+    const bench = new CardBench();
+    bench.run(20);
+    bench.begin();
+    bench.run(40, { watts: 300 });
+    bench.restart();
+    bench.stop();
+    bench.now += 60;
+    bench.counter += 60 * 20_000;
+    bench.restart();
+    bench.run(20);
+    bench.stop();
+    expect(bench.told).toEqual([
+      'idle no_context 19 s 380 J',
+      'overhead lost 30 s 9000 J',
+      'unknown off 71 s 4220 J',
+      'idle no_context 19 s 380 J',
+    ]);
+    expect(await bench.faults()).toEqual([]);
+  });
+
   it('leaves a card that is marked once for what was booked and not again', async () => {
     const bench = new CardBench();
     bench.run(25);

@@ -86,6 +86,7 @@ async function turns(): Promise<void> {
   for (let turn = 0; turn < 30; turn += 1) await undefined;
 }
 
+const broken = () => new StorageError('it is broken', { code: 'internal' });
 const full = () => new StorageError('the disk is full', { code: 'disk_full' });
 
 describe('the bookkeeper', () => {
@@ -134,13 +135,35 @@ describe('the bookkeeper', () => {
     await keeper.close();
   });
 
-  it('says so where the ledger refuses for good, and goes on', async () => {
+  it('says what the ledger lacks where it refuses for good, and goes on', async () => {
     const office = new Office();
     const keeper = await office.opened();
-    office.refusals = [new StorageError('it is broken', { code: 'internal' })];
     await office.read(1, 25);
-    expect(office.lines).toEqual([expect.stringMatching(/^store: error: energy is missing in the ledger: .*broken/)]);
-    expect(office.marks.length).toBeGreaterThan(0);
+    office.refusals = [broken()];
+    keeper.begin('cuda:0', 'launch1-1');
+    await turns();
+    expect(office.lines).toEqual([
+      'store: error: the ledger lacks 2400.000 J and 1 marks of card GPU-1 from 1970-01-01T00:00:01.000Z to 1970-01-01T00:00:25.000Z, ' +
+        'because it refused them (it is broken): kilnwatt report --audit names the hours that this leaves wrong',
+    ]);
+    await office.read(26, 20);
+    expect(office.marks.length).toBeGreaterThan(3);
+    await keeper.close();
+  });
+
+  it('writes one by one what the ledger refuses together, so that only the bad one is missing', async () => {
+    const office = new Office();
+    const keeper = await office.opened();
+    office.refusals = [full(), broken(), broken()];
+    await office.read(1, 45);
+    for (let passed = 0; passed < 10; passed += 1) {
+      office.clock.advance(1_000);
+      await turns();
+    }
+    expect(office.lines.filter((line) => line.includes('error'))).toEqual([
+      expect.stringMatching(/lacks 0\.000 J and 1 marks of card GPU-1/),
+    ]);
+    expect(office.marks.map(([at]) => at)).toEqual([11, 21, 31, 41]);
     await keeper.close();
   });
 

@@ -76,7 +76,11 @@ export class Ledger {
     if (this.#ids.has(stretch.id)) return;
     const { gpu, from, to, batchId, millijoules, corrects } = stretch;
     if (corrects === null) this.#booked.set(gpu, Math.max(to, this.#booked.get(gpu) ?? 0));
-    this.#book(batchId, millijoules, stretch.cause === 'lost' && corrects === null ? stretch : null, 0);
+    this.#book(
+      batchId,
+      { millijoules, adopted: 0, entries: 0 },
+      stretch.cause === 'lost' && corrects === null ? stretch : null,
+    );
     const { id, kind, cause, bound, method, meter, flags, cost, price } = stretch;
     this.#row({
       ...{ id, at: to, kind, cause, service: 'electricity', cost_method: cost.method, total_cost: cost.amount },
@@ -91,7 +95,8 @@ export class Ledger {
     const millijoules = energy.joules === null ? null : Math.round(energy.joules * 1000);
     if (span?.gpu !== undefined && span.gpu !== null)
       this.#booked.set(span.gpu, Math.max(span.to, this.#booked.get(span.gpu) ?? 0));
-    this.#book(batchId, millijoules, null, 1);
+    const adopted = (span?.gpu ?? null) === null ? (millijoules ?? 0) : 0;
+    this.#book(batchId, { millijoules, adopted, entries: 1 }, null);
     const isTwice = kind === 'active' && this.#made.has(jobId ?? '');
     if (kind === 'active') this.#made.add(jobId ?? '');
     this.#row({
@@ -115,18 +120,23 @@ export class Ledger {
     this.rows.push({ ...EMPTY, ...row, seq: this.rows.length + 1 });
   }
 
-  #book(batchId: string | null, millijoules: number | null, lost: Stretch | null, entries: number): void {
+  #book(
+    batchId: string | null,
+    { millijoules, adopted, entries }: { millijoules: number | null; adopted: number; entries: number },
+    lost: Stretch | null,
+  ): void {
     if (batchId === null) return;
     const known = this.#ofBatch(batchId);
     this.#batches.set(batchId, {
       millijoules: known.millijoules + (millijoules ?? 0),
+      adopted: known.adopted + adopted,
       entries: known.entries + entries,
       lost: known.lost ?? lost,
     });
   }
 
   #ofBatch(id: string): BatchBooking {
-    return this.#batches.get(id) ?? { millijoules: 0, entries: 0, lost: null };
+    return this.#batches.get(id) ?? { millijoules: 0, adopted: 0, entries: 0, lost: null };
   }
 }
 
