@@ -227,7 +227,7 @@ export class MarkLine {
     // A clock was set back while nobody watched: how long that was, nobody knows.
     if (last.launch !== this.#options.launch && passed <= 1) return true;
     if (exceeds(counter - last.counter, passed, this.#options.limit())) return false;
-    if (counter > last.counter || last.launch !== this.#options.launch) return true;
+    if (counter > last.counter) return true;
     if (passed >= STUCK) this.#moves = false;
     return this.#moves || passed < STEP;
   }

@@ -141,6 +141,22 @@ describe('two days that are read every second', () => {
   });
 });
 
+describe('two days of a card whose counter stands still, and of one that tells no power', () => {
+  it('hold in the same way, and what is not known is not 0', async () => {
+    const month = new Month({ seed: 1, days: 2, quiet: 1_000, meters: ['dead counter', 'no power'] });
+    await month.run();
+    for (const card of month.cards) {
+      expect(outOfBounds(month, card)).toEqual([]);
+      expect(wrongDays(month, card)).toEqual([]);
+      expect((await auditOf(month, card)).faults).toEqual([]);
+    }
+    const [dead] = month.cards;
+    const unseen = rowsOf(month, dead).filter(({ cause }) => cause === 'off' || cause === 'unread');
+    expect(unseen.length).toBeGreaterThan(0);
+    expect(unseen.filter((row) => row.energy_mj !== null)).toEqual([]);
+  });
+});
+
 function outOfBounds(month: Month, card: SimulatedCard): readonly string[] {
   const found = noSums();
   for (const { kind, cause, energy_mj: energy } of rowsOf(month, card)) found[truthOf(kind, cause)] += energy ?? 0;

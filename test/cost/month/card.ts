@@ -134,14 +134,16 @@ export class SimulatedCard {
     const window = { gpu, from: this.wall(from), to: this.wall(to), counter, integral, foreign: theirs };
     if (theirs !== null && isDead)
       return { millijoules: all - theirs, method: 'derived', meter: 'power_integral', flags: ['implausible'], window };
-    if (theirs === null) return { millijoules: null, method: 'unknown', meter: 'none', flags: ['shared_gpu'], window };
+    const flags = isDead ? (['shared_gpu', 'implausible'] as const) : (['shared_gpu'] as const);
+    if (theirs === null) return { millijoules: null, method: 'unknown', meter: 'none', flags, window };
     return { millijoules: all - theirs, method: foreign === 0 ? 'measured' : 'derived', meter: 'nvml_counter', window };
   }
 
-  #readings(at: number, { processes, utilization = 0 }: Look): readonly Reading[] {
+  #readings(at: number, { every, processes, utilization = 0 }: Look): readonly Reading[] {
     const { gpu, dropsZeros, meters, random } = this.options;
     const counter = meters === 'dead counter' ? DEAD : this.world.counter(at - Math.floor(random() * LAG));
-    const millijoules = random() < 0.01 ? null : counter;
+    // At a slower pace one reading stands for several, of which one may fail.
+    const millijoules = random() < 0.01 && every <= 1_000 ? null : counter;
     const watts = meters === 'no power' ? null : this.world.watts(at - 1);
     const wall = this.wall(at);
     return [

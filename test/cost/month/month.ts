@@ -145,7 +145,7 @@ export class Month {
     else if (dice < 0.9) await this.#others(card, launch, 'process');
     else if (dice < 0.94) await this.#others(card, launch, 'load');
     else if (dice < 0.97) await this.#gap(card, launch);
-    else if (dice < 0.985 && card.options.meters === 'all') await this.#reset(card, launch);
+    else if (dice < 0.98 && card.options.meters === 'all') await this.#reset(card, launch);
     else await this.#setBack(card, launch);
     await this.#rest(card, launch, this.#between(15 * MINUTE, 240 * MINUTE));
     if (card.workerUp && this.#random() < 0.3) {
