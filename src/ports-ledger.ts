@@ -82,7 +82,10 @@ export interface BatchBooking {
   /** Of that, what entries have that name no card: pictures that were found after a kill. */
   readonly adopted: Millijoules;
   readonly entries: number;
-  /** The stretch `lost` that was booked for it, if one was. */
+  /**
+   * The stretch `lost` that was booked for it, if one was. Of several the last one that has energy: loads come before it,
+   * and it is the one in which its pictures were made.
+   */
   readonly lost: Stretch | null;
 }
 

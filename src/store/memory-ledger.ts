@@ -85,9 +85,10 @@ export class MemoryLedger {
       const entries = rows.filter((row) => this.#entries.has(row.id));
       const sumOf = (some: typeof rows) => some.reduce((sum, row) => sum + (row.energy_mj ?? 0), 0);
       const [millijoules, adopted] = [sumOf(rows), sumOf(entries.filter(({ gpu }) => gpu === null))];
-      const lost = [...this.#stretches.values()].find(
-        ({ batchId, cause, corrects }) => batchId === id && cause === 'lost' && corrects === null,
-      );
+      const some = [...this.#stretches.values()]
+        .filter(({ batchId, cause, corrects }) => batchId === id && cause === 'lost' && corrects === null)
+        .sort((a, b) => a.to - b.to);
+      const lost = some.findLast(({ millijoules }) => (millijoules ?? 0) > 0) ?? some.at(-1);
       found.set(id, { millijoules, adopted, entries: entries.length, lost: lost ?? null });
     }
     return found;

@@ -32,7 +32,8 @@ export class StretchTable {
     );
     this.#lost = db.prepare(
       `SELECT *, CAST(cost_nano AS TEXT) AS nano FROM stretches
-       WHERE batch_id = ? AND cause = 'lost' AND corrects IS NULL ORDER BY seq LIMIT 1`,
+       WHERE batch_id = ? AND cause = 'lost' AND corrects IS NULL
+       ORDER BY coalesce(energy_mj, 0) > 0 DESC, to_at DESC, seq DESC LIMIT 1`,
     );
   }
 

@@ -136,6 +136,15 @@ export function ledgerPromises(open: () => StoreBench): void {
       );
     });
 
+    it('says which of its lost stretches its pictures were made in: the last that has energy, after its load', async () => {
+      const lost = { kind: 'overhead', cause: 'lost', batchId: 'b-1' } as const;
+      const load = stretchOf(0, 10, { ...lost, millijoules: 500 });
+      const batch = stretchOf(10, 50, { ...lost, millijoules: 9_000 });
+      const rest = stretchOf(50, 60, { ...lost, millijoules: 0 });
+      await store.meter({ marks: [], stretches: [load, batch, rest] });
+      expect((await store.bookedOf(['b-1'])).get('b-1')?.lost).toEqual(batch);
+    });
+
     it('is known also of one that has only stretches, and of none that has nothing', async () => {
       expect(await store.bookedOf(['b-1'])).toEqual(new Map());
       const shared = stretchOf(0, 10, { kind: 'foreign', cause: 'shared', batchId: 'b-1' });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { CardBench, GPU } from './card-bench.ts';
+import { CardBench, GPU, PID } from './card-bench.ts';
+import { nextBatch, resultWith } from './month/batch.ts';
 
 describe('a process that was killed', () => {
   it('leaves what it was doing to the next one: rest as rest, a batch as lost, and nobody watched since', async () => {
@@ -40,6 +41,22 @@ describe('a process that was killed', () => {
       'idle no_context 19 s 380 J',
     ]);
     expect(await bench.faults()).toEqual([]);
+  });
+
+  it('leaves windows that were told and not settled, whose counter stood still, to be booked by their samples', async () => {
+    const bench = new CardBench();
+    bench.ours = [PID];
+    bench.run(20, { counter: 500 });
+    const id = bench.begin();
+    bench.run(40, { counter: 500, watts: 300 });
+    const told = bench.window(38, 300, { counter: { from: 500, to: 500 } });
+    const energy = { ...told, method: 'derived', meter: 'power_integral', flags: ['implausible'] } as const;
+    const { meter } = bench.books.end(resultWith(nextBatch(id, 'cuda:0', 2), [], energy), bench.ours);
+    bench.ledger.meter({ marks: meter?.marks ?? [], stretches: [] });
+    bench.ours = [];
+    bench.restart();
+    bench.stop();
+    expect(bench.told.filter((row) => row.includes('lost'))).toEqual(['overhead lost 38 s 11400 J']);
   });
 
   it('leaves a card that is marked once for what was booked and not again', async () => {

@@ -167,6 +167,21 @@ describe('the bookkeeper', () => {
     await keeper.close();
   });
 
+  it('books once what a kill left, although the next launch was closed before it had read anything', async () => {
+    const office = new Office();
+    const keeper = await office.opened();
+    await office.read(1, 20);
+    keeper.begin('cuda:0', 'launch1-1');
+    await office.read(21, 30);
+    // Killed here: nothing is closed.
+    await (await office.opened()).close();
+    const next = await office.opened();
+    await office.read(100, 5);
+    await next.close();
+    expect(office.rows).toEqual(expect.arrayContaining(['overhead lost 2000', 'unknown off 6000']));
+    expect(office.ledger.rows.reduce((sum, row) => sum + (row.energy_mj ?? 0), 0)).toBe((104 - 1) * 100_000);
+  });
+
   it('closes although the disk does not take its last lines, and the next one books what is missing', async () => {
     const office = new Office();
     const keeper = await office.opened();

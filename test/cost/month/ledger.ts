@@ -131,7 +131,7 @@ export class Ledger {
       millijoules: known.millijoules + (millijoules ?? 0),
       adopted: known.adopted + adopted,
       entries: known.entries + entries,
-      lost: known.lost ?? lost,
+      lost: lost !== null && (known.lost === null || (lost.millijoules ?? 0) > 0) ? lost : known.lost,
     });
   }
 
