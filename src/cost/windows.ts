@@ -1,5 +1,6 @@
 import type { BatchResult, EnergyReading, EnergyWindow } from '../ports.ts';
 import type { EpochMillis, Millijoules, Seconds } from '../units.ts';
+import { STUCK } from './chain.ts';
 
 /** A moment at which a card was read. */
 export interface Moment {
@@ -98,8 +99,7 @@ function filledIn(one: Told, now: Moment, later: readonly Told[], witness: Witne
       : { from: now.counter, to: end.counter };
   const summed = integral(from, to);
   const rise = counter === null ? null : counter.to - counter.from;
-  // It stands still while power is drawn: it is dead.
-  const isDead = rise === 0 && summed !== null && summed.millijoules > (summed.bound ?? 0);
+  const isDead = rise === 0 && to - from >= STUCK;
   const burnt = rise === null || isDead ? (summed?.millijoules ?? null) : rise;
   if (burnt === null) return null;
   const others = share(from, to);

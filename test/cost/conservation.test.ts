@@ -110,6 +110,34 @@ describe('a month of two cards with 10,000 jobs, kills, resets, silences and oth
     expect(new Set(faults.map(({ hour }) => hour))).toEqual(new Set([hourOf(theirs?.to_at)]));
   });
 
+  it.each([
+    ['idle', 'resident', ['ours', 'idle']],
+    ['overhead', 'load', ['batch']],
+    ['overhead', 'lost', ['batch']],
+    ['unknown', 'off', ['ours', 'unknown']],
+  ] as const)('is found wrong at the hour in which %s (%s) was booked as a picture', async (kind, cause, found) => {
+    const [card] = cards;
+    // What was lost of windows that were told might as well have been pictures.
+    const told = new Set(marksOf(month, card).flatMap(({ after, batchId }) => (after === 'batch' ? [batchId] : [])));
+    const wrong = rowsOf(month, card).find(
+      (row) =>
+        row.kind === kind &&
+        row.cause === cause &&
+        (cause !== 'lost' || !told.has(row.batch_id)) &&
+        isMidHour(row.to_at ?? 0) &&
+        (row.energy_mj ?? 0) > 100_000,
+    );
+    const other = rowsOf(month, card).find(
+      (row) => row.kind === 'active' && hourOf(row.to_at) === hourOf(wrong?.to_at),
+    );
+    const batch = wrong?.batch_id ?? other?.batch_id ?? null;
+    const picture = { kind: 'active', cause: null, job_id: 'somebody', batch_id: batch } as const;
+    const rows = month.ledger.rows.map((row): LedgerRow => (row === wrong ? { ...row, ...picture } : row));
+    const faults = await faultsOf(month, card, { rows });
+    expect(faults.map(({ kind }) => kind)).toEqual(expect.arrayContaining(found as readonly string[] as string[]));
+    expect(faults.map(({ hour }) => hour)).toContain(hourOf(wrong?.to_at));
+  });
+
   it('is found wrong at the hour of time that is in no row, or in two', async () => {
     const [card] = cards;
     const idle = rowsOf(month, card).find((row) => row.cause === 'no_context' && isMidHour(row.from_at ?? 0));

@@ -1,12 +1,16 @@
 import { Bookkeeper } from '../../../src/bookkeeper.ts';
-import type { Reading } from '../../../src/ports.ts';
+import type { Batch, BatchResult, Reading } from '../../../src/ports.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import { PRICES } from '../batches.ts';
-import type { SimulatedCard } from './card.ts';
+import { Over, type SimulatedCard } from './card.ts';
 import type { LedgerHandle } from './ledger.ts';
+import { HOUR } from './limits.ts';
 
 /** How a process ends: with pictures on disk and no entry of them, in the middle of a batch, before it is settled, or at rest. */
 export type Style = 'finishing' | 'killing' | 'waiting' | 'clean';
+
+/** Each end has the same number, and some are clean. */
+export const STYLES: readonly Style[] = ['finishing', 'finishing', 'killing', 'killing', 'waiting', 'clean', 'clean'];
 
 /** One process on all cards, from its start to its end. */
 export interface Launch {
@@ -59,4 +63,24 @@ export async function keeperOf(
 /** What was begun without waiting is over. */
 export async function quietly(): Promise<void> {
   for (let turn = 0; turn < 20; turn += 1) await undefined;
+}
+
+/** The process is to end over a batch, and it is time. */
+export function isLast(card: SimulatedCard, { end, first, style }: Launch, wanted: Launch['style']): boolean {
+  return card === first && style === wanted && end - card.world.now < 4 * HOUR;
+}
+
+/** The process ends over a batch. */
+export class Finishing extends Over {}
+
+/** A batch that a process ends over, and what it truly took. */
+export interface Finished {
+  readonly batch: Batch;
+  readonly result: BatchResult;
+  readonly idle: number;
+  readonly loaded: number;
+  /** When its window began. */
+  readonly from: number;
+  readonly burnt: number;
+  readonly foreign: number;
 }

@@ -1,9 +1,10 @@
-import type { Batch, BatchResult } from '../../../src/ports.ts';
+import type { Batch } from '../../../src/ports.ts';
 import { adoptionOf } from '../../../src/recovery.ts';
 import { type Fate, type Found, foundPicture, nextBatch, receiptsOf, resultWith, settlementWith } from './batch.ts';
-import { LAG, type Look, type Meters, Over, PEAK, SimulatedCard } from './card.ts';
-import { keeperOf, type Launch, quietly, type Style } from './launch.ts';
+import { type Look, type Meters, Over, PEAK, SimulatedCard } from './card.ts';
+import { type Finished, Finishing, isLast, keeperOf, type Launch, quietly, STYLES } from './launch.ts';
 import { Ledger } from './ledger.ts';
+import { DAY, HOUR, isSeen, MARKED, MINUTE, NOTICED, SECOND, stepOf, TAIL, tailOf } from './limits.ts';
 import { randomOf } from './world.ts';
 
 export interface MonthOptions {
@@ -15,15 +16,8 @@ export interface MonthOptions {
   readonly meters?: readonly [Meters, Meters];
 }
 
-const [SECOND, MINUTE, HOUR, DAY] = [1_000, 60_000, 3_600_000, 86_400_000];
 const BEGIN = Date.UTC(2026, 9, 1);
 const JOBS = 4;
-/** What goes on around a change of what others do, until two ticks have told the same. */
-const NOTICED = 3 * SECOND;
-/** Between two marks on disk, and the tick after. */
-const MARKED = 11 * SECOND;
-/** With a second in which a tick may be left out. */
-const TAIL = MARKED + SECOND;
 
 /** A month of two cards, whose truth is known, through the real books into a ledger. */
 export class Month {
@@ -425,40 +419,4 @@ export class Month {
     const value = least + this.#random() * (most - least);
     return most > 1_000 ? Math.round(value) : value;
   }
-}
-
-/** Each end has the same number, and some are clean. */
-const STYLES: readonly Style[] = ['finishing', 'finishing', 'killing', 'killing', 'waiting', 'clean', 'clean'];
-
-/** What is burnt at most between an update of its counter and the stamp of its reading, or where it has none, between two. */
-function stepOf({ options: { step, meters } }: SimulatedCard): number {
-  return (meters === 'dead counter' ? SECOND : step + LAG) * PEAK;
-}
-
-/** A counter that has passed its old value again when somebody looks cannot be known to have fallen. */
-function isSeen({ world }: SimulatedCard, burnt: number): boolean {
-  return world.counter(world.now) > 2 * burnt;
-}
-
-/** The process is to end over a batch, and it is time. */
-function isLast(card: SimulatedCard, { end, first, style }: Launch, wanted: Launch['style']): boolean {
-  return card === first && style === wanted && end - card.world.now < 4 * HOUR;
-}
-
-/** What a kill may have made unknown of a batch: its end, which came after the last mark on disk. */
-function tailOf({ world }: SimulatedCard, begun: number): number {
-  return world.energy(world.now) - world.energy(Math.max(begun, world.now - TAIL));
-}
-
-class Finishing extends Over {}
-
-interface Finished {
-  readonly batch: Batch;
-  readonly result: BatchResult;
-  readonly idle: number;
-  readonly loaded: number;
-  /** When its window began. */
-  readonly from: number;
-  readonly burnt: number;
-  readonly foreign: number;
 }
