@@ -90,6 +90,12 @@ export class SimulatedCard {
     return this.workerUp ? [{ pid: this.options.pid, share }] : [];
   }
 
+  /** Burnt while nobody looked, and whether its counter began anew meanwhile: then nobody knows how much it was. */
+  unseen(millijoules: number, resets: boolean): void {
+    if (resets || this.options.meters === 'dead counter') this.blind.unread += millijoules;
+    else this.truth.unknown += millijoules;
+  }
+
   allow(millijoules: number, ...truths: readonly Truth[]): void {
     for (const truth of truths) this.bound[truth] += millijoules;
   }

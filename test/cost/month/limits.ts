@@ -22,3 +22,11 @@ export function isSeen({ world }: SimulatedCard, burnt: number): boolean {
 export function tailOf({ world }: SimulatedCard, begun: number): number {
   return world.energy(world.now) - world.energy(Math.max(begun, world.now - TAIL));
 }
+
+/** How often what can go wrong did. */
+export function nothingPlanted() {
+  return {
+    ...{ kills: 0, stops: 0, gaps: 0, resets: 0, setBack: 0, mute: 0 },
+    ...{ waits: 0, adopted: 0, deaths: 0, shared: 0, untold: 0, others: 0, jobs: 0 },
+  };
+}

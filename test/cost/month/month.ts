@@ -4,7 +4,7 @@ import { type Fate, type Found, foundPicture, nextBatch, receiptsOf, resultWith,
 import { type Look, type Meters, Over, PEAK, SimulatedCard } from './card.ts';
 import { type Finished, Finishing, isLast, keeperOf, type Launch, quietly, STYLES } from './launch.ts';
 import { Ledger } from './ledger.ts';
-import { DAY, HOUR, isSeen, MARKED, MINUTE, NOTICED, SECOND, stepOf, TAIL, tailOf } from './limits.ts';
+import { DAY, HOUR, isSeen, MARKED, MINUTE, NOTICED, nothingPlanted, SECOND, stepOf, TAIL, tailOf } from './limits.ts';
 import { randomOf } from './world.ts';
 
 export interface MonthOptions {
@@ -25,21 +25,7 @@ export class Month {
   readonly cards: readonly [SimulatedCard, SimulatedCard];
   readonly begin = BEGIN;
   readonly end: number;
-  readonly planted = {
-    kills: 0,
-    stops: 0,
-    gaps: 0,
-    resets: 0,
-    setBack: 0,
-    mute: 0,
-    waits: 0,
-    adopted: 0,
-    deaths: 0,
-    shared: 0,
-    untold: 0,
-    others: 0,
-    jobs: 0,
-  };
+  readonly planted = nothingPlanted();
   readonly #random: () => number;
   readonly #quiet: number;
   /** Pictures on disk that the ledger does not know. */
@@ -222,7 +208,7 @@ export class Month {
       tell: launch.tell,
     });
     const burnt = card.world.energy(card.world.now) - from;
-    this.#unseen(card, burnt, resets);
+    card.unseen(burnt, resets);
   }
 
   /** The driver is loaded anew: with the meters on, or while they are silent. */
@@ -407,12 +393,7 @@ export class Month {
     const burnt = card.skipTo(card.world.now + rest / 2, 15);
     if (resets) card.world.reset();
     const all = burnt + card.skipTo(until, 15);
-    this.#unseen(card, all, resets);
-  }
-
-  #unseen(card: SimulatedCard, burnt: number, resets: boolean): void {
-    if (resets || card.options.meters === 'dead counter') card.blind.unread += burnt;
-    else card.truth.unknown += burnt;
+    card.unseen(all, resets);
   }
 
   #between(least: number, most: number): number {
