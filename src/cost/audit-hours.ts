@@ -7,8 +7,9 @@ export interface HourSums {
   total: Millijoules;
   foreign: Millijoules;
   unknown: Millijoules;
-  /** Of `total`: in batches, and at rest. */
+  /** In batches, whatever became of them. */
   ours: Millijoules;
+  /** At rest, and around the windows of batches. */
   idle: Millijoules;
 }
 

@@ -6,10 +6,14 @@ import { Hours } from './audit-hours.ts';
 export interface BatchMarks {
   /** In its windows; null where one of them was not read. */
   windows: Millijoules | null;
+  /** Of that, what its jobs took, without loads. */
+  jobs: Millijoules;
   /** Outside of them, from its begin on. */
   work: Millijoules;
-  /** Whether its worker told of a window. */
-  told: boolean;
+  /** The number of the first window that its worker told of; null where none is told. */
+  told: number | null;
+  /** Of `work`, where no window is told yet: whether it was lost or idle is known when one is. */
+  readonly pending: { readonly energy: Millijoules; readonly from: EpochMillis; readonly to: EpochMillis }[];
   from: EpochMillis;
   to: EpochMillis;
   /** Of what follows, where nobody watched: null where it is not known how much that is, 0 where nothing follows. */
@@ -44,13 +48,26 @@ export class MarksOfCard {
   add(mark: Mark): void {
     this.#count(mark);
     const batch = mark.batchId === null ? undefined : this.batches.get(mark.batchId);
-    // The windows of a batch stand for all that was marked of it meanwhile.
-    if (mark.after === 'work' && batch?.told === true) return;
+    const told = batch?.told ?? null;
+    // The windows of a batch stand for all that was marked of it from the first of them on, until they were told.
+    if (told !== null && (mark.after === 'work' || mark.number < told)) return;
     const before = this.#last;
     this.#last = mark;
-    if (mark.after === 'load' || mark.after === 'batch') this.#batchOf(mark).told = true;
+    if (mark.after === 'load' || mark.after === 'batch') this.#tell(this.#batchOf(mark), mark.number);
     if (mark.at > this.#until) return;
     if (mark.at > before.at || mark.counter !== before.counter) this.#stretch(before, mark);
+  }
+
+  /** No more marks come: batches of which no window was told took all of their time. */
+  close(): void {
+    for (const { pending } of this.batches.values())
+      for (const { energy, from, to } of pending.splice(0)) this.hours.add('ours', energy, from, to);
+  }
+
+  /** What was before the first window was idle. */
+  #tell(batch: BatchMarks, number: number): void {
+    batch.told ??= number;
+    for (const { energy, from, to } of batch.pending.splice(0)) this.hours.add('idle', energy, from, to);
   }
 
   #stretch(before: Mark, mark: Mark): void {
@@ -74,15 +91,30 @@ export class MarksOfCard {
     }
     const theirs = Math.round(energy * (mark.foreign ?? 0));
     this.hours.add('foreign', theirs, before.at, mark.at);
-    this.hours.add(isWindow ? 'ours' : 'idle', energy - theirs, before.at, mark.at);
-    if (batch === null || before.after === 'resident') return;
-    if (!isWindow) batch.work += energy - theirs;
-    else if (batch.windows !== null) batch.windows += energy - theirs;
+    this.#ours(before, mark, energy - theirs);
+  }
+
+  #ours(before: Mark, { at }: Mark, energy: Millijoules): void {
+    const batch = before.batchId === null ? null : this.#batchOf(before);
+    if (batch === null || (before.after !== 'work' && before.after !== 'load' && before.after !== 'batch')) {
+      this.hours.add('idle', energy, before.at, at);
+      return;
+    }
+    if (before.after !== 'work') {
+      this.hours.add('ours', energy, before.at, at);
+      if (batch.windows !== null) batch.windows += energy;
+      if (before.after === 'batch') batch.jobs += energy;
+      return;
+    }
+    batch.work += energy;
+    if (batch.told === null) batch.pending.push({ energy, from: before.at, to: at });
+    else this.hours.add('idle', energy, before.at, at);
   }
 
   #batchOf({ batchId, at }: Mark): BatchMarks {
     const id = batchId ?? '';
-    const known = this.batches.get(id) ?? { windows: 0, work: 0, told: false, from: at, to: at, after: 0, watched: at };
+    const fresh = { windows: 0, jobs: 0, work: 0, told: null, pending: [], from: at, to: at, after: 0, watched: at };
+    const known = this.batches.get(id) ?? fresh;
     this.batches.set(id, known);
     return known;
   }

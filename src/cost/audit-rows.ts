@@ -5,6 +5,8 @@ import { type HourKind, Hours, hourOf } from './audit-hours.ts';
 /** What the ledger says of a batch on a card. */
 export interface BatchRows {
   millijoules: Millijoules;
+  /** Of that, what is booked on jobs, made or not; all but loads and what was lost. */
+  jobs: Millijoules;
   /** Of entries that say no place in time: pictures that were found after a kill. */
   adopted: Millijoules;
   /** Some of it is older than what is looked at. */
@@ -19,6 +21,8 @@ export class RowsOfCard {
   /** From and to of each stretch of time that is booked, two by two. */
   readonly spans: [EpochMillis, EpochMillis][] = [];
   readonly kinds = { active: 0, overhead: 0, idle: 0, foreign: 0, unknown: 0 };
+  /** Rows that are said to be of a batch, and do not say of which. */
+  readonly homeless: { readonly id: string; readonly kind: LedgerRow['kind']; readonly at: EpochMillis }[] = [];
   /** Rows whose energy nobody knows. */
   unread = 0;
   last: EpochMillis;
@@ -43,7 +47,9 @@ export class RowsOfCard {
     const energy = row.meter === 'model' ? null : row.energy_mj;
     if (energy === null) this.unread += 1;
     const isOurs = kind === 'active' || kind === 'overhead';
-    if (isOurs && row.batch_id !== null) this.#ofBatch(row.batch_id, row.from_at).millijoules += energy ?? 0;
+    if (isOurs && row.batch_id === null) this.homeless.push({ id: row.id, kind, at: row.from_at });
+    if (isOurs && row.batch_id !== null)
+      this.#add(this.#ofBatch(row.batch_id, row.from_at), energy ?? 0, row.cause !== 'load' && row.cause !== 'lost');
     if (energy === null) return;
     const from = Math.max(row.from_at, this.#first);
     const length = row.to_at - row.from_at;
@@ -60,12 +66,17 @@ export class RowsOfCard {
     this.#span = span;
   }
 
+  #add(batch: BatchRows, energy: Millijoules, isOfJob: boolean): void {
+    batch.millijoules += energy;
+    if (isOfJob) batch.jobs += energy;
+  }
+
   #adopted(batch: string, { energy_mj: energy, meter, at }: LedgerRow): void {
     if (meter !== 'model') this.#ofBatch(batch, at).adopted += energy ?? 0;
   }
 
   #ofBatch(batch: string, from: EpochMillis): BatchRows {
-    const known = this.batches.get(batch) ?? { millijoules: 0, adopted: 0, early: false, hour: hourOf(from) };
+    const known = this.batches.get(batch) ?? { millijoules: 0, jobs: 0, adopted: 0, early: false, hour: hourOf(from) };
     known.early ||= from < this.#first;
     this.batches.set(batch, known);
     return known;

@@ -21,7 +21,7 @@ export interface AuditInput {
 export interface AuditFault {
   /** Begin of the hour, UTC. */
   readonly hour: EpochMillis;
-  readonly kind: 'total' | 'foreign' | 'unknown' | 'batch' | 'hole' | 'overlap' | 'mark';
+  readonly kind: 'total' | 'ours' | 'idle' | 'foreign' | 'unknown' | 'batch' | 'hole' | 'overlap' | 'mark';
   /** By the marks and by the rows; null where it is not about an amount. */
   readonly expected: Millijoules | null;
   readonly found: Millijoules | null;
@@ -53,8 +53,10 @@ const ROUNDING = 10;
 
 /**
  * Holds the ledger of a card against the marks of its meters, by another way than it was written. For each hour and day,
- * total, foreign and unknown energy agree to a thousandth; an hour has besides what stretches that reach over its ends
- * may have burnt on either side. Each batch has what its windows took, all time is booked once, no mark is missing.
+ * the energy of batches, idle, foreign and unknown energy, and all together, agree to a thousandth; an hour has besides
+ * what stretches that reach over its ends may have burnt on either side. Each batch has what its windows took, its jobs no
+ * more than was not a load's, nothing is booked as a batch's that names none, all time is booked once, no mark is missing.
+ * What became of a job no meter knows: whether it was made, failed or was cancelled is not looked at.
  * It begins with the first mark at which no batch is under way, and ends with the last row.
  */
 export async function audit({ gpu, marks, rows, span, clock }: AuditInput): Promise<AuditResult> {
@@ -65,11 +67,15 @@ export async function audit({ gpu, marks, rows, span, clock }: AuditInput): Prom
   if (first === null) return resultOf(gpu, booked, null, []);
   const marked = new MarksOfCard(first, booked.last);
   for (let next = await stream.next(); next.done !== true; next = await stream.next()) marked.add(next.value);
+  marked.close();
   const adopted = placeAdopted(booked, marked);
   const faults = [
     ...missingMarks(marked, first, clock),
     ...gaps(booked, first.at),
     ...wrongBatches(booked, marked),
+    ...booked.homeless.map(({ id, kind, at }) =>
+      faultOf('batch', at, null, null, `row ${id} is ${kind} and names no batch`),
+    ),
     ...wrongSums(booked, marked, adopted),
   ];
   return resultOf(gpu, booked, marked, onceAnHour(faults, clock));
@@ -116,7 +122,7 @@ function placeAdopted(booked: RowsOfCard, marked: MarksOfCard): ReadonlyMap<Epoc
 
 /** What its rows have to add up to. */
 function seenOf({ told, windows, work }: BatchMarks): Millijoules {
-  return told ? (windows ?? 0) : work;
+  return told === null ? work : (windows ?? 0);
 }
 
 function missingMarks({ missing, judged }: MarksOfCard, first: Mark, clock: WallClock): AuditFault[] {
@@ -150,19 +156,25 @@ function wrongBatches(booked: RowsOfCard, marked: MarksOfCard): AuditFault[] {
     const rows = booked.batches.get(id);
     if (batch === undefined) return rows === undefined || rows.early ? [] : strayBatch(id, rows.millijoules, rows.hour);
     if (batch.windows === null || rows?.early === true || batch.to > booked.last) return [];
-    const [expected, found] = [seenOf(batch), (rows?.millijoules ?? 0) + (rows?.adopted ?? 0)];
-    const slack = batch.told || (rows?.adopted ?? 0) === 0 ? 0 : (batch.after ?? Number.POSITIVE_INFINITY);
-    if (found - expected <= slack + ROUNDING && expected - found <= ROUNDING) return [];
-    return [
-      faultOf(
-        'batch',
-        batch.from,
-        expected,
-        found,
-        `batch ${id} took ${joules(expected)} J and has ${joules(found)} J`,
-      ),
-    ];
+    return wrongBatch(id, batch, rows ?? NO_ROWS);
   });
+}
+
+const NO_ROWS = { millijoules: 0, jobs: 0, adopted: 0 };
+
+function wrongBatch(id: string, batch: BatchMarks, { millijoules, jobs, adopted }: typeof NO_ROWS): AuditFault[] {
+  const isTold = batch.told !== null;
+  const [expected, found] = [seenOf(batch), millijoules + adopted];
+  const slack = isTold || adopted === 0 ? 0 : (batch.after ?? Number.POSITIVE_INFINITY);
+  if (found - expected > slack + ROUNDING || expected - found > ROUNDING) {
+    const sentence = `batch ${id} took ${joules(expected)} J and has ${joules(found)} J`;
+    return [faultOf('batch', batch.from, expected, found, sentence)];
+  }
+  // What is lost or loads a model is no picture's; that of a batch that told of no window is lost.
+  const onJobs = isTold ? jobs + adopted : jobs;
+  if (onJobs <= batch.jobs + ROUNDING) return [];
+  const sentence = `jobs of batch ${id} took ${joules(batch.jobs)} J and have ${joules(onJobs)} J`;
+  return [faultOf('batch', batch.from, batch.jobs, onJobs, sentence)];
 }
 
 /** Adopted ones may be of another card. */
@@ -171,7 +183,7 @@ function strayBatch(id: string, found: Millijoules, hour: EpochMillis): AuditFau
   return [faultOf('batch', hour, 0, found, `batch ${id} has ${joules(found)} J, and no mark says that it was there`)];
 }
 
-const SUMS = ['total', 'foreign', 'unknown'] as const;
+const SUMS = ['total', 'ours', 'idle', 'foreign', 'unknown'] as const;
 
 function wrongSums(
   { hours: found }: RowsOfCard,
@@ -190,8 +202,7 @@ function wrongSums(
       const [should, is] = [sumOf(expected.sums.get(hour), kind), sumOf(found.sums.get(hour), kind)];
       const extra = adopted.get(hour) ?? 0;
       const slack = slackAt(hour) + slackAt(hour + HOUR) + extra;
-      if (differ(should, is, should, slack))
-        faults.push(faultOf(kind, hour, should, is, sumSentence(kind, should, is)));
+      if (differ(should, is, slack)) faults.push(faultOf(kind, hour, should, is, sumSentence(kind, should, is)));
       const day = Math.floor(hour / (24 * HOUR));
       const sum = days.get(day) ?? { expected: 0, found: 0, worst: 0, hour, slack: slackAt(day * 24 * HOUR) };
       const worse = Math.abs(should - is) > sum.worst ? { worst: Math.abs(should - is), hour } : {};
@@ -200,7 +211,7 @@ function wrongSums(
       days.set(day, { ...sum, ...all, ...worse });
     }
     for (const { hour, slack, ...sum } of days.values())
-      if (differ(sum.expected, sum.found, sum.expected, slack))
+      if (differ(sum.expected, sum.found, slack))
         faults.push(
           faultOf(kind, hour, sum.expected, sum.found, `its day: ${sumSentence(kind, sum.expected, sum.found)}`),
         );
@@ -212,12 +223,20 @@ function sumOf(sums: HourSums | undefined, kind: (typeof SUMS)[number]): Millijo
   return sums?.[kind] ?? 0;
 }
 
-function differ(expected: number, found: number, whole: number, slack: number): boolean {
-  return Math.abs(expected - found) > Math.abs(whole) * TOLERANCE + slack + ROUNDING;
+function differ(expected: number, found: number, slack: number): boolean {
+  return Math.abs(expected - found) > Math.abs(expected) * TOLERANCE + slack + ROUNDING;
 }
 
-function sumSentence(kind: string, expected: Millijoules, found: Millijoules): string {
-  const what = kind === 'total' ? 'all rows together' : `${kind} energy`;
+const NAMES: Readonly<Record<(typeof SUMS)[number], string>> = {
+  total: 'all rows together',
+  ours: 'energy of batches',
+  idle: 'idle energy',
+  foreign: 'foreign energy',
+  unknown: 'unknown energy',
+};
+
+function sumSentence(kind: (typeof SUMS)[number], expected: Millijoules, found: Millijoules): string {
+  const what = NAMES[kind];
   return `${what}: the marks say ${joules(expected)} J, the ledger has ${joules(found)} J`;
 }
 

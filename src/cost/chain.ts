@@ -3,6 +3,8 @@ import type { Method, Millijoules, Millis } from '../units.ts';
 
 /** Marks of one launch are never further apart, unless the meters were silent in between, or a worker's window is. */
 export const SILENCE: Millis = 10_000;
+/** A counter that stands still for so long is dead: no card draws nothing. */
+export const STUCK: Millis = 5_000;
 
 /** What a card burnt in a stretch, by the best of its meters. */
 export interface Burnt {

@@ -1,7 +1,7 @@
 import type { Doing, NewMark } from '../ports.ts';
 import type { Millijoules, Millis, Watts } from '../units.ts';
 import type { BookMoment } from './book-time.ts';
-import { SILENCE } from './chain.ts';
+import { SILENCE, STUCK } from './chain.ts';
 import type { PowerSamples } from './power-samples.ts';
 import type { Look } from './strangers.ts';
 import { Beside, type Tick } from './ticks.ts';
@@ -44,8 +44,7 @@ const BELIEVED = 2;
 const MOST: Watts = 2_000;
 /** As a part of the limit in force, and with a second for steps of the counter: more is no reading. */
 const PLAUSIBLE = { factor: 1.3, slack: 1_000 };
-/** A counter that stands still for so long is dead: no card draws nothing. Shorter, if it was never seen to move. */
-const STUCK: Millis = 5_000;
+/** Where a counter was never seen to move, it is dead when it stands still for so long. */
 const STEP: Millis = 500;
 /** A counter may be so much older than its time says; what it then lacks is no fall. */
 const STALE: Millis = 100;
@@ -227,7 +226,7 @@ export class MarkLine {
     // A clock was set back while nobody watched: how long that was, nobody knows.
     if (last.launch !== this.#options.launch && passed <= 1) return true;
     if (exceeds(counter - last.counter, passed, this.#options.limit())) return false;
-    if (counter > last.counter || last.launch !== this.#options.launch) return true;
+    if (counter > last.counter) return true;
     if (passed >= STUCK) this.#moves = false;
     return this.#moves || passed < STEP;
   }

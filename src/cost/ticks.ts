@@ -98,7 +98,9 @@ export class Ticks {
     if (quietFrom !== null && at > quietFrom + AFTERGLOW && watts !== null)
       this.#floor = Math.min(this.#floor ?? watts, watts);
     const list = this.#list !== null && at - this.#list.at <= FRESH ? this.#list.processes : null;
-    const utilization = this.#use.take();
+    const use = this.#use.take();
+    // Samples from before the end of a batch are of its own use.
+    const utilization = use !== null && quietFrom !== null && at < quietFrom + AFTERGLOW ? 0 : use;
     const look = lookOf({ processes: list, ours, known: this.#known, utilization, watts, floor: this.#floor });
     this.#at = at;
     this.#waiting = null;

@@ -1,5 +1,6 @@
 import type { BatchResult, EnergyReading, EnergyWindow } from '../ports.ts';
 import type { EpochMillis, Millijoules, Seconds } from '../units.ts';
+import { STUCK } from './chain.ts';
 
 /** A moment at which a card was read. */
 export interface Moment {
@@ -97,11 +98,14 @@ function filledIn(one: Told, now: Moment, later: readonly Told[], witness: Witne
       ? null
       : { from: now.counter, to: end.counter };
   const summed = integral(from, to);
-  const burnt = counter === null ? (summed?.millijoules ?? null) : counter.to - counter.from;
+  const rise = counter === null ? null : counter.to - counter.from;
+  const isDead = rise === 0 && to - from >= STUCK;
+  const burnt = rise === null || isDead ? (summed?.millijoules ?? null) : rise;
   if (burnt === null) return null;
   const others = share(from, to);
   const foreign = others === null ? null : Math.round(burnt * others);
-  const flags = [...(energy.flags ?? []), 'coarse', ...(foreign === 0 ? [] : (['shared_gpu'] as const))] as const;
+  const told = [...(energy.flags ?? []), 'coarse', ...(isDead ? (['implausible'] as const) : [])] as const;
+  const flags = foreign === 0 ? told : ([...told, 'shared_gpu'] as const);
   return {
     millijoules: null,
     method: 'unknown',

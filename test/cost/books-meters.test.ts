@@ -125,6 +125,47 @@ describe('a batch of which no window is told', () => {
   });
 });
 
+describe('use that was told before a batch had ended', () => {
+  it('is not that of others after it, on a card that leaves a use of 0 out', async () => {
+    const bench = new CardBench();
+    bench.ours = [PID];
+    bench.run(20, { utilization: null });
+    const id = bench.begin();
+    bench.run(20, { watts: 300, utilization: 1, processes: [{ pid: PID, share: 1 }] });
+    // The rows of power come between those of the counter.
+    bench.tell(BEGIN + bench.now * 1_000 + 10, { watts: 300, utilization: 1, processes: [{ pid: PID, share: 1 }] });
+    bench.end(id, bench.window(18, 300));
+    bench.run(20, { utilization: null });
+    bench.stop();
+    expect(bench.rowsOf('foreign')).toEqual([]);
+    expect(await bench.faults()).toEqual([]);
+  });
+});
+
+describe('a counter that stands still, with power told', () => {
+  it('says nothing of a batch whose worker died, nor of the time in which nobody watched', async () => {
+    const bench = new CardBench();
+    bench.ours = [PID];
+    bench.run(20, { counter: 500 });
+    const id = bench.begin();
+    bench.run(20, { watts: 300, counter: 500, utilization: 1, processes: [{ pid: PID, share: 1 }] });
+    bench.end(id, null);
+    bench.run(20, { counter: 500 });
+    bench.now += 600;
+    bench.restart();
+    bench.run(20, { counter: 500 });
+    bench.stop();
+    const failed = bench.rowsOf('overhead').reduce((sum, row) => sum + (row.energy_mj ?? 0), 0);
+    expect(failed).toBeGreaterThan(5_500_000);
+    expect(bench.rowsOf('unknown').map(({ cause, energy_mj: energy }) => [cause, energy])).toContainEqual([
+      'off',
+      null,
+    ]);
+    expect(bench.rowsOf('unknown').filter(({ energy_mj: energy }) => energy === 0)).toEqual([]);
+    expect(await bench.faults()).toEqual([]);
+  });
+});
+
 describe('a settlement that waits', () => {
   it('keeps no marks from the disk, so that a kill finds the night that was watched', async () => {
     const bench = new CardBench();

@@ -14,6 +14,9 @@ export interface Look {
   readonly silent?: boolean;
 }
 
+/** What it tells: a `dead counter` stands still. */
+export type Meters = 'all' | 'dead counter' | 'no power';
+
 export interface CardOptions {
   readonly gpu: string;
   readonly device: string;
@@ -23,11 +26,15 @@ export interface CardOptions {
   readonly step: number;
   /** It leaves a use of 0 out. */
   readonly dropsZeros: boolean;
+  readonly meters: Meters;
   readonly random: () => number;
 }
 
 /** The most that it draws. */
 export const PEAK = 420;
+/** Milliseconds, at most, by which a counter is stamped later than it was read. */
+export const LAG = 15;
+const DEAD = 500;
 
 /** A card of the simulated month, with the truth about it. */
 export class SimulatedCard {
@@ -39,6 +46,12 @@ export class SimulatedCard {
   /** Milliseconds in which nobody could know anything, and by how much more the ledger may call unknown. */
   readonly blind = { planted: 0, slack: 0, unread: 0 };
   workerUp = false;
+  /** Others compute beside its batch. */
+  sharing = false;
+  /** By how much the clock on the wall was set back so far. */
+  #behind = 0;
+  /** What it said when that was done. */
+  readonly #steps: { readonly at: number; readonly by: number }[] = [];
   /** When it was read last. */
   #read: number;
 
@@ -52,6 +65,22 @@ export class SimulatedCard {
     return this.workerUp ? [this.options.pid] : [];
   }
 
+  /** What the clock on the wall says at a moment since it was set last. */
+  wall(at: number): number {
+    return at - this.#behind;
+  }
+
+  setBack(by: number): void {
+    this.#steps.push({ at: this.wall(this.world.now), by });
+    this.#behind += by;
+  }
+
+  /** True millijoules up to a moment of the books, which are never set back. */
+  energyAt(wall: number): number {
+    const behind = this.#steps.reduce((sum, { at, by }) => (wall > at ? sum + by : sum), 0);
+    return this.world.energy(wall + behind);
+  }
+
   get restWatts(): number {
     return this.workerUp ? 28 : 15;
   }
@@ -59,6 +88,12 @@ export class SimulatedCard {
   /** The list of a card on which nobody else computes. */
   alone(share: number): NonNullable<CounterReading['processes']> {
     return this.workerUp ? [{ pid: this.options.pid, share }] : [];
+  }
+
+  /** Burnt while nobody looked, and whether its counter began anew meanwhile: then nobody knows how much it was. */
+  unseen(millijoules: number, resets: boolean): void {
+    if (resets || this.options.meters === 'dead counter') this.blind.unread += millijoules;
+    else this.truth.unknown += millijoules;
   }
 
   allow(millijoules: number, ...truths: readonly Truth[]): void {
@@ -73,14 +108,14 @@ export class SimulatedCard {
   async spend(
     watts: number,
     millis: number,
-    { end, look, tell }: { readonly end: number; readonly look: Look; tell(reading: Reading): void },
+    { end, look, tell }: { readonly end: number; readonly look: Look; tell(reading: Reading, at: number): void },
   ): Promise<number> {
     const until = Math.min(end, this.world.now + Math.round(millis));
     const burnt = this.world.burn(until, watts);
     if (look.silent === true) this.#read = until - look.every;
     for (; this.#read + look.every <= until; ) {
       this.#read += look.every;
-      for (const reading of this.#readings(this.#read, look)) tell(reading);
+      for (const reading of this.#readings(this.#read, look)) tell(reading, this.#read);
       await undefined;
     }
     if (until === end) throw new Over();
@@ -95,22 +130,32 @@ export class SimulatedCard {
 
   /** What a worker tells of a window. */
   window(from: number, to: number, foreign: number | null): EnergyReading {
-    const counter = { from: this.world.counter(from), to: this.world.counter(to) };
-    const all = counter.to - counter.from;
+    const { gpu, meters } = this.options;
+    const isDead = meters === 'dead counter';
+    const counter = isDead ? { from: DEAD, to: DEAD } : { from: this.world.counter(from), to: this.world.counter(to) };
+    const sum = { millijoules: Math.round(this.world.energy(to) - this.world.energy(from)), bound: 1_000 };
+    const integral = meters === 'no power' ? null : sum;
+    const all = isDead ? sum.millijoules : counter.to - counter.from;
     const theirs = foreign === null ? null : Math.round(all * foreign);
-    const integral = { millijoules: Math.round(this.world.energy(to) - this.world.energy(from)), bound: 1_000 };
-    const window = { gpu: this.options.gpu, from, to, counter, integral, foreign: theirs };
-    if (theirs === null) return { millijoules: null, method: 'unknown', meter: 'none', flags: ['shared_gpu'], window };
+    const window = { gpu, from: this.wall(from), to: this.wall(to), counter, integral, foreign: theirs };
+    if (theirs !== null && isDead)
+      return { millijoules: all - theirs, method: 'derived', meter: 'power_integral', flags: ['implausible'], window };
+    const flags = isDead ? (['shared_gpu', 'implausible'] as const) : (['shared_gpu'] as const);
+    if (theirs === null) return { millijoules: null, method: 'unknown', meter: 'none', flags, window };
     return { millijoules: all - theirs, method: foreign === 0 ? 'measured' : 'derived', meter: 'nvml_counter', window };
   }
 
-  #readings(at: number, { processes, utilization = 0 }: Look): readonly Reading[] {
-    const { gpu, dropsZeros, random } = this.options;
-    const millijoules = random() < 0.01 ? null : this.world.counter(at);
+  #readings(at: number, { every, processes, utilization = 0 }: Look): readonly Reading[] {
+    const { gpu, dropsZeros, meters, random } = this.options;
+    const counter = meters === 'dead counter' ? DEAD : this.world.counter(at - Math.floor(random() * LAG));
+    // At a slower pace one reading stands for several, of which one may fail.
+    const millijoules = random() < 0.01 && every <= 1_000 ? null : counter;
+    const watts = meters === 'no power' ? null : this.world.watts(at - 1);
+    const wall = this.wall(at);
     return [
-      { kind: 'counter', at, gpu, millijoules, processes: processes ?? this.alone(0) },
+      { kind: 'counter', at: wall, gpu, millijoules, processes: processes ?? this.alone(0) },
       {
-        ...{ kind: 'power', at, gpu, watts: this.world.watts(at - 1), instant: true, limit: 450 },
+        ...{ kind: 'power', at: wall, gpu, watts, instant: true, limit: 450 },
         ...{ memoryUsed: null, memoryTotal: null, temperature: null, fan: null, clock: null, state: null },
         utilization: utilization === 0 && dropsZeros ? null : utilization,
       },

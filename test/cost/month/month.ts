@@ -1,11 +1,10 @@
-import { Bookkeeper } from '../../../src/bookkeeper.ts';
-import type { Batch, BatchResult, Reading } from '../../../src/ports.ts';
+import type { Batch } from '../../../src/ports.ts';
 import { adoptionOf } from '../../../src/recovery.ts';
-import { ManualClock } from '../../support/manual-clock.ts';
-import { PRICES } from '../batches.ts';
 import { type Fate, type Found, foundPicture, nextBatch, receiptsOf, resultWith, settlementWith } from './batch.ts';
-import { type Look, Over, PEAK, SimulatedCard } from './card.ts';
-import { Ledger, type LedgerHandle } from './ledger.ts';
+import { type Look, type Meters, Over, PEAK, SimulatedCard } from './card.ts';
+import { type Finished, Finishing, isLast, keeperOf, type Launch, quietly, STYLES } from './launch.ts';
+import { Ledger } from './ledger.ts';
+import { DAY, HOUR, isSeen, MARKED, MINUTE, NOTICED, nothingPlanted, SECOND, stepOf, TAIL, tailOf } from './limits.ts';
 import { randomOf } from './world.ts';
 
 export interface MonthOptions {
@@ -13,27 +12,12 @@ export interface MonthOptions {
   readonly days: number;
   /** Milliseconds between two readings of a card on which nothing happens; where something does, it is a second. */
   readonly quiet: number;
+  /** Of both cards: all of them. */
+  readonly meters?: readonly [Meters, Meters];
 }
 
-const [SECOND, MINUTE, HOUR, DAY] = [1_000, 60_000, 3_600_000, 86_400_000];
 const BEGIN = Date.UTC(2026, 9, 1);
 const JOBS = 4;
-/** What goes on around a change of what others do, until two ticks have told the same. */
-const NOTICED = 3 * SECOND;
-/** Between two marks on disk, and the tick after. */
-const MARKED = 11 * SECOND;
-
-/** One process on all cards, from its start to its end. */
-interface Launch {
-  readonly id: string;
-  readonly end: number;
-  readonly handle: LedgerHandle;
-  readonly keeper: Bookkeeper;
-  /** Its end comes between the pictures of a batch and their transaction. */
-  readonly finishing: boolean;
-  readonly isClean: boolean;
-  tell(reading: Reading): void;
-}
 
 /** A month of two cards, whose truth is known, through the real books into a ledger. */
 export class Month {
@@ -41,34 +25,39 @@ export class Month {
   readonly cards: readonly [SimulatedCard, SimulatedCard];
   readonly begin = BEGIN;
   readonly end: number;
-  readonly planted = {
-    kills: 0,
-    stops: 0,
-    gaps: 0,
-    resets: 0,
-    adopted: 0,
-    deaths: 0,
-    shared: 0,
-    untold: 0,
-    others: 0,
-    jobs: 0,
-  };
+  readonly planted = nothingPlanted();
   readonly #random: () => number;
   readonly #quiet: number;
   /** Pictures on disk that the ledger does not know. */
-  #found: Found[] = [];
+  #found: { readonly card: SimulatedCard; readonly picture: Found }[] = [];
   #batches = 0;
   #launches = 0;
 
-  constructor({ seed, days, quiet }: MonthOptions) {
+  constructor({ seed, days, quiet, meters = ['all', 'all'] }: MonthOptions) {
     this.#random = randomOf(seed);
     this.#quiet = quiet;
     this.end = BEGIN + days * DAY;
     const random = this.#random;
     const common = { begin: BEGIN, random };
     this.cards = [
-      new SimulatedCard({ ...common, gpu: 'GPU-a', device: 'cuda:0', pid: 100, step: 100, dropsZeros: false }),
-      new SimulatedCard({ ...common, gpu: 'GPU-b', device: 'cuda:1', pid: 200, step: 20, dropsZeros: true }),
+      new SimulatedCard({
+        ...common,
+        gpu: 'GPU-a',
+        device: 'cuda:0',
+        pid: 100,
+        step: 100,
+        dropsZeros: false,
+        meters: meters[0],
+      }),
+      new SimulatedCard({
+        ...common,
+        gpu: 'GPU-b',
+        device: 'cuda:1',
+        pid: 200,
+        step: 20,
+        dropsZeros: true,
+        meters: meters[1],
+      }),
     ];
   }
 
@@ -76,14 +65,15 @@ export class Month {
     for (let now = this.begin; now < this.end; ) {
       const launch = await this.#launch(now);
       let over = launch.end;
-      for (const card of this.cards.toReversed()) {
+      for (const card of this.cards.toSorted((a, b) => Number(b === launch.first) - Number(a === launch.first))) {
         const cut = await this.#live(card, { ...launch, end: over });
-        // A process that ends while it finishes a batch takes the other card with it.
+        // A process that ends over a batch takes the other card with it.
         over = Math.min(over, cut);
       }
       await quietly();
       launch.handle.die();
       now = Math.min(this.end + HOUR, over + this.#between(1 * MINUTE, 40 * MINUTE));
+      await this.#mute(over, now);
       for (const card of this.cards) this.#off(card, over, now);
     }
     // The next process books what was left open.
@@ -98,36 +88,25 @@ export class Month {
   async #launch(now: number): Promise<Launch> {
     this.#launches += 1;
     const handle = this.ledger.open();
-    for (const { job, path, metadata } of this.#found.splice(0))
-      await handle.settle(await adoptionOf(handle, job, { path, metadata }, now));
-    const listeners: ((reading: Reading) => void)[] = [];
+    for (const { card, picture } of this.#found.splice(0)) {
+      const { job, path, metadata } = picture;
+      await handle.settle(await adoptionOf(handle, job, { path, metadata }, card.wall(now)));
+    }
     const id = `launch${this.#launches}`;
-    const keeper = await Bookkeeper.open({
-      clock: new ManualClock(),
-      store: handle,
-      launch: id,
-      tariff: PRICES.tariff,
-      log: (line) => {
-        throw new Error(line);
-      },
-      telemetry: {
-        watch: (listener) => {
-          listeners.push(listener);
-          return { stop: async () => {} };
-        },
-      },
-      provider: {
-        devices: this.cards.map(({ options: { device, gpu } }) => ({ id: device, kind: 'cuda', uuid: gpu, name: gpu })),
-        pids: (device) => this.cards.find(({ options }) => options.device === device)?.pids ?? [],
-      },
-    });
-    if (keeper === null) throw new Error('there are cards');
-    const style = this.#random();
-    const tell = (reading: Reading) => {
-      for (const listener of listeners) listener(reading);
-    };
     const end = Math.min(this.end, now + this.#between(2 * HOUR, 30 * HOUR));
-    return { id, end, handle, keeper, tell, finishing: style < 0.6, isClean: style > 0.6 };
+    const style = STYLES[Math.floor(this.#random() * STYLES.length)] ?? 'clean';
+    const first = this.cards[this.#launches % 2] ?? this.cards[0];
+    return { id, end, handle, style, first, ...(await keeperOf(id, this.cards, handle)) };
+  }
+
+  /** A process that ends before it has read anything. */
+  async #mute(from: number, until: number): Promise<void> {
+    if (this.#random() > 0.4) return;
+    this.planted.mute += 1;
+    const { keeper, handle } = await this.#launch((from + until) / 2);
+    if (this.#random() < 0.5) await keeper.close();
+    await quietly();
+    handle.die();
   }
 
   /** Returns when the process was over. */
@@ -146,7 +125,8 @@ export class Month {
     else if (dice < 0.9) await this.#others(card, launch, 'process');
     else if (dice < 0.94) await this.#others(card, launch, 'load');
     else if (dice < 0.97) await this.#gap(card, launch);
-    else await this.#reset(card, launch);
+    else if (dice < 0.98 && card.options.meters === 'all') await this.#reset(card, launch);
+    else await this.#setBack(card, launch);
     await this.#rest(card, launch, this.#between(15 * MINUTE, 240 * MINUTE));
     if (card.workerUp && this.#random() < 0.3) {
       card.workerUp = false;
@@ -182,7 +162,7 @@ export class Month {
   ): Promise<void> {
     const before = card.world.energy(card.world.now);
     try {
-      await card.spend(watts, millis, { end: launch.end, look, tell: launch.tell });
+      await card.spend(watts, millis, { ...launch, look });
     } catch (error) {
       card.truth[truth] += card.world.energy(card.world.now) - before;
       await this.#cut(card, launch, watts);
@@ -192,10 +172,10 @@ export class Month {
   }
 
   /** The process ends while ours rests. */
-  async #cut(card: SimulatedCard, { isClean, keeper }: Launch, watts: number): Promise<void> {
+  async #cut(card: SimulatedCard, { style, first, keeper }: Launch, watts: number): Promise<void> {
     card.allow((MARKED + this.#quiet) * watts, 'idle', 'foreign', 'unknown');
     card.blind.slack += MARKED + this.#quiet;
-    if (isClean && card === this.cards[0]) {
+    if (style === 'clean' && card !== first) {
       this.planted.stops += 1;
       await keeper.close();
     } else this.planted.kills += 1;
@@ -228,8 +208,7 @@ export class Month {
       tell: launch.tell,
     });
     const burnt = card.world.energy(card.world.now) - from;
-    if (!resets) card.truth.unknown += burnt;
-    else card.blind.unread += burnt;
+    card.unseen(burnt, resets);
   }
 
   /** The driver is loaded anew: with the meters on, or while they are silent. */
@@ -244,10 +223,22 @@ export class Month {
     card.world.reset();
   }
 
+  /** The clock on the wall is set back, while nothing is done. */
+  async #setBack(card: SimulatedCard, launch: Launch): Promise<void> {
+    const by = this.#between(2 * SECOND, 20 * MINUTE);
+    if (card.world.now + by + 2 * MINUTE > launch.end) return;
+    this.planted.setBack += 1;
+    await this.#rest(card, launch, 5 * SECOND);
+    card.setBack(by);
+    card.allow(2 * SECOND * card.restWatts, 'idle');
+    await this.#rest(card, launch, by + MINUTE);
+  }
+
   async #batch(card: SimulatedCard, launch: Launch): Promise<void> {
     this.#batches += 1;
     const batch = nextBatch(`${launch.id}-${this.#batches}`, card.options.device, JOBS);
-    const begun = card.world.energy(card.world.now);
+    const begun = card.world.now;
+    card.sharing = false;
     launch.keeper.begin(card.options.device, batch.id);
     try {
       await this.#make(card, launch, batch);
@@ -255,18 +246,23 @@ export class Month {
       if (!(error instanceof Over) || error instanceof Finishing) throw error;
       // Killed in the middle.
       this.planted.kills += 1;
-      card.truth.lost += card.world.energy(card.world.now) - begun;
-      card.allow((MARKED + SECOND) * PEAK, 'lost', 'unknown', 'idle');
-      card.blind.slack += MARKED + SECOND;
+      const { world } = card;
+      const [all, tail] = [world.energy(world.now) - world.energy(begun), tailOf(card, begun)];
+      card.truth.lost += all - tail;
+      card.truth.unknown += tail;
+      card.allow(tail + 2 * SECOND * card.restWatts, 'lost', 'unknown');
+      card.allow(2 * SECOND * card.restWatts, 'idle');
+      if (card.sharing) card.allow(all, 'lost', 'unknown', 'foreign');
+      card.blind.slack += TAIL;
       throw error;
     }
   }
 
   async #make(card: SimulatedCard, launch: Launch, batch: Batch): Promise<void> {
     const { world } = card;
-    const step = card.options.step * PEAK;
+    const step = stepOf(card);
     const spend = (watts: number, millis: number, look: Partial<Look> = {}) =>
-      card.spend(watts, millis, { end: launch.end, look: { every: SECOND, ...look }, tell: launch.tell });
+      card.spend(watts, millis, { ...launch, look: { every: SECOND, ...look } });
     let idle = 0;
     const loads = [];
     let loaded = 0;
@@ -280,17 +276,22 @@ export class Month {
       idle += await spend(40, this.#between(20, 300));
       card.allow(2 * step, 'load', 'idle');
     }
-    const dies = this.#random() < 0.03;
-    const beside = this.#random();
+    const isKilled = isLast(card, launch, 'killing');
+    const dies = !isKilled && this.#random() < 0.03;
+    const beside = isKilled ? 1 : this.#random();
     const foreign = dies || beside > 0.1 ? 0 : beside > 0.02 ? this.#between(0.1, 0.5) : null;
     if (foreign === null) this.planted.untold += 1;
     else if (foreign > 0) this.planted.shared += 1;
+    card.sharing = foreign !== 0;
     const stranger = foreign === 0 ? [] : [{ pid: 999, share: foreign }];
     const from = world.now;
     const look = { utilization: 1, processes: [...card.alone(1 - (foreign ?? 0.5)), ...stranger] };
-    const burnt = await spend(this.#between(250, PEAK), this.#between(8 * SECOND, 45 * SECOND), look);
+    const length = isKilled ? this.#between(MINUTE, 5 * MINUTE) : this.#between(8 * SECOND, 45 * SECOND);
+    const burnt = await spend(this.#between(250, PEAK), length, look);
+    if (isKilled) throw new Over();
     const told = dies ? null : card.window(from, world.now, foreign);
-    card.allow(2 * step, 'active', 'idle', 'failed', 'cancelled', 'foreign', 'unknown');
+    card.allow(2 * step, 'idle');
+    if (foreign !== 0) card.allow(2 * step, foreign === null ? 'unknown' : 'foreign');
     if (dies) {
       this.planted.deaths += 1;
       card.workerUp = false;
@@ -302,53 +303,83 @@ export class Month {
       return dies || dice < 0.05 ? 'failed' : dice < 0.1 ? 'cancelled' : 'made';
     });
     const result = resultWith(batch, loads, told);
-    if (launch.finishing && card !== this.cards[0] && launch.end - world.now < HOUR && foreign !== null && !dies)
-      return this.#finishing(card, launch, {
-        batch,
-        result,
-        idle,
-        loaded,
-        burnt: burnt * (1 - foreign),
-        foreign: burnt * foreign,
-      });
+    if (foreign !== null && !dies) {
+      const finished = { batch, result, idle, loaded, from, burnt: burnt * (1 - foreign), foreign: burnt * foreign };
+      if (isLast(card, launch, 'finishing')) return this.#finishing(card, launch, finished);
+      if (isLast(card, launch, 'waiting')) return this.#waiting(card, launch, finished);
+    }
     const ended = launch.keeper.end(batch, result);
-    await launch.handle.settle(settlementWith(batch, ended, fates, world.now));
+    if (this.#random() < 0.02 && world.now + 20 * MINUTE < launch.end) {
+      this.planted.waits += 1;
+      idle += await spend(card.restWatts, this.#between(MINUTE, 15 * MINUTE));
+    }
+    await launch.handle.settle(settlementWith(batch, ended, fates, card.wall(world.now)));
     launch.keeper.settled(card.options.device);
     this.planted.jobs += JOBS;
     card.truth.idle += idle;
     card.truth.load += loaded;
     if (foreign === null) card.truth.unknown += burnt;
     else card.truth.foreign += burnt * foreign;
-    for (const fate of foreign === null ? [] : fates)
-      card.truth[fate === 'made' ? 'active' : fate] += (burnt * (1 - (foreign ?? 0))) / JOBS;
+    for (const fate of foreign === null ? [] : fates) {
+      const truth = fate === 'made' ? 'active' : fate;
+      card.truth[truth] += (burnt * (1 - (foreign ?? 0))) / JOBS;
+      card.allow((2 * step) / JOBS, truth);
+    }
   }
 
   /** The process is killed when some pictures are on the disk and nothing is in the ledger. */
   async #finishing(
     card: SimulatedCard,
     { handle, keeper }: Launch,
-    { batch, result, idle, loaded, burnt, foreign }: Finished,
+    { batch, result, idle, loaded, from, burnt, foreign }: Finished,
   ): Promise<never> {
     const written = this.#random() < 0.5;
     await quietly();
     if (!written) handle.die(card.options.gpu);
     const ended = keeper.end(batch, result);
     await quietly();
-    const receipts = receiptsOf(batch, ended.result, card.world.now);
+    const receipts = receiptsOf(batch, ended.result, card.wall(card.world.now));
     const count = Math.floor(this.#random() * (JOBS + 1));
     for (const job of batch.jobs.slice(0, count)) {
       const receipt = receipts.get(job.id);
-      if (receipt !== undefined) this.#found.push(foundPicture(job, receipt));
+      if (receipt !== undefined) this.#found.push({ card, picture: foundPicture(job, receipt) });
     }
     this.planted.adopted += count;
     this.planted.kills += 1;
     const active = (burnt * count) / JOBS;
+    const rest = burnt - active + loaded + (written ? 0 : idle);
+    // Where the windows were told, nothing is unknown; else what came after the last mark, and was in no picture.
+    const tail = written ? 0 : Math.min(rest, tailOf(card, from));
+    const step = 2 * stepOf(card);
     card.truth.active += active;
-    card.truth.lost += burnt - active + loaded + (written ? 0 : idle);
+    card.truth.lost += rest - tail;
     card.truth.idle += written ? idle : 0;
     card.truth.foreign += foreign;
-    card.allow((MARKED + SECOND) * PEAK, 'lost', 'unknown', 'idle', 'foreign');
-    card.blind.slack += MARKED + SECOND;
+    card.truth.unknown += tail;
+    card.allow(step, 'active', 'lost', 'unknown', 'idle', ...(foreign > 0 ? (['foreign'] as const) : []));
+    card.allow(tail, 'lost', 'unknown');
+    if (!written) card.allow(2 * SECOND * card.restWatts, 'lost', 'idle');
+    if (!written && foreign > 0) card.allow(tailOf(card, from), 'lost', 'unknown', 'foreign');
+    card.blind.slack += TAIL;
+    throw new Finishing();
+  }
+
+  /** The process is killed while the pictures of a batch wait for room on the disk. */
+  async #waiting(card: SimulatedCard, launch: Launch, { batch, result, idle, loaded, burnt, foreign }: Finished) {
+    const { world } = card;
+    launch.keeper.end(batch, result);
+    const from = world.now;
+    const millis = Math.min(this.#between(MINUTE, 30 * MINUTE), launch.end - from - 1);
+    const waited = await card.spend(card.restWatts, millis, { ...launch, look: { every: SECOND } });
+    await quietly();
+    this.planted.waits += 1;
+    this.planted.kills += 1;
+    card.truth.lost += burnt + loaded;
+    card.truth.idle += idle + waited;
+    card.truth.foreign += foreign;
+    card.allow(2 * stepOf(card), 'lost', 'idle');
+    card.allow(tailOf(card, from), 'idle', 'unknown');
+    card.blind.slack += TAIL;
     throw new Finishing();
   }
 
@@ -357,38 +388,16 @@ export class Month {
     const rest = Math.max(0, until - Math.max(from, card.world.now));
     card.workerUp = false;
     card.blind.planted += until - card.world.now;
-    const resets = this.#random() < 0.3 && isSeen(card, rest * 15);
+    const resets = this.#random() < 0.3 && card.options.meters === 'all' && isSeen(card, rest * 15);
     if (resets) this.planted.resets += 1;
     const burnt = card.skipTo(card.world.now + rest / 2, 15);
     if (resets) card.world.reset();
     const all = burnt + card.skipTo(until, 15);
-    if (resets) card.blind.unread += all;
-    else card.truth.unknown += all;
+    card.unseen(all, resets);
   }
 
   #between(least: number, most: number): number {
     const value = least + this.#random() * (most - least);
     return most > 1_000 ? Math.round(value) : value;
   }
-}
-
-/** A counter that has passed its old value again when somebody looks cannot be known to have fallen. */
-function isSeen({ world }: SimulatedCard, burnt: number): boolean {
-  return world.counter(world.now) > 2 * burnt;
-}
-
-class Finishing extends Over {}
-
-interface Finished {
-  readonly batch: Batch;
-  readonly result: BatchResult;
-  readonly idle: number;
-  readonly loaded: number;
-  readonly burnt: number;
-  readonly foreign: number;
-}
-
-/** What was begun without waiting is over. */
-async function quietly(): Promise<void> {
-  for (let turn = 0; turn < 20; turn += 1) await undefined;
 }
