@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type AuditFault, audit } from '../../src/cost/audit.ts';
+import { wallClock } from '../../src/cost/local-time.ts';
 import type { LedgerRow } from '../../src/ports.ts';
 import { CardBench, GPU, PID } from './card-bench.ts';
 
@@ -97,7 +98,8 @@ async function faultsWith(
   change: (row: LedgerRow, place: number) => LedgerRow,
 ): Promise<readonly AuditFault[]> {
   const span = { from: 0, to: Number.MAX_SAFE_INTEGER };
-  return (await audit({ gpu: GPU, marks: stream(marks), rows: stream(ledger.rows.map(change)), span })).faults;
+  const rows = stream(ledger.rows.map(change));
+  return (await audit({ gpu: GPU, marks: stream(marks), rows, span, clock: wallClock('UTC') })).faults;
 }
 
 async function* stream<T>(values: readonly T[]): AsyncGenerator<T> {
