@@ -93,7 +93,9 @@ export const tariffSettings = z
     tax_percent: price.max(100).default(0).describe('Tax on price and charges; 0 where the prices hold it'),
     fixed_per_month: price
       .default(0)
-      .describe('What a month of the connection costs, with tax; counts in cash and full cost, never in a picture'),
+      .describe(
+        "What a month of the connection costs, with tax; counts in cash and full cost, in no picture's own electricity",
+      ),
   })
   .prefault({})
   .describe('What electricity costs');
@@ -139,4 +141,4 @@ export const reportSettings = z
 export const whenSetting = z
   .enum(['now', 'cheap'])
   .default('now')
-  .describe('When bulk jobs are made: now, or only while a kilowatt-hour costs the least of the day (cheap)');
+  .describe('When bulk jobs are made: now, or only while no price of the next 24 hours is lower (cheap)');

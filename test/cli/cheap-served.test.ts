@@ -109,7 +109,7 @@ describe('a server of runs that wait for cheap electricity', () => {
     const user = await submitted('a', 'cheap');
     await submitted('b', 'cheap');
     await house.until(async () => (await house.done('b')) === 3);
-    const sentence = 'No day of the next 9 has a cheaper part; --when cheap changes nothing.';
+    const sentence = 'The price stays the same for the next 9 days; --when cheap changes nothing.';
     for (const { io } of [server, user]) expect(io.errors.filter((line) => line === sentence)).toHaveLength(1);
   });
 
