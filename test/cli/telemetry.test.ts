@@ -172,6 +172,12 @@ describe('telemetry watch', () => {
     const json = onHost({});
     expect(await ended(telemetryWatch(json.app, { json: true, interrupts: json.interrupts }))).toBe(0);
     expect(events(json.io)).toEqual([{ event: 'summary', gpus: [], wall: null, package: null, lost: [] }]);
+    const short = onHost({});
+    expect(await ended(telemetryWatch(short.app, { for: '3s', interrupts: short.interrupts }))).toBe(0);
+    expect(short.io.errors).toEqual([expect.stringMatching(/^There is no meter here: /)]);
+    const shorter = onHost({});
+    expect(await ended(telemetryWatch(shorter.app, { for: '1s', interrupts: shorter.interrupts }))).toBe(0);
+    expect(shorter.io.errors).toEqual(['No meter told anything in this time; watch for longer.']);
   });
 
   it('goes on with the plug where nvidia-smi fails, and fails with it where there is nothing else', async () => {
