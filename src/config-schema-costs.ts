@@ -6,7 +6,7 @@ import { dateFault, daysFault, monthsFault } from './cost/zone-days.ts';
 import { hoursFault } from './hours.ts';
 
 const currency = z.string().regex(/^[A-Z]{3}$/, 'expected three capital letters, as in EUR');
-const price = z.number().min(0);
+const price = z.number('expected a number with a point, as 0.34').min(0);
 const date = z.string().superRefine(complaining(dateFault));
 
 export const energySettings = z
@@ -56,9 +56,15 @@ export const energySettings = z
 export const zoneSchema = z.strictObject({
   name: z.string().min(1).optional(),
   price_per_kwh: price,
-  hours: z.string().superRefine(complaining(hoursFault)).optional(),
-  days: z.string().superRefine(complaining(daysFault)).optional(),
-  months: z.string().superRefine(complaining(monthsFault)).optional(),
+  hours: z.string('expected hours in quotes, as "22:00-06:00"').superRefine(complaining(hoursFault)).optional(),
+  days: z
+    .string('expected one text and no list, as mon-fri or "sat,sun"')
+    .superRefine(complaining(daysFault))
+    .optional(),
+  months: z
+    .string('expected one text and no list, as oct-mar or "jun,jul"')
+    .superRefine(complaining(monthsFault))
+    .optional(),
 });
 
 export const tariffSettings = z

@@ -229,7 +229,8 @@ describe('tariff test', () => {
 
   it.each([
     [{}, 'says no time'],
-    [{ from: '2026-11-03' }, 'says no time'],
+    [{ from: '2026-11-03' }, '--to: is missing'],
+    [{ to: '2026-11-03' }, '--from: is missing'],
     [{ at: 'now', to: '2026-11-03' }, 'is one moment'],
     [{ at: '12:00' }, 'or a time as 2026-11-30T14:00'],
     [{ at: '2026-02-30T12:00' }, 'needs a date as'],
