@@ -113,6 +113,18 @@ describe('a server of runs that wait for cheap electricity', () => {
     for (const { io } of [server, user]) expect(io.errors.filter((line) => line === sentence)).toHaveLength(1);
   });
 
+  it('says once that nothing cheaper comes within a day, though the weekend is, and makes them at once', async () => {
+    // It is a Thursday morning.
+    const weekend = 'zones: [{ price_per_kwh: 0.22, days: "sat,sun" }]';
+    house.configure(`tariff: { price_per_kwh: 0.34, timezone: UTC, ${weekend} }`);
+    const { server } = await serving();
+    const user = await submitted('a', 'cheap');
+    await house.until(async () => (await house.done('a')) === 3);
+    const sentence =
+      /^No price of the next 24 hours is lower than that of now, 0\.34 EUR\/kWh, so --when cheap does not wait; it costs less from .*, 00:00.* \(0\.22\)\.$/;
+    for (const { io } of [server, user]) expect(io.errors.filter((line) => sentence.test(line))).toHaveLength(1);
+  });
+
   it('says that nothing is ever made where the hours and the cheap zone do not meet, with both settings', async () => {
     const night = tariff('22:00-06:00').replace('timezone: UTC', '');
     house.configure(`${night}hours: "08:00-18:00"\n`);
