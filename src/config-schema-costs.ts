@@ -6,7 +6,7 @@ import { dateFault, daysFault, monthsFault } from './cost/zone-days.ts';
 import { hoursFault } from './hours.ts';
 
 const currency = z.string().regex(/^[A-Z]{3}$/, 'expected three capital letters, as in EUR');
-const price = z.number().min(0);
+const price = z.number('expected a number with a point, as 0.34').min(0);
 const date = z.string().superRefine(complaining(dateFault));
 
 export const energySettings = z
@@ -56,9 +56,15 @@ export const energySettings = z
 export const zoneSchema = z.strictObject({
   name: z.string().min(1).optional(),
   price_per_kwh: price,
-  hours: z.string().superRefine(complaining(hoursFault)).optional(),
-  days: z.string().superRefine(complaining(daysFault)).optional(),
-  months: z.string().superRefine(complaining(monthsFault)).optional(),
+  hours: z.string('expected hours in quotes, as "22:00-06:00"').superRefine(complaining(hoursFault)).optional(),
+  days: z
+    .string('expected one text and no list, as mon-fri or "sat,sun"')
+    .superRefine(complaining(daysFault))
+    .optional(),
+  months: z
+    .string('expected one text and no list, as oct-mar or "jun,jul"')
+    .superRefine(complaining(monthsFault))
+    .optional(),
 });
 
 export const tariffSettings = z
@@ -93,7 +99,9 @@ export const tariffSettings = z
     tax_percent: price.max(100).default(0).describe('Tax on price and charges; 0 where the prices hold it'),
     fixed_per_month: price
       .default(0)
-      .describe('What a month of the connection costs, with tax; counts in cash and full cost, never in a picture'),
+      .describe(
+        "What a month of the connection costs, with tax; counts in cash and full cost, in no picture's own electricity",
+      ),
   })
   .prefault({})
   .describe('What electricity costs');
@@ -139,4 +147,4 @@ export const reportSettings = z
 export const whenSetting = z
   .enum(['now', 'cheap'])
   .default('now')
-  .describe('When bulk jobs are made: now, or only while a kilowatt-hour costs the least of the day (cheap)');
+  .describe('When bulk jobs are made: now, or only while no price of the next 24 hours is lower (cheap)');

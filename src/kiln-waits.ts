@@ -1,7 +1,7 @@
 import { Timetable } from './batch/timetable.ts';
-import { cheapParts, DAYS_AHEAD, nextCheap } from './cost/cheap.ts';
+import { cheapParts, daysAhead } from './cost/cheap.ts';
 import { CheapWait } from './cost/cheap-wait.ts';
-import { DAY_MS } from './cost/local-time.ts';
+import { DAY_MS, MINUTE_MS } from './cost/local-time.ts';
 import type { Tariff } from './cost/tariff.ts';
 import type { Hours } from './hours.ts';
 import type { Clock, Priority, When } from './ports.ts';
@@ -18,8 +18,11 @@ export interface CheapWaitsOptions {
   onUseless?(why: Useless): void;
 }
 
-/** No day that comes has a cheaper part; or devices rest in all of them, so that what waits is never made. */
-export type Useless = 'one price' | 'never';
+/**
+ * The price never changes; it does and gets lower, but stays for a day as it is, so that nothing waits; or devices rest
+ * in all cheap times, so that what waits is never made.
+ */
+export type Useless = 'one price' | 'not today' | 'never';
 
 /** What of a job says when it is to be made. */
 export interface Wish {
@@ -31,7 +34,7 @@ export interface Wish {
 export class CheapWaits {
   readonly #options: CheapWaitsOptions;
   readonly #wait: CheapWait;
-  #lookedOn = Number.NaN;
+  #lookedIn = Number.NaN;
   #useless: Useless | null = null;
 
   constructor(options: CheapWaitsOptions) {
@@ -52,11 +55,11 @@ export class CheapWaits {
     return this.#wait.until(now);
   }
 
-  /** Once a day: prices of the days that come into sight may differ. */
+  /** Once an hour: prices of the days that come into sight may differ. */
   #look(now: EpochMillis): void {
-    const day = Math.floor(now / DAY_MS);
-    if (day === this.#lookedOn) return;
-    this.#lookedOn = day;
+    const hour = Math.floor(now / (60 * MINUTE_MS));
+    if (hour === this.#lookedIn) return;
+    this.#lookedIn = hour;
     const before = this.#useless;
     this.#useless = this.#uselessFrom(now);
     if (this.#useless !== null && this.#useless !== before) this.#options.onUseless?.(this.#useless);
@@ -64,7 +67,11 @@ export class CheapWaits {
 
   #uselessFrom(now: EpochMillis): Useless | null {
     const { tariff, hours } = this.#options;
-    if (nextCheap(tariff, now) === null) return 'one price';
+    const [first, ...later] = tariff.slices(daysAhead(now));
+    const changes = later.filter(({ nano }) => nano !== first?.nano);
+    if (first === undefined || changes.length === 0) return 'one price';
+    const isSame = changes.every(({ from }) => from > now + DAY_MS);
+    if (isSame && changes.some(({ nano }) => nano < first.nano)) return 'not today';
     const devices = hours?.() ?? [];
     return devices.length > 0 && !devices.some((device) => meets(tariff, device, now)) ? 'never' : null;
   }
@@ -73,13 +80,5 @@ export class CheapWaits {
 /** Whether a device works in any cheap part of the days that come. */
 function meets(tariff: Tariff, hours: Hours | null, now: EpochMillis): boolean {
   const timetable = new Timetable(hours);
-  let day = tariff.day(now);
-  for (let ahead = 0; ahead < DAYS_AHEAD; ahead += 1) {
-    for (const { from, to } of cheapParts(tariff, day.from)) {
-      const begin = Math.max(from, now);
-      if (begin + timetable.restsFor(begin) < to) return true;
-    }
-    day = tariff.day(day.to);
-  }
-  return false;
+  return cheapParts(tariff, daysAhead(now)).some(({ from, to }) => from + timetable.restsFor(from) < to);
 }

@@ -79,7 +79,18 @@ describe('a tariff that cannot be used', () => {
       'Europe/Berln',
       '4:13: tariff.timezone cannot be "Europe/Berln": expected the name',
     ],
-    ['a price', '0.45', '0,45', '10:22: tariff.zones[1].price_per_kwh cannot be "0,45": expected number'],
+    [
+      'a price',
+      '0.45',
+      '0,45',
+      '10:22: tariff.zones[1].price_per_kwh cannot be "0,45": expected a number with a point, as 0.34',
+    ],
+    [
+      'a list of days',
+      'mon-fri',
+      '[sat, sun]',
+      'cannot be ["sat","sun"]: expected one text and no list, as mon-fri or "sat,sun"',
+    ],
     ['a zone without a price', 'price_per_kwh: 0.45', 'name: peak', '10:7: tariff.zones[1].price_per_kwh is missing'],
     ['an unknown name', 'months:', 'month:', 'tariff.zones[1].month is not a setting; did you mean months?'],
   ])('is refused for %s, with its place', (_, good, bad, sentence) => {

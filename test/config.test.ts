@@ -270,7 +270,7 @@ describe('a file that cannot be used', () => {
     [
       'a value of the wrong kind',
       'tariff:\n  price_per_kwh: 0,30\n',
-      ':2:18: tariff.price_per_kwh cannot be "0,30": expected number',
+      ':2:18: tariff.price_per_kwh cannot be "0,30": expected a number',
     ],
     [
       'a value outside of its list',

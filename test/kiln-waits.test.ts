@@ -29,9 +29,15 @@ function told(tariff: ReturnType<typeof nightOf>, { from = JULY, days = 1, hours
 const zoned = (zone: Partial<ZoneTerms>) => zonedTariff(termsOf([{ price_per_kwh: 0.2, ...zone }]));
 
 describe('waiting for cheap electricity is said to change nothing', () => {
-  it('with a cheap weekend, and with a dear season: each day has one price, and none is waited for', () => {
-    expect(told(zoned({ days: 'sat,sun' }), { days: 10 })).toEqual(['one price']);
+  it('where the price stays as it is for longer than is looked ahead', () => {
     expect(told(zoned({ months: 'oct-mar' }))).toEqual(['one price']);
+  });
+
+  it('for now, on a day with one price before a cheap weekend, and once in a week', () => {
+    expect(told(zoned({ days: 'sat,sun' }), { days: 5 })).toEqual(['not today']);
+    expect(told(zoned({ days: 'sat,sun' }), { days: 12 })).toEqual(['not today', 'not today']);
+    const friday = Date.parse('2026-07-03T12:00Z');
+    expect(told(zoned({ days: 'sat,sun' }), { from: friday, days: 3 })).toEqual([]);
   });
 
   it('when a season with one price comes, and not while its nights are cheap', () => {

@@ -1,5 +1,5 @@
 import { type HoursSetting, hoursOf, hoursOfAll } from '../batch/hours.ts';
-import { DAYS_AHEAD, nextCheap } from '../cost/cheap.ts';
+import { cheapParts, DAYS_AHEAD, daysAhead, nextCheap, priceAt } from '../cost/cheap.ts';
 import type { Tariff } from '../cost/tariff.ts';
 import { CheapWaits, type Useless, type Wish } from '../kiln-waits.ts';
 import type { Device, JobRow, JobState, RunRow, Store } from '../ports.ts';
@@ -38,9 +38,17 @@ function uselessText(
   why: Useless,
   { tariff, hours, now }: { readonly tariff: Tariff; readonly hours: HoursSetting | null; readonly now: EpochMillis },
 ): string {
-  if (why === 'one price') return `No day of the next ${DAYS_AHEAD} has a cheaper part; --when cheap changes nothing.`;
-  const next = nextCheap(tariff, now);
-  const zone = next === null ? '' : `, the cheap zone begins at ${beginOf(tariff, next, now)}`;
+  if (why === 'one price')
+    return `The price stays the same for the next ${DAYS_AHEAD} days; --when cheap changes nothing.`;
+  if (why === 'not today') {
+    const next = nextCheap(tariff, now);
+    const later =
+      next === null ? '' : `; it costs less from ${beginOf(tariff, next, now)} (${priceText(tariff, next)})`;
+    const price = `${priceText(tariff, now)} ${tariff.currency}/kWh`;
+    return `No price of the next 24 hours is lower than that of now, ${price}, so --when cheap does not wait${later}.`;
+  }
+  const next = cheapParts(tariff, daysAhead(now)).find(({ from }) => from > now);
+  const zone = next === undefined ? '' : `, the cheap zone begins at ${beginOf(tariff, next.from, now)}`;
   return (
     `What is to wait for cheap electricity is not made in the next ${DAYS_AHEAD} days, in which the hours and the cheap ` +
     `zones do not meet: hours is ${hoursText(hours)}${zone}. Change hours or tariff.zones, or use --when now.`
@@ -56,7 +64,7 @@ function hoursText(hours: HoursSetting | null): string {
 
 /** What a job that waits for cheap electricity waits for: `the cheap zone: begins at 22:00 (0.18 EUR/kWh; now 0.34)`. */
 export function zoneAt(tariff: Tariff, until: EpochMillis, now: EpochMillis): string {
-  const prices = `${priceAt(tariff, until)} ${tariff.currency}/kWh; now ${priceAt(tariff, now)}`;
+  const prices = `${priceText(tariff, until)} ${tariff.currency}/kWh; now ${priceText(tariff, now)}`;
   return `the cheap zone: begins at ${beginOf(tariff, until, now)} (${prices})`;
 }
 
@@ -114,7 +122,6 @@ export class WaitsToTell {
 
 const WAITING: ReadonlySet<JobState> = new Set(['submitting', 'queued']);
 
-function priceAt(tariff: Tariff, at: EpochMillis): string {
-  const [slice] = tariff.slices({ from: at, to: at + 1 });
-  return slice === undefined ? '?' : perKwh(decimalOf(slice.nano));
+function priceText(tariff: Tariff, at: EpochMillis): string {
+  return perKwh(decimalOf(priceAt(tariff, at)));
 }

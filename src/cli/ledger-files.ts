@@ -61,6 +61,7 @@ export async function ledgerImport(app: App, file: string, { json }: { readonly 
   const booked = checked.length === 0 ? 0 : await store.charge(checked);
   const before = charges.length - booked;
   if (json === true) app.io.out(JSON.stringify({ booked, booked_before: before, energy_lines: energy }));
+  else if (charges.length + energy === 0) app.io.out(`${file} has no line with a charge; nothing is booked.`);
   else {
     const parts = [
       `${counted(booked, 'charge')} booked`,

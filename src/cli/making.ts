@@ -10,6 +10,7 @@ import type { Herald } from './herald.ts';
 import { onceItCan } from './patience.ts';
 import { failureOf, imageOf, jobOf } from './run-events.ts';
 import { announce, heldBy, type RunSessionOptions, reportEarlier } from './run-plan.ts';
+import type { SummaryParts } from './run-summary.ts';
 import type { Session } from './session.ts';
 
 /** From the submission until everything is settled, the user stops it, or nothing can go on. */
@@ -46,10 +47,11 @@ export class Making {
     });
   }
 
-  /** What this command has seen, and the store's sequence at its beginning. */
-  get counts(): { readonly made: number; readonly failed: number; readonly since: number | null } {
+  /** What this command has seen, how long it has waited for cheap electricity, and the store's sequence at its beginning. */
+  get counts(): Pick<SummaryParts, 'made' | 'failed' | 'since' | 'waited'> {
     const { jobs, since } = this.#planned;
-    return { made: this.#made, failed: this.#failed, since: jobs.length > 0 ? since : null };
+    const waited = this.#cheap.seconds;
+    return { made: this.#made, failed: this.#failed, since: jobs.length > 0 ? since : null, waited };
   }
 
   /** The exit code if it is not told by the counts alone. Whoever is away has been told what there is to tell. */
@@ -113,6 +115,7 @@ export class Making {
     this.herald.changed(row);
     if (row.state === 'done') {
       this.#made += 1;
+      this.#cheap.worked();
       reporter.event(imageOf(row, false, row.path));
     } else if (row.state === 'failed') {
       this.#failed += 1;

@@ -72,7 +72,7 @@ function addAsk(command: Command): Command {
     .addOption(
       new Option(
         '--when <when>',
-        'cheap: bulk jobs wait for the times of the day at which electricity costs the least',
+        'cheap: waits while a price of the next 24 hours is lower than that of now; one prompt too, which is bulk then',
       ).choices(['now', 'cheap']),
     )
     .option('--name <name>', 'name of the run; what is done under this name stays done')

@@ -60,7 +60,8 @@ by the card's own counter; with ~ it is the integral of its power. Ctrl-C ends i
 without meters is no error: it says what is assumed there, and ends with code 0.`;
 
 const REPLAY_HELP = `
-With --json one object: gpus, wall, package, lost. Of each card:
+A recording that ends in the middle of a line was cut short, which is said. With --json one object:
+gpus, wall, package, lost. Of each card:
   seconds            from its first reading to its last
   energy_counter_j   joules by its own counter, in counter_seconds; null before its second reading.
                      Where the counter fell (the driver was loaded anew) or rose by more than the
@@ -70,7 +71,7 @@ With --json one object: gpus, wall, package, lost. Of each card:
                      between the samples
   likely_j           the same where it went straight from each sample to the next
   coarse             bound_j is over 5 % of it, or there are gaps, or fewer than 5 samples
-  integral_ratio     integral / counter over the same time
+  integral_ratio     integral / counter over the same time, of ratio_seconds
   gaps, gap_seconds  times of over 1 s without a sample; missing_seconds are in those of over 5 s
   peak_w             the highest sample, in watts; a peak between two samples may be higher
   idle_w             the 10th percentile of the samples at a utilisation of 0, in watts; null where
@@ -80,4 +81,4 @@ With --json one object: gpus, wall, package, lost. Of each card:
 
 const CALIBRATE_HELP = `
 The whole host must hang on the plug, and nothing else. Only moments count in which plug and cards
-were steady for 10 seconds, at loads that are 40 W apart and more.`;
+were steady for 10 seconds, at loads that are 40 W apart and more: 30s is the least that --for takes.`;

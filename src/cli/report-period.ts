@@ -59,6 +59,8 @@ function monthOf(text: string, calendar: Calendar): LedgerSpan {
 
 function onQuarter(at: EpochMillis, place: string): EpochMillis {
   if (at % QUARTER_MS === 0) return at;
+  // Before there were time zones days began by the sun, at odd minutes; the ledger has nothing of then.
+  if (at < 0) return Math.floor(at / QUARTER_MS) * QUARTER_MS;
   throw refused('needs a day, or a time on a quarter of an hour, as the ledger is summed by them', place);
 }
 

@@ -63,6 +63,8 @@ export interface RunSummary {
   readonly failed: number;
   readonly left: number;
   readonly seconds: Seconds;
+  /** Of them those in which it waited for cheap electricity; they are in no rate. */
+  readonly waited_seconds: Seconds;
   readonly images_per_hour: number;
   readonly batches: number;
   readonly mean_batch: number;

@@ -41,6 +41,8 @@ export function humanReporter(options: HumanOptions): Reporter {
     },
     rests(why) {
       rests = why;
+      if (why === null) tally.rest.end();
+      else tally.rest.begin();
       draw();
     },
     tick: draw,
@@ -134,7 +136,9 @@ function billLines(event: RunSummary, options: HumanOptions): readonly string[] 
     ['in all', ...figuresOf({ ...event, seconds: pictures.seconds + overhead.seconds })],
     ...(event.per_thousand === null ? [] : [['per 1,000, without loading', ...figuresOf(event.per_thousand)]]),
   ];
-  const took = event.images === 0 ? '' : ` in ${seconds(event.seconds)}`;
+  const waited =
+    event.waited_seconds < 1 ? '' : `, of which it waited for cheap electricity for ${seconds(event.waited_seconds)}`;
+  const took = event.images === 0 ? '' : ` in ${seconds(event.seconds)}${waited}`;
   const facts = [
     `${counted(event.images, 'picture')} made${took}`,
     `${whole(event.cached)} done before`,

@@ -14,6 +14,8 @@ export interface SummaryParts {
   /** The store's sequence when this command began; what was booked after it is on its bill. */
   readonly since: number | null;
   readonly seconds: Seconds;
+  /** Of them those in which it waited for cheap electricity. */
+  readonly waited: Seconds;
   /** Names amounts where nothing was priced. */
   readonly currency: string;
   readonly contactSheet: string | null;
@@ -27,6 +29,7 @@ export async function summaryOf(parts: SummaryParts): Promise<RunSummary> {
   const totals = parts.since === null ? NOTHING : await parts.store.totals(run.id, parts.since);
   const bill = costSummaryOf(totals, parts.currency);
   const { batches, images } = totals;
+  const worked = parts.seconds - parts.waited;
   return {
     event: 'summary',
     run: run.id,
@@ -34,7 +37,8 @@ export async function summaryOf(parts: SummaryParts): Promise<RunSummary> {
     ...counts,
     left: total - parts.made - plan.done.length - failed,
     seconds: rounded(parts.seconds),
-    images_per_hour: parts.seconds > 0 ? rounded((parts.made / parts.seconds) * 3600) : 0,
+    waited_seconds: rounded(parts.waited),
+    images_per_hour: worked > 0 ? rounded((parts.made / worked) * 3600) : 0,
     batches,
     mean_batch: batches > 0 ? rounded(images / batches) : 0,
     ...bill.total,

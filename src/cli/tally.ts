@@ -2,6 +2,7 @@ import { type CostSummary, costSummaryOf } from '../cost/summary.ts';
 import { addedUp, groupOf, totalsOf } from '../cost/totals.ts';
 import type { Clock, Receipt } from '../ports.ts';
 import type { Millis, Watts } from '../units.ts';
+import { RestTime } from './rest-time.ts';
 
 /** From so many pictures on, the batches after the first one tell the rate. */
 const ENOUGH = 8;
@@ -10,6 +11,8 @@ const ENOUGH = 8;
 export class Tally {
   readonly #clock: Clock;
   readonly #began: Millis;
+  /** Its time is in no rate. */
+  readonly rest: RestTime;
   #sums = NOTHING.active;
   #watts: Watts | null = null;
   /** The batch that the load came before, the pictures of it, and when the last of them was seen. */
@@ -20,13 +23,15 @@ export class Tally {
   constructor(clock: Clock) {
     this.#clock = clock;
     this.#began = clock.monotonic();
+    this.rest = new RestTime(clock);
   }
 
   add(receipt: Receipt | null): void {
     this.images += 1;
+    this.rest.worked();
     const batch = receipt?.batch.id;
     if (this.#first === null || this.#first.batch === batch) {
-      this.#first = { batch, images: (this.#first?.images ?? 0) + 1, at: this.#clock.monotonic() };
+      this.#first = { batch, images: (this.#first?.images ?? 0) + 1, at: this.#working };
     }
     if (receipt === null) return;
     this.#sums = addedUp([this.#sums, totalsOf([groupOf('active', receipt)], 1).active]);
@@ -50,8 +55,13 @@ export class Tally {
   get imagesPerHour(): number {
     const later = this.#first !== null && this.images > ENOUGH ? this.images - this.#first.images : 0;
     const [images, since] = later > 0 && this.#first !== null ? [later, this.#first.at] : [this.images, this.#began];
-    const seconds = (this.#clock.monotonic() - since) / 1000;
+    const seconds = (this.#working - since) / 1000;
     return seconds > 0 ? (images / seconds) * 3600 : 0;
+  }
+
+  /** The clock, which stands still while the run rests. */
+  get #working(): Millis {
+    return this.#clock.monotonic() - this.rest.millis;
   }
 
   /** Seconds until `left` more images are made at this rate; null while there is none. */

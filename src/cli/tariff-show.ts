@@ -1,5 +1,5 @@
 import pc from 'picocolors';
-import { cheapNow, nextCheap } from '../cost/cheap.ts';
+import { cheapNow, cheapParts, nextCheap } from '../cost/cheap.ts';
 import { dateText, momentText, timeText } from '../cost/clock-text.ts';
 import type { Span } from '../cost/tariff.ts';
 import { allIn, type Part, type ZonedTariff, zonedTariff } from '../cost/tariff-zones.ts';
@@ -50,6 +50,7 @@ export function tariffShow(
   io.out(`${tariff.currency} a kilowatt-hour by the clock of ${tariff.clock.timezone} (${tariff.id})`);
   if (options.date === undefined) io.out(nowLine(tariff, now));
   for (const day of days) for (const line of dayLines(tariff, day, { days, green, utf8 })) io.out(line);
+  if (marksIn(days)) io.out('cheapest: no price of the 24 hours after it is lower; then --when cheap makes pictures');
   for (const line of termLines(tariff, configured.fixedPerMonth, utf8)) io.out(line);
   for (const note of notes) io.out(note);
   return EXIT.done;
@@ -57,24 +58,34 @@ export function tariffShow(
 
 interface Day {
   readonly span: Span;
-  readonly parts: readonly Part[];
-  /** Nano-units; null for a day with one price, in which nothing is cheaper than the rest. */
-  readonly least: bigint | null;
+  /** Cut where a price changes, and where one ceases to be cheap because a lower one comes within 24 hours. */
+  readonly parts: readonly DayPart[];
+}
+
+interface DayPart extends Part {
+  readonly isCheap: boolean;
 }
 
 function dayOf(tariff: ZonedTariff, span: Span): Day {
-  const parts = tariff.parts(span);
-  const least = parts.reduce((best, part) => (part.nano < best.nano ? part : best)).nano;
-  return { span, parts, least: parts.every(({ nano }) => nano === least) ? null : least };
+  const cheap = cheapParts(tariff, span);
+  const parts = tariff.parts(span).flatMap((part): DayPart[] => {
+    const until = cheap.find(({ from, to }) => from <= part.from && part.from < to)?.to ?? part.from;
+    const cut = Math.min(until, part.to);
+    return [
+      { ...part, to: cut, isCheap: true },
+      { ...part, from: cut, isCheap: false },
+    ].filter(({ from, to }) => from < to);
+  });
+  return { span, parts };
 }
 
 function nowLine(tariff: ZonedTariff, now: EpochMillis): string {
   const [part] = tariff.parts({ from: now, to: now });
   const next = nextCheap(tariff, now);
   const price = `Now (${momentText(tariff.clock, now)}): ${part === undefined ? '?' : perKwh(decimalOf(part.nano))}`;
-  if (next === null) return price;
-  const then = momentText(tariff.clock, next);
-  return cheapNow(tariff, now) ? `${price}, the cheapest of the day` : `${price}; the cheapest again from ${then}`;
+  const then = next === null ? '' : `; cheap from ${momentText(tariff.clock, next)}`;
+  if (tariff.terms.zones.length === 0) return price;
+  return cheapNow(tariff, now) ? `${price}, no lower one in the next 24 hours${then}` : price + then;
 }
 
 interface DayLooks {
@@ -86,24 +97,31 @@ interface DayLooks {
 
 function dayLines(tariff: ZonedTariff, day: Day, { days, green, utf8 }: DayLooks): readonly string[] {
   const { clock, terms } = tariff;
-  const { span, parts, least } = day;
+  const { span, parts } = day;
+  const marked = marksIn(days);
   const isSet =
     parts.some(({ from }) => clock.offset(from) !== clock.offset(span.from)) ||
     clock.offset(span.to) !== clock.offset(span.from);
-  const rows = parts.map(({ from, to, nano, zone }) => [
+  const rows = parts.map(({ from, to, nano, zone, isCheap }) => [
     timeText(clock, from, isSet),
     to === span.to ? '24:00' : timeText(clock, to, isSet),
     perKwh(decimalOf(nano)),
     zoneName(terms, zone),
-    nano === least ? 'cheapest' : '',
+    marked && isCheap ? 'cheapest' : '',
   ]);
   const length = isSet ? `, ${lengthText(span.to - span.from)}` : '';
   return [
     '',
     `${weekdayText(clock, span.from)} ${dateText(clock, span.from)}${length}`,
-    ...columns(rows).map((row, place) => `  ${parts[place]?.nano === least ? green(row) : row}`),
+    ...columns(rows).map((row, place) => `  ${marked && parts[place]?.isCheap === true ? green(row) : row}`),
     ...barOf(clock, day, { shown: days.flatMap(({ parts }) => parts), utf8 }).map((line) => `  ${line}`),
   ];
+}
+
+/** Where days have one price and no other, there is none that is the cheapest. */
+function marksIn(days: readonly Day[]): boolean {
+  const parts = days.flatMap((day) => day.parts);
+  return parts.some(({ nano }) => nano !== parts[0]?.nano);
 }
 
 function termLines(tariff: ZonedTariff, fixed: number, utf8: boolean): readonly string[] {
@@ -125,7 +143,9 @@ function termLines(tariff: ZonedTariff, fixed: number, utf8: boolean): readonly 
     ...columns(rows).map((row) => `  ${row}`),
     ...(fixed === 0
       ? []
-      : [`Fixed: ${fixed.toFixed(2)} ${terms.currency} a month, in cash and full cost, never in a picture`]),
+      : [
+          `Fixed: ${fixed.toFixed(2)} ${terms.currency} a month, in cash and full cost, in no picture's own electricity`,
+        ]),
   ];
 }
 
@@ -168,16 +188,16 @@ function nowJson(tariff: ZonedTariff, now: EpochMillis): Record<string, unknown>
   };
 }
 
-function dayJson({ clock, terms }: ZonedTariff, { span, parts, least }: Day): Record<string, unknown> {
+function dayJson({ clock, terms }: ZonedTariff, { span, parts }: Day): Record<string, unknown> {
   return {
     date: dateText(clock, span.from),
     hours: (span.to - span.from) / 3_600_000,
-    slices: parts.map(({ from, to, nano, zone }) => ({
+    slices: parts.map(({ from, to, nano, zone, isCheap }) => ({
       from: momentText(clock, from),
       to: momentText(clock, to),
       zone: zoneName(terms, zone),
       all_in_per_kwh: decimalOf(nano),
-      cheapest: least === null || nano === least,
+      cheapest: isCheap,
     })),
   };
 }

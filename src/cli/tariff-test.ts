@@ -63,8 +63,10 @@ function spanOf(
 ): { readonly span: Span; readonly notes: readonly string[] } {
   if (at !== undefined && (from !== undefined || to !== undefined))
     throw refused('is one moment; leave it out beside --from and --to', '--at');
-  if (at === undefined && (from === undefined || to === undefined))
+  if (at === undefined && from === undefined && to === undefined)
     throw refused('says no time; give --at TIME, or --from TIME and --to TIME', '--at');
+  if (at === undefined && from === undefined) throw refused('is missing; a span needs it beside --to', '--from');
+  if (at === undefined && to === undefined) throw refused('is missing; a span needs it beside --from', '--to');
   const moment = (text: string, flag: string) =>
     text === 'now' ? { at: now, note: null } : parseMoment(text, clock, flag);
   const first = moment(at ?? from ?? '', at === undefined ? '--from' : '--at');

@@ -1,8 +1,9 @@
 import { type Calibration, calibrate } from '../cost/calibration.ts';
 import { type LoadPair, LoadPairs, steadyOf } from '../cost/load-pairs.ts';
-import { ConfigError, InputError } from '../errors.ts';
+import { ConfigError, InputError, UnavailableError } from '../errors.ts';
 import type { Reading } from '../ports.ts';
 import { readRecording } from '../telemetry/recording.ts';
+import type { Millis } from '../units.ts';
 import type { App, Interrupts } from './app.ts';
 import { EXIT } from './exit.ts';
 import { counted, whole } from './figures.ts';
@@ -22,6 +23,7 @@ export interface CalibrateOptions {
  * @returns the exit code
  * @throws InputError `not_calibrated` with the reason
  * @throws ConfigError `no_plug`
+ * @throws UnavailableError `no_meter` where there is no card to compare the plug with
  */
 export async function telemetryCalibrate(
   app: App,
@@ -55,6 +57,11 @@ async function recorded(file: string, options: CalibrateOptions): Promise<readon
 async function live(app: App, options: CalibrateOptions): Promise<readonly LoadPair[]> {
   const { io } = app;
   const lasts = parseSpan(options.for ?? '5m');
+  if (lasts < LEAST_MS)
+    throw new InputError('is too short: plug and cards must be steady for 10 s at two loads, so give 30s or more', {
+      code: 'bad_flag',
+      place: '--for',
+    });
   if (app.loaded.config.energy.plug === null)
     throw new ConfigError(
       'energy.plug_url: set the address of a smart plug that this host hangs on, and calibrate again',
@@ -62,11 +69,17 @@ async function live(app: App, options: CalibrateOptions): Promise<readonly LoadP
         code: 'no_plug',
       },
     );
+  const cards = await cardsOf(app);
+  if (cards.gpus.length === 0 && cards.error === null)
+    throw new UnavailableError(
+      'there is no NVIDIA card here whose power could be compared with the plug; leave energy.supply_efficiency and energy.host_watts as they are',
+      { code: 'no_meter' },
+    );
   io.err(`For ${whole(lasts / 1000)} s plug and cards are compared; Ctrl-C ends it early.`);
   io.err('First let the cards rest for a minute.');
   const collected = new Collected();
   let told = false;
-  await listen(app, await cardsOf(app), {
+  await listen(app, cards, {
     lasts,
     interrupts: options.interrupts,
     onReading: (reading) => {
@@ -86,6 +99,7 @@ async function live(app: App, options: CalibrateOptions): Promise<readonly LoadP
 }
 
 const REST_SECONDS = 60;
+const LEAST_MS: Millis = 30_000;
 
 class Collected {
   readonly pairs: LoadPair[] = [];

@@ -46,14 +46,16 @@ function added(one: number | null, other: number | null): number | null {
 const MOST_LOST = 5;
 
 function rowsOfCard(card: Card): string[][] {
-  const { uuid, name, integral_ratio: ratio, peak_w, idle_w, flags } = card;
+  const { uuid, name, integral_ratio: ratio, ratio_seconds: of, peak_w, idle_w, flags } = card;
   const notes = flags.map((flag) => NOTES[flag]);
   return [
     [name === null ? 'card' : shortName(name), uuid],
     ['  time', timeOf(card)],
     ['  by its counter', countedOf(card)],
     ['  by its power', integralOf(card)],
-    ...(ratio === null ? [] : [['  power / counter', ratio.toFixed(3)]]),
+    ...(ratio === null || of === null
+      ? []
+      : [['  power / counter', `${ratio.toFixed(3)}, over the ${seconds(of)} for which both are known`]]),
     ['  draw', `${watts(peak_w)} at most, ${idle_w === null ? 'never seen idle' : `${watts(idle_w)} idle`}`],
     ...notes.map((note) => ['  note', note]),
   ];
@@ -65,7 +67,7 @@ function countedOf({ energy_counter_j: counted, counter_seconds: of, seconds: al
   return `${joules(counted)}${all - of > MOST_UNREAD_SECONDS ? `, in ${seconds(of)} of it` : ''}`;
 }
 
-const MOST_UNREAD_SECONDS = 2;
+const MOST_UNREAD_SECONDS = 0.5;
 
 const NOTES: Readonly<Record<Card['flags'][number], string>> = {
   counter_fell: 'the counter fell: the driver was loaded anew, and that stretch is the integral of power',
@@ -83,7 +85,7 @@ function timeOf({ seconds: all, gaps, gap_seconds, missing_seconds }: Card): str
 
 function integralOf({ energy_integral_j, bound_j, likely_j, coarse }: Card): string {
   if (energy_integral_j === null) return 'not told';
-  const off = `off by at most ${joules(likely_j)} if nothing happened between samples, else ${joules(bound_j)}`;
+  const off = `right to ${joules(likely_j)} if it went evenly from sample to sample, to ${joules(bound_j)} whatever it did`;
   return `${joules(energy_integral_j, 'derived')}, ${off}${coarse ? ' (coarse)' : ''}`;
 }
 

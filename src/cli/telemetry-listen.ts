@@ -45,7 +45,7 @@ export async function listen(app: App, cards: Cards, options: ListenOptions): Pr
       }
       if (lasts !== null && passed >= lasts) break;
     }
-    return 'over';
+    return heard || isOver() || clock.monotonic() - start < HEARD_MS ? 'over' : 'silent';
   } finally {
     clearInterval(awake);
     await watching?.stop();
@@ -80,5 +80,7 @@ export function noMeterHere(app: App): string {
 }
 
 const LOOK_MS: Millis = 100;
-/** A meter of the CPU is heard after a second, where there is one. */
+/** A meter of the CPU is heard after a second, where there is one and the host is not busy. */
 const PATIENCE_MS: Millis = 5_000;
+/** Where it is ended sooner than that, so long is enough to say that there is none. */
+const HEARD_MS: Millis = 2_000;

@@ -1,5 +1,5 @@
 import { MeterFigures } from '../cost/meter-figures.ts';
-import { metadataOf, readRecording } from '../telemetry/recording.ts';
+import { isCutShort, metadataOf, readRecording } from '../telemetry/recording.ts';
 import type { App } from './app.ts';
 import { EXIT } from './exit.ts';
 import { widthOf } from './presets.ts';
@@ -20,6 +20,8 @@ export async function telemetryReplay(
   const meters = new MeterFigures(new Map(uuids.map((uuid, at) => [uuid, names[at] ?? uuid])));
   for await (const reading of readRecording(file)) if (reading.kind !== 'mark') meters.add(reading);
   const { figures } = meters;
+  if (await isCutShort(file))
+    app.io.err(`! ${file} ends in the middle of a line: it was cut short there, and what came after is not in this.`);
   if (json) app.io.out(JSON.stringify(figures));
   else if (figures.gpus.length === 0 && figures.wall === null && figures.package === null)
     app.io.out(`${file} holds no reading of any meter.`);

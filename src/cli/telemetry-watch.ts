@@ -46,6 +46,7 @@ export async function telemetryWatch(app: App, options: WatchOptions): Promise<n
   io.live('');
   if (listened === 'silent') io.err(noMeterHere(app));
   if (readings === 0 && cards.error !== null) throw cards.error;
+  if (readings === 0 && listened === 'over') io.err('No meter told anything in this time; watch for longer.');
   const { figures } = view;
   const rows = [...rowsOfFigures(figures), ...derivedWallRows(figures, app.loaded.config.energy)];
   if (json) io.out(JSON.stringify({ event: 'summary', ...figures }));

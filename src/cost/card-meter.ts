@@ -18,6 +18,8 @@ export interface CardFigures {
   readonly coarse: boolean;
   /** Integral / counter over the same time, as in receipts; null where there is none that has both. */
   readonly integral_ratio: number | null;
+  /** How long that is: between two readings of the counter, and sampled throughout; null without that ratio. */
+  readonly ratio_seconds: Seconds | null;
   /** Longer than a second without a sample: how many, and how long. */
   readonly gaps: number;
   readonly gap_seconds: Seconds;
@@ -75,6 +77,7 @@ export class CardMeter {
   get figures(): CardFigures {
     const integral = this.#whole?.upTo(this.#last) ?? null;
     const { counter, integral: summed, time } = this.#both;
+    const compared = counter > 0 && summed > 0;
     const disagrees = time >= LONG_MS && Math.abs(summed - counter) > 0.1 * counter;
     return {
       seconds: (this.#last - (this.#first ?? 0)) / 1000,
@@ -84,7 +87,8 @@ export class CardMeter {
       bound_j: joules(integral?.bound ?? null),
       likely_j: joules(integral?.likely ?? null),
       coarse: integral?.coarse ?? false,
-      integral_ratio: counter > 0 && summed > 0 ? Number((summed / counter).toFixed(4)) : null,
+      integral_ratio: compared ? Number((summed / counter).toFixed(4)) : null,
+      ratio_seconds: compared ? time / 1000 : null,
       gaps: integral?.gaps.count ?? 0,
       gap_seconds: integral?.gaps.seconds ?? 0,
       missing_seconds: integral?.missing ?? 0,

@@ -16,7 +16,7 @@ export class CheapWait {
     this.#tariff = tariff;
   }
 
-  /** When the next cheap time begins; null where it is now, or where the price is always the same. Never `at` itself. */
+  /** When it is cheap next, at a lower price than now; null where no price of the next 24 hours is lower. Never `at` itself. */
   until(at: EpochMillis): EpochMillis | null {
     const minute = Math.floor(at / MINUTE_MS);
     if (minute !== this.#minute) {

@@ -1,38 +1,41 @@
 import type { EpochMillis } from '../units.ts';
-import type { Slice, Tariff } from './tariff.ts';
+import { DAY_MS } from './local-time.ts';
+import type { Slice, Span, Tariff } from './tariff.ts';
 
-/**
- * Whether a kilowatt-hour costs now what it costs in the cheapest part of the local day. A day with one price is cheap
- * from its first minute to its last, whatever other days cost: nothing is gained by waiting within it.
- */
+/** Whether no price of the next 24 hours is lower than that of now: then nothing is gained by waiting for a day. */
 export function cheapNow(tariff: Tariff, at: EpochMillis): boolean {
-  return cheapParts(tariff, at).some(({ from, to }) => from <= at && at < to);
+  return cheapParts(tariff, { from: at, to: at + 1 }).length > 0;
 }
 
 /**
- * When the next cheapest part of a day begins: today's or tomorrow's where now is not cheap. Where now is cheap, the
- * begin after the next end of it. Null where the price stays the cheapest of its day for {@link DAYS_AHEAD} days,
- * as with a flat tariff.
+ * The first moment that is cheap as {@link cheapNow} has it and costs less than now, whether now is cheap or not. Null
+ * where none comes in {@link DAYS_AHEAD} days. Where now is not cheap there is one: each price that undercuts another
+ * within a day is cheap itself, or is undercut within a day, and no tariff has a new price for every day of the nine.
  */
 export function nextCheap(tariff: Tariff, at: EpochMillis): EpochMillis | null {
-  let cheapUntil: EpochMillis = Number.NEGATIVE_INFINITY;
-  let day = tariff.day(at);
-  for (let ahead = 0; ahead < DAYS_AHEAD; ahead += 1) {
-    for (const { from, to } of cheapParts(tariff, day.from)) {
-      if (from > at && from > cheapUntil) return from;
-      cheapUntil = Math.max(cheapUntil, to);
-    }
-    day = tariff.day(day.to);
-  }
-  return null;
+  const now = priceAt(tariff, at);
+  return cheapParts(tariff, daysAhead(at)).find(({ nano }) => nano < now)?.from ?? null;
+}
+
+/** The parts of a span that are cheap as {@link cheapNow} has it, whatever else the span holds. */
+export function cheapParts(tariff: Tariff, span: Span): readonly Slice[] {
+  const slices = tariff.slices({ from: span.from, to: span.to + DAY_MS });
+  return slices.flatMap((slice, place) => {
+    const lower = slices.slice(place + 1).find(({ nano }) => nano < slice.nano);
+    const to = Math.min(slice.to, span.to, lower === undefined ? span.to : lower.from - DAY_MS);
+    return slice.from < to ? [{ ...slice, to }] : [];
+  });
 }
 
 /** A weekend that is cheap as a whole, with holidays around it. */
 export const DAYS_AHEAD = 9;
 
-/** The cheapest parts of the local day around an instant. */
-export function cheapParts(tariff: Tariff, at: EpochMillis): readonly Slice[] {
-  const slices = tariff.slices(tariff.day(at));
-  const least = slices.reduce((best, slice) => (slice.nano < best.nano ? slice : best));
-  return slices.filter(({ nano }) => nano === least.nano);
+/** As far ahead as is looked. */
+export function daysAhead(at: EpochMillis): Span {
+  return { from: at, to: at + DAYS_AHEAD * DAY_MS };
+}
+
+/** Nano-units a kilowatt-hour. */
+export function priceAt(tariff: Tariff, at: EpochMillis): bigint {
+  return tariff.slices({ from: at, to: at })[0]?.nano ?? 0n;
 }

@@ -113,7 +113,9 @@ function offsetReader(timezone: string | null): OffsetReader {
     const size = (Number(hours) * 60 + Number(minutes)) * MINUTE_MS + Number(seconds) * 1000;
     return sign === '-' ? -size : size;
   };
-  return Object.assign(read, { timezone: format.resolvedOptions().timeZone });
+  // The runtime goes by UTC, and names no zone, where the TZ of the environment is none.
+  const named: string | undefined = format.resolvedOptions().timeZone;
+  return Object.assign(read, { timezone: named ?? 'UTC' });
 }
 
 const OFFSET = /GMT(?:([+\-−])(\d{2}):(\d{2})(?::(\d{2}))?)?$/;

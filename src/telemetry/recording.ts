@@ -1,4 +1,5 @@
 import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
 import type { z } from 'zod';
 import { InputError, sentenceOf } from '../errors.ts';
 import type { RawRow, Reading } from '../ports.ts';
@@ -61,6 +62,18 @@ export async function* playRecording(file: string): AsyncGenerator<{
     yield { at: line.t, ...reader.read(line) };
   }
   if (reader === null) headFrom(file, undefined);
+}
+
+/** Whether a recording that was read ends within a line, as after a kill. */
+export async function isCutShort(file: string): Promise<boolean> {
+  const handle = await open(file);
+  try {
+    const { size } = await handle.stat();
+    const { buffer, bytesRead } = await handle.read({ buffer: Buffer.alloc(1), position: Math.max(0, size - 1) });
+    return bytesRead === 1 && buffer[0] !== LINE_FEED;
+  } finally {
+    await handle.close();
+  }
 }
 
 /** Knows what the rows mean, and carries the plug's counter on as the live adapter does. */

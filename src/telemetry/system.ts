@@ -8,6 +8,7 @@ import { gibibytes } from './gibibytes.ts';
 import { readInventory } from './inventory.ts';
 import { type MeterOptions, sharedMeters } from './meters.ts';
 import { type NvidiaReading, readNvidia } from './nvidia.ts';
+import { plugCheck } from './plug-check.ts';
 
 /** This host: nvidia-smi for NVIDIA cards, the gauge for what they count, systeminformation for all else. */
 export function systemTelemetry(options: Partial<MeterOptions> = {}): Telemetry {
@@ -22,9 +23,14 @@ export function systemTelemetry(options: Partial<MeterOptions> = {}): Telemetry 
     gpus: async () => (await readNvidia(probing)).gpus,
     watch: sharedMeters(probing),
     check: async () => {
-      const [inventory, read] = await Promise.all([once(), readNvidia(probing).catch((error: unknown) => ({ error }))]);
+      const { clock, plug, fetch: fetcher = fetch } = probing;
+      const [inventory, read, plugged] = await Promise.all([
+        once(),
+        readNvidia(probing).catch((error: unknown) => ({ error })),
+        plug === undefined || plug === null ? [] : plugCheck({ plug, clock, fetch: fetcher }),
+      ]);
       const energy = 'error' in read ? [] : await energyChecks(read.gpus, options.gauge);
-      return [...machineChecks(inventory), ...nvidiaChecks(read, inventory), ...energy];
+      return [...machineChecks(inventory), ...nvidiaChecks(read, inventory), ...energy, ...[plugged].flat()];
     },
   };
 }

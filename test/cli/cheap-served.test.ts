@@ -109,8 +109,20 @@ describe('a server of runs that wait for cheap electricity', () => {
     const user = await submitted('a', 'cheap');
     await submitted('b', 'cheap');
     await house.until(async () => (await house.done('b')) === 3);
-    const sentence = 'No day of the next 9 has a cheaper part; --when cheap changes nothing.';
+    const sentence = 'The price stays the same for the next 9 days; --when cheap changes nothing.';
     for (const { io } of [server, user]) expect(io.errors.filter((line) => line === sentence)).toHaveLength(1);
+  });
+
+  it('says once that nothing cheaper comes within a day, though the weekend is, and makes them at once', async () => {
+    // It is a Thursday morning.
+    const weekend = 'zones: [{ price_per_kwh: 0.22, days: "sat,sun" }]';
+    house.configure(`tariff: { price_per_kwh: 0.34, timezone: UTC, ${weekend} }`);
+    const { server } = await serving();
+    const user = await submitted('a', 'cheap');
+    await house.until(async () => (await house.done('a')) === 3);
+    const sentence =
+      /^No price of the next 24 hours is lower than that of now, 0\.34 EUR\/kWh, so --when cheap does not wait; it costs less from .*, 00:00.* \(0\.22\)\.$/;
+    for (const { io } of [server, user]) expect(io.errors.filter((line) => sentence.test(line))).toHaveLength(1);
   });
 
   it('says that nothing is ever made where the hours and the cheap zone do not meet, with both settings', async () => {

@@ -3,6 +3,7 @@ import { askOf } from '../../src/cli/ask.ts';
 import { WaitsToTell, zoneAt } from '../../src/cli/cheap.ts';
 import { humanReporter } from '../../src/cli/run-human.ts';
 import { runSession } from '../../src/cli/run-session.ts';
+import { Tally } from '../../src/cli/tally.ts';
 import { MemoryQueue } from '../../src/queue/memory.ts';
 import type { Ask } from '../../src/submission.ts';
 import { HOUR, NIGHT, nightOf } from '../cost/night.ts';
@@ -40,6 +41,27 @@ describe('a run that waits for cheap electricity', () => {
     await house.until(run.over);
     expect([run.value, user.kinds, await house.done('a')]).toEqual([0, ['done'], 3]);
     expect(said(user, 'The cheap zone has begun')).toHaveLength(1);
+    const bill = JSON.parse(user.io.written.at(-1) ?? '');
+    expect(bill.waited_seconds).toBeGreaterThanOrEqual(180);
+    expect(bill.images_per_hour).toBeCloseTo((3 / (bill.seconds - bill.waited_seconds)) * 3600, -1);
+    const lines: string[] = [];
+    const io = Object.assign(Object.create(user.io), { out: (line: string) => lines.push(line) });
+    humanReporter({ io, clock: house.clock, cwd: '/', assumptions: () => [] }).event(bill);
+    expect(lines[1]).toMatch(/^a: 3 pictures made in 3 min .*, of which it waited for cheap electricity for 3 min/);
+  });
+
+  it('leaves what it waits out of the rate, up to the last picture of the batch that it finishes first', () => {
+    const tally = new Tally(house.clock);
+    house.clock.advance(60_000);
+    tally.rest.begin();
+    house.clock.advance(60_000);
+    tally.add(null);
+    house.clock.advance(3_600_000);
+    expect(tally.imagesPerHour).toBe(30);
+    tally.rest.end();
+    house.clock.advance(60_000);
+    tally.add(null);
+    expect(tally.imagesPerHour).toBe(40);
   });
 
   it('lets an interactive one of another command through at once', async () => {

@@ -215,6 +215,13 @@ describe('kilnwatt ledger', () => {
     ]);
   });
 
+  it('says of a file with a header and no line that there is nothing in it', async () => {
+    const file = written('at,service,type,quantity,unit_cost\n');
+    expect((await office.run(['ledger', 'import', file])).io.written).toEqual([
+      `${file} has no line with a charge; nothing is booked.`,
+    ]);
+  });
+
   it.each([
     ['without ids', ''],
     ['with ids', 'mine'],

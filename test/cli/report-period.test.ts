@@ -35,6 +35,11 @@ describe('a time of a report, of a cost and of an imported line', () => {
   });
 });
 
+it('a period may begin on a day before there were time zones, when midnight was on no quarter of an hour', () => {
+  const span = periodOf({ from: '0001-01-01' }, at('2026-11-30T12:00Z'), BERLIN, () => {});
+  expect(new Date(span.from).toISOString()).toMatch(/^0000-12-31T23:(00|15|30|45):00/);
+});
+
 it('a period that begins in an hour that comes twice says which one', () => {
   const notes: string[] = [];
   const flags = { from: '2026-10-25T02:15', to: '2026-10-25' };

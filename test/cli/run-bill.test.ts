@@ -106,7 +106,17 @@ async function billOf(
     folder: '/out',
     total: receipts.length,
   };
-  return summaryOf({ store, planned, made, failed: 0, since, seconds: 12, currency: 'EUR', contactSheet: null });
+  return summaryOf({
+    store,
+    planned,
+    made,
+    failed: 0,
+    since,
+    seconds: 12,
+    waited: 0,
+    currency: 'EUR',
+    contactSheet: null,
+  });
 }
 
 async function tableOf(receipts: readonly Receipt[], load: Receipt): Promise<readonly string[]> {

@@ -60,7 +60,7 @@ describe('tariff show', () => {
   it('gives today and tomorrow with the cheapest marked, a bar of the day, and what prices are made of', () => {
     const lines = shown(ZONED);
     expect(lines.slice(1, 11)).toEqual([
-      'Now (2026-11-03T12:00+01:00): 0.4165; the cheapest again from 2026-11-03T22:00+01:00',
+      'Now (2026-11-03T12:00+01:00): 0.4165; cheap from 2026-11-03T22:00+01:00',
       '',
       'Tuesday 2026-11-03',
       '  00:00  06:00  0.2975  night  cheapest',
@@ -73,7 +73,7 @@ describe('tariff show', () => {
     ]);
     expect(lines).toContain('Wednesday 2026-11-04');
     expect(lines).toContain('  peak      (0.45 + 0.05) × 1.19 = 0.595   17:00-20:30, mon-fri');
-    expect(lines.at(-1)).toBe('Fixed: 12.50 EUR a month, in cash and full cost, never in a picture');
+    expect(lines.at(-1)).toBe("Fixed: 12.50 EUR a month, in cash and full cost, in no picture's own electricity");
   });
 
   it('says of a day on which the clock is set how long it is, with offsets at its times', () => {
@@ -103,7 +103,24 @@ describe('tariff show', () => {
     const lines = shown(FLAT);
     expect(lines).toContain('  00:00  24:00  0.32  base');
     expect(lines.join('\n')).not.toContain('cheapest');
+    expect(lines[1]).toBe('Now (2026-11-03T11:00+00:00): 0.32');
     expect(lines).toContain('  base  0.32  where no zone holds');
+  });
+
+  it('marks what no price of the next 24 hours undercuts, as --when cheap has it, and cuts a row where that ends', () => {
+    const weekend = '[{ name: we, price_per_kwh: 0.22, days: "sat,sun", hours: "22:00-06:00" }]';
+    const yaml = `tariff: { price_per_kwh: 0.34, timezone: Europe/Berlin, zones: ${weekend} }\n`;
+    const lines = shown(yaml, { date: '2026-11-06' });
+    expect(lines.slice(2, 5)).toEqual([
+      'Friday 2026-11-06',
+      '  00:00  22:00  0.34  base  cheapest',
+      '  22:00  24:00  0.34  base',
+    ]);
+    expect(lines).toContain('  22:00  24:00  0.22  we    cheapest');
+    expect(lines).toContain('cheapest: no price of the 24 hours after it is lower; then --when cheap makes pictures');
+    expect(shown(yaml)[1]).toBe(
+      'Now (2026-11-03T12:00+01:00): 0.34, no lower one in the next 24 hours; cheap from 2026-11-07T22:00+01:00',
+    );
   });
 
   it('says that the price is assumed, with the line that sets it', () => {
@@ -212,7 +229,8 @@ describe('tariff test', () => {
 
   it.each([
     [{}, 'says no time'],
-    [{ from: '2026-11-03' }, 'says no time'],
+    [{ from: '2026-11-03' }, '--to: is missing'],
+    [{ to: '2026-11-03' }, '--from: is missing'],
     [{ at: 'now', to: '2026-11-03' }, 'is one moment'],
     [{ at: '12:00' }, 'or a time as 2026-11-30T14:00'],
     [{ at: '2026-02-30T12:00' }, 'needs a date as'],

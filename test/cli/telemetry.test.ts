@@ -70,7 +70,9 @@ describe('telemetry watch', () => {
     expect(seconds.at(1)).toMatch(/ {2}RTX 4060 Ti P8 15 W 0% 2\.00 GiB 41°C \S+ J$/);
     expect(seconds.at(-1)).toMatch(/RTX 4060 Ti P2 160 W 97%/);
     const text = io.written.join(' ').replaceAll(/ +/g, ' ');
-    expect(text).toMatch(/by its counter \d+ J by its power ~\d+ J, off by at most \S+ J if .* else \d+ J \(coarse\)/);
+    expect(text).toMatch(
+      /by its counter \d+ J by its power ~\d+ J, right to \S+ J if .* to \d+ J whatever it did \(coarse\)/,
+    );
     expect(text).toContain('160 W at most, 15.0 W idle');
     expect(io.shown.filter((text) => text !== '')).toEqual([]);
   });
@@ -172,6 +174,12 @@ describe('telemetry watch', () => {
     const json = onHost({});
     expect(await ended(telemetryWatch(json.app, { json: true, interrupts: json.interrupts }))).toBe(0);
     expect(events(json.io)).toEqual([{ event: 'summary', gpus: [], wall: null, package: null, lost: [] }]);
+    const short = onHost({});
+    expect(await ended(telemetryWatch(short.app, { for: '3s', interrupts: short.interrupts }))).toBe(0);
+    expect(short.io.errors).toEqual([expect.stringMatching(/^There is no meter here: /)]);
+    const shorter = onHost({});
+    expect(await ended(telemetryWatch(shorter.app, { for: '1s', interrupts: shorter.interrupts }))).toBe(0);
+    expect(shorter.io.errors).toEqual(['No meter told anything in this time; watch for longer.']);
   });
 
   it('goes on with the plug where nvidia-smi fails, and fails with it where there is nothing else', async () => {
@@ -218,6 +226,12 @@ describe('telemetry record and replay', () => {
     await telemetryReplay(people.app, file, {});
     expect(people.io.written[0]).toMatch(/^RTX 4060 Ti +GPU-1$/);
     expect(Math.max(...people.io.written.map((line) => line.length))).toBeLessThanOrEqual(100);
+    const text = people.io.written.join(' ').replaceAll(/ +/g, ' ');
+    expect(text).toMatch(/ power \/ counter (0\.9|1\.0)\d\d?, over the \S+ s for which both are known /);
+    expect(people.io.errors).toEqual([]);
+    writeFileSync(file, readFileSync(file).subarray(0, -9));
+    await telemetryReplay(people.app, file, { json: true });
+    expect(people.io.errors).toEqual([expect.stringMatching(/ends in the middle of a line: it was cut short there/)]);
   });
 
   it('end whole at Ctrl-C', async () => {
@@ -316,6 +330,17 @@ describe('telemetry calibrate', () => {
     const bare = onHost({ meters: LOADS });
     const without = ended(telemetryCalibrate(bare.app, undefined, { interrupts: bare.interrupts }));
     await expect(without).rejects.toThrow(ConfigError);
+  });
+
+  it('refuses at once what can never be told, before anybody waits for it', async () => {
+    const cardless = onHost({ meters: { wall: () => 70 }, env: plug });
+    await expect(telemetryCalibrate(cardless.app, undefined, cardless)).rejects.toThrow(
+      'there is no NVIDIA card here whose power could be compared with the plug',
+    );
+    const hasty = onHost({ meters: LOADS, env: plug });
+    const short = telemetryCalibrate(hasty.app, undefined, { for: '4s', interrupts: hasty.interrupts });
+    await expect(short).rejects.toThrow('--for: is too short');
+    expect([cardless.io.errors, hasty.io.errors]).toEqual([[], []]);
   });
 });
 

@@ -7,6 +7,18 @@ const iso = (at: number) => new Date(at).toISOString();
 const wall = (text: string) => Date.parse(`${text}Z`);
 
 describe('the clock on the wall', () => {
+  it('is that of UTC, and says so, where the TZ of the environment is no time zone', () => {
+    const before = process.env.TZ;
+    try {
+      process.env.TZ = 'Nope/Nope';
+      const here = wallClock(null);
+      expect([here.timezone, here.offset(Date.parse('2026-06-01T12:00Z'))]).toEqual(['UTC', 0]);
+    } finally {
+      if (before === undefined) delete process.env.TZ;
+      else process.env.TZ = before;
+    }
+  });
+
   const berlin = wallClock('Europe/Berlin');
 
   it('shows a time once, never, or twice', () => {

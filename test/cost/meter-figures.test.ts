@@ -66,6 +66,7 @@ describe('the figures of a recording', () => {
         likely_j: expect.closeTo(30, 0),
         coarse: true,
         integral_ratio: expect.closeTo(1, 2),
+        ratio_seconds: 60,
         gaps: 0,
         gap_seconds: 0,
         missing_seconds: 0,

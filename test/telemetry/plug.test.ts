@@ -3,7 +3,9 @@ import type { LostReading, WallReading } from '../../src/ports.ts';
 import { digestFor } from '../../src/telemetry/digest.ts';
 import { type Plug, watchPlug } from '../../src/telemetry/plug.ts';
 import { Rising } from '../../src/telemetry/rising.ts';
+import { systemTelemetry } from '../../src/telemetry/system.ts';
 import { ManualClock } from '../support/manual-clock.ts';
+import { onHost } from './fake-nvidia.ts';
 import { type Answer, digested, json, type PlugServer, plugServer } from './plug-server.ts';
 
 const TOKEN = 'a secret of the house';
@@ -41,6 +43,20 @@ async function listen(kind: Plug['kind'], answer: Answer, token: string | null =
 }
 
 describe('a smart plug', () => {
+  it('is told of by doctor: what it says, or why it says nothing, without its address', async () => {
+    const server = await plugServer(json({ id: 0, output: true, apower: 312.4, aenergy: { total: 1, by_minute: [] } }));
+    const plug = { kind: 'shelly', url: server.url, token: null } as const;
+    const telemetry = systemTelemetry({ run: onHost('two'), plug });
+    const about = async () => (await telemetry.check()).filter(({ name }) => name === 'plug');
+    expect(await about()).toEqual([
+      { name: 'plug', status: 'ok', detail: 'the plug (shelly) answers: 312.4 W now, counts energy' },
+    ]);
+    await server.close();
+    const dead = await about();
+    expect(dead).toEqual([expect.objectContaining({ status: 'warn', detail: expect.stringMatching(/^the plug /) })]);
+    expect(JSON.stringify(dead)).not.toContain(server.url);
+  });
+
   it.each<readonly [Plug['kind'], unknown, number, number]>([
     ['shelly', { id: 0, output: true, apower: 312.4, aenergy: { total: 1234.5, by_minute: [5206.6] } }, 312.4, 1234.5],
     ['shelly_gen1', { meters: [{ power: 312.4, is_valid: true, total: 6000 }] }, 312.4, 100],
