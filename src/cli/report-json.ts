@@ -5,7 +5,7 @@ import type { Figures, PerPicture } from '../cost/report-figures.ts';
 import type { Money } from '../cost/report-money.ts';
 import { decimalOf, type Method } from '../units.ts';
 
-/** A report as JSON: amounts are decimals of `currency`, energies kilowatt-hours, what is unknown is null. */
+/** A report as JSON: amounts are decimals of `currency`, energies kilowatt-hours, what is unknown is null. `apart` counts rows without a rate. */
 export function reportJson(report: Report) {
   const { span, timezone, currency, tags, by, entries, total, groups, trend, conversions, comparison, carbon } = report;
   return {
@@ -91,8 +91,8 @@ function plainEnergy({ millijoules, bound, method, unknowns, entries, seconds }:
   return { kwh: orNull(millijoules, kwh), bound_kwh: orNull(bound, kwh), method, unknowns, entries, seconds };
 }
 
-function money({ nano, method, unknowns }: Money) {
-  return { amount: orNull(nano, decimalOf), method, unknowns };
+function money({ nano, method, unknowns, apart }: Money) {
+  return { amount: orNull(nano, decimalOf), method, unknowns, apart };
 }
 
 function compared({ nano, home, timesIs, ...row }: Compared) {

@@ -43,6 +43,9 @@ function spreadNotes({ total, currency }: Report): readonly string[] {
 }
 
 function idleNotes({ total }: Report): readonly string[] {
+  const { active, overhead, idle } = total.energy;
+  if (idle.millijoules === null && idle.entries === 0 && active.entries + overhead.entries > 0)
+    return ['No meter follows this host while it waits: its idle is not known, and in no cost.'];
   return total.idlePart === null || total.idlePart === 0
     ? []
     : [`Idle is ${percent(total.idlePart)} of the energy of pictures, overhead and idle.`];
@@ -77,7 +80,7 @@ function currencyNotes({ total, conversions, currency }: Report): readonly strin
       return `${amountText(nano)} ${from} are in it as ${amountText(home)} ${currency}, at ${rate} (${source}, ${date}).`;
     }),
     ...total.apart.map(({ currency: from, nano }) => {
-      return `All costs are without ${amountText(nano)} ${from}: there is no rate; set report: { rates: { ${from}: { rate: 1.1, date: 2026-11-02, source: "ECB" } } }.`;
+      return `* marks costs that lack ${amountText(nano)} ${from}, and ? those of which nothing else is known: there is no rate; set report: { rates: { ${from}: { rate: 1.1, date: 2026-11-02, source: "ECB" } } }.`;
     }),
   ];
 }
@@ -128,9 +131,8 @@ function comparisonNotes({ comparison, ours, currency }: Report, left: number): 
 
 function oursNote(ours: Ours | null, currency: string): string {
   if (ours === null) return 'There is no ratio to what is tagged, as idle, fixed charges and hardware carry no tag.';
-  const money = { ...ours.money, unknowns: ours.atLeast ? Math.max(1, ours.money.unknowns) : 0 };
   const most = ours.atLeast ? '; a ratio with < is at most that' : '';
-  return `Ours is electricity with idle, fixed charges and hardware, without what was logged: ${moneyText(money, currency)}${most}.`;
+  return `Ours is electricity with idle, fixed charges and hardware, without what was logged: ${moneyText(ours.money, currency)}${most}.`;
 }
 
 /** What costs money by the month is not booked: it is taken from the configuration, for past months too. */
@@ -142,7 +144,7 @@ function standingNotes({ total, tags, days, currency }: Report, { report, tariff
   const none = 'Full cost has no hardware in it';
   if (hardware === null) return [...fixed, `${none}; set report: { hardware: { price: 1600, bought: 2026-03-01 } }.`];
   const { bought, months } = hardware;
-  if (total.amortisation.entries > 0)
+  if (total.amortisation.entries > 0 && total.amortisation.nano !== null)
     return [...fixed, `Hardware is as configured today, written off evenly over ${months} months from ${bought}.`];
   const paid = hardware.currency ?? tariff.currency;
   if (paid !== currency && rates[paid] === undefined) return [...fixed, `${none}: there is no rate for ${paid}.`];

@@ -59,7 +59,7 @@ export function standingCosts(
     fixed: costOf(parts.fixed, exchange),
     amortisation: costOf(parts.amortisation, exchange),
     apart: (time) => ({ fixed: apart(parts.fixed, time), amortisation: apart(parts.amortisation, time) }),
-    abroad: abroad.map((one) => (exchange.rateOf(one.currency) === null ? { ...one, home: null } : one)),
+    abroad,
   };
 }
 
@@ -84,11 +84,14 @@ function costOf({ upTo, currency, method }: Part, exchange: Exchange): (part: Le
   const rate = exchange.rateOf(currency);
   return ({ from, to }) => {
     const nano = rate === null ? 0n : upTo(to, nanoOf(rate)) - upTo(from, nanoOf(rate));
+    if (rate === null && amountOf({ upTo, currency, method }, { from, to }) !== 0n)
+      return { nano: null, method: 'unknown', unknowns: 0, apart: 1, entries: 1 };
     if (nano === 0n) return NOTHING;
     return {
       nano,
       method: currency === exchange.home || method !== 'measured' ? method : 'derived',
       unknowns: 0,
+      apart: 0,
       entries: 1,
     };
   };

@@ -102,7 +102,7 @@ export function reportOf(input: ReportInput): Report {
     return { name, label, figures: figures(rows, beside) };
   };
   const total = figures(pieces, wholeOf(standing, span));
-  const ours = Object.keys(tags).length > 0 ? null : oursOf(total, apartElectricity(pieces), standing.apart(span));
+  const ours = Object.keys(tags).length > 0 ? null : oursOf(total);
   return {
     span,
     timezone: calendar.timezone,
@@ -114,7 +114,7 @@ export function reportOf(input: ReportInput): Report {
     total,
     sources: sourcesOf(pieces),
     groups: by === null ? [] : groupsOf(pieces, standing, { ...input, by }).map(labelled),
-    trend: trendOf(input.slots === input.sums ? pieces : slotPieces(input), span, calendar),
+    trend: trendOf(input.slots === input.sums ? pieces : slotPieces(input), span, calendar, total.energy),
     conversions: conversionsOf(pieces, standing.abroad, exchange),
     comparison: total.pictures === 0 ? [] : comparisonOf(total.pictures, ours, (c) => exchange.rateOf(c)),
     ours,
@@ -170,7 +170,7 @@ function groupsOf(
     return tiles(by.kind, span, calendar).flatMap(({ name, ...part }) => {
       const beside = wholeOf(standing, part);
       const found = rows.get(name) ?? [];
-      const stands = beside.fixed.entries + beside.amortisation.entries + beside.apart.length > 0;
+      const stands = beside.fixed.entries + beside.amortisation.entries > 0;
       return found.length === 0 && by.kind === 'hour' && !stands ? [] : [{ name, pieces: found, beside }];
     });
   }
@@ -178,8 +178,8 @@ function groupsOf(
   const [fixed, amortisation] = [standing.fixed(span), standing.amortisation(span)];
   const apart = standing.apart(span);
   const names = new Set<string | null>(rows.keys());
-  if (fixed.entries > 0 || apart.fixed.length > 0) names.add(owners.fixed);
-  if (amortisation.entries > 0 || apart.amortisation.length > 0) names.add(owners.machine);
+  if (fixed.entries > 0) names.add(owners.fixed);
+  if (amortisation.entries > 0) names.add(owners.machine);
   const gathered = [...names].map((name): Gathered => {
     const beside = {
       fixed: name === owners.fixed ? fixed : NOTHING,
@@ -203,11 +203,6 @@ function costOf({ pieces, beside }: Gathered): bigint {
 
 function order(a: Gathered, b: Gathered): number {
   return (a.name ?? '￿') < (b.name ?? '￿') ? -1 : 1;
-}
-
-/** Whether a part of our electricity is in no cost, as nothing takes its currency home. */
-function apartElectricity(pieces: readonly Piece[]): boolean {
-  return pieces.some(({ apart, kind }) => apart && (kind === 'active' || kind === 'overhead' || kind === 'idle'));
 }
 
 function conversionsOf(

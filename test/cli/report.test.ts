@@ -75,11 +75,22 @@ describe('kilnwatt report', () => {
     const { io } = await office.run('report', ALL);
     const text = io.written.join('\n').replaceAll(/\s+/g, ' ');
     expect(text).toContain('Cost in EUR, without 5.00 GBP');
-    expect(text).toMatch(/marginal >0\.\d+ .* cash >~\d+\.\d+ .* hardware ~24\.99 full >~\d+\.\d+/);
+    expect(text).toMatch(/marginal >0\.\d+ .* cash >\*~\d+\.\d+ .* hardware ~24\.99 full >\*~\d+\.\d+/);
     expect(text).toContain('10.00 USD are in it as 9.20 EUR, at 0.92 (ECB, 2026-11-02).');
     expect(text).toContain('Other programs burnt 2.00 kWh (0.60 EUR) on these cards; that is in none of these costs.');
     expect(text).toContain('At the wall is (cards and host) / 0.9, with 60 W of host.');
     expect(text).toContain('load');
+  });
+
+  it('has no figure, and no zero, for what no rate takes home', async () => {
+    await book([entryOf({ at: NOW - DAY })]);
+    await office.store.charge([chargeSample(NOW - DAY, 3, { currency: 'USD' })]);
+    const { io } = await office.run('report', 'report: { currency: USD }\n');
+    const text = io.written.join('\n').replaceAll(/\s+/g, ' ');
+    expect(text).toMatch(/marginal \? \? \? idle electricity 0.00 charges 3.00 cash \*3.00/);
+    expect(text).toMatch(
+      /\* marks costs that lack 0.0003\d* EUR, and \? those of which nothing else is known: there is no rate/,
+    );
   });
 
   it('says how to set what it does not know', async () => {

@@ -42,6 +42,17 @@ describe('what is not known', () => {
     expect(madeOf({ sums: [idle], settings }).carbon).toMatchObject({ unknowns: 0 });
   });
 
+  it('is what a processor drew while it waited, and no zero', () => {
+    const made = sumRow('active', { gpu: null, energyMethod: 'assumed', costMethod: 'assumed', slot: NOVEMBER.from });
+    const { total, trend } = madeOf({ sums: [made] });
+    expect(total.energy.idle).toMatchObject({ millijoules: null, method: 'unknown', entries: 0 });
+    expect(total.electricity.idle).toMatchObject({ nano: null, method: 'unknown', unknowns: 0 });
+    expect([total.cash, total.idlePart, trend[0]?.idle]).toEqual([total.marginal, null, null]);
+    const onCard = madeOf({ sums: [made, sumRow('active')] }).total.energy;
+    expect([onCard.idle, onCard.foreign]).toMatchObject([{ millijoules: 0 }, { millijoules: 0 }]);
+    expect(madeOf({ sums: [sumRow('charge', { gpu: null })] }).total.energy.idle.millijoules).toBe(0);
+  });
+
   it('of bounds leaves that of the sum unknown', () => {
     const assumed = sumRow('active', { bound: null, energyMethod: 'assumed' });
     const of = (...sums: LedgerSum[]) => madeOf({ sums }).total.energy.active.bound;

@@ -48,7 +48,7 @@ describe('three costs', () => {
   it('of nothing are nothing, and have no picture to divide by', () => {
     const { total, entries } = madeOf({ sums: [] });
     expect(entries).toBe(0);
-    expect(total.full).toEqual({ nano: 0n, method: 'measured', unknowns: 0, entries: 0 });
+    expect(total.full).toEqual({ nano: 0n, method: 'measured', unknowns: 0, apart: 0, entries: 0 });
     expect([total.perPicture, total.idlePart]).toEqual([null, null]);
   });
 
@@ -83,6 +83,8 @@ describe('the spread of a picture', () => {
   });
 });
 
+const NONE = settingsOf({}).standing;
+
 describe('currencies', () => {
   const sums = [
     sumRow('active', { nano: 5n }),
@@ -102,6 +104,18 @@ describe('currencies', () => {
     const { total } = madeOf({ sums });
     expect(total.apart).toEqual([{ currency: 'GBP', nano: nanoOf(3) }]);
     expect(total.cash.nano).toBe(5n + nanoOf(9.2));
+  });
+
+  it('without a rate are no zero: what holds nothing else is not told, and a sum with others counts them', () => {
+    const settings = { ...settingsOf({ fixed: 9, hardware: { ...HARDWARE, currency: 'USD' } }), currency: 'USD' };
+    const { total, ours } = madeOf({ sums: [sumRow('active', { entries: 2 })], settings });
+    for (const name of ['marginal', 'fixed', 'cash'] as const) expect(total[name].nano).toBeNull();
+    expect(total.marginal).toMatchObject({ method: 'unknown', unknowns: 0, apart: 2 });
+    expect(total.perPicture).toMatchObject({ marginal: null, cash: null, spread: null });
+    expect(total.full).toMatchObject({ nano: nanoOf(25), apart: 3 });
+    expect(ours).toMatchObject({ atLeast: true });
+    const nothing = madeOf({ sums: [sumRow('active', { nano: 0n })], settings: { ...settings, standing: NONE } }).total;
+    expect(nothing.full).toMatchObject({ nano: 0n, apart: 0 });
   });
 
   it('of hardware and fixed charges come home likewise', () => {
