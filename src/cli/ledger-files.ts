@@ -8,7 +8,7 @@ import type { LedgerSpan } from '../ports.ts';
 import type { App } from './app.ts';
 import { EXIT } from './exit.ts';
 import { counted } from './figures.ts';
-import { rowsOf } from './ledger-rows.ts';
+import { bookedIn, rowsOf } from './ledger-rows.ts';
 import { type PeriodFlags, periodOf, timeIn } from './report-period.ts';
 import { writeWhole } from './write-whole.ts';
 
@@ -55,7 +55,7 @@ export async function ledgerImport(app: App, file: string, { json }: { readonly 
     timeOf: (text, place) => timeIn(text, place, calendar),
   });
   const store = await app.store();
-  const checked = await checkedCharges(charges, (id) => store.ledgerRow(id));
+  const checked = await checkedCharges(charges, bookedIn(store));
   const booked = checked.length === 0 ? 0 : await store.charge(checked);
   const before = charges.length - booked;
   if (json === true) app.io.out(JSON.stringify({ booked, booked_before: before, energy_lines: energy }));
@@ -70,10 +70,17 @@ export async function ledgerImport(app: App, file: string, { json }: { readonly 
   return EXIT.done;
 }
 
+/** @throws InputError `file_missing`, `bad_encoding` */
 async function textOf(file: string): Promise<string> {
   try {
-    return await readFile(file, 'utf8');
+    return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(file));
   } catch (error) {
+    if (error instanceof TypeError)
+      throw new InputError('is not in UTF-8; a spreadsheet saves it so as "CSV UTF-8"', {
+        code: 'bad_encoding',
+        place: file,
+        cause: error,
+      });
     throw new InputError(`cannot be read: ${sentenceOf(error)}`, { code: 'file_missing', place: file, cause: error });
   }
 }

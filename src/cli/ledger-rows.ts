@@ -1,3 +1,4 @@
+import type { Booked } from '../cost/charge-known.ts';
 import type { LedgerRow, LedgerSpan, Mark, Store } from '../ports.ts';
 
 /** Rows that are read at once. */
@@ -13,6 +14,14 @@ export async function* rowsOf(store: Pick<Store, 'ledger'>, span: LedgerSpan): A
     if (last === undefined || rows.length < PAGE) return;
     after = last.seq;
   }
+}
+
+/** What new charges are checked against. */
+export function bookedIn(store: Pick<Store, 'ledgerRow' | 'lastRows'>): Booked {
+  return {
+    row: (id) => store.ledgerRow(id),
+    charges: () => store.lastRows(1_000_000_000, 'charges'),
+  };
 }
 
 /** All marks of a card in a span, in the order of their times. */

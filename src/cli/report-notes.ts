@@ -5,8 +5,7 @@ import type { Energy, EnergySource } from '../cost/report-energy.ts';
 import { hostText } from '../cost/wall.ts';
 import { nanoOf } from '../units.ts';
 import { counted, whole } from './figures.ts';
-import { energyAssumption, priceAssumption } from './prices.ts';
-import { energyMethodOf } from './report-json.ts';
+import { basisNotes } from './report-basis.ts';
 import { amountText, energyText, moneyText, percent, sourcesText } from './report-words.ts';
 
 /**
@@ -25,10 +24,7 @@ export function notesOf(report: Report, loaded: LoadedConfig, left = 0): readonl
     ...comparisonNotes(report, left),
     ...tagNotes(report),
     ...standingNotes(report, loaded.config),
-    ...priceAssumption(loaded),
-    ...(energyMethodOf(report) === 'assumed'
-      ? [energyAssumption(loaded.config, report.sources.length > 1 ? ' of what no meter told' : '')]
-      : []),
+    ...basisNotes(report, loaded),
   ];
 }
 

@@ -2,6 +2,7 @@ import type { LedgerSpan, LedgerSum } from '../ports.ts';
 import type { Method, Millijoules } from '../units.ts';
 import { type Compared, comparisonOf, type Ours, oursOf } from './comparison.ts';
 import type { Calendar } from './local-days.ts';
+import { type Basis, basisOf } from './report-basis.ts';
 import { addedEnergy, type EnergySource, sourcesOf } from './report-energy.ts';
 import { type Beside, type Figures, figuresOf } from './report-figures.ts';
 import { type Grouping, groupOf, tagsOf, tiles } from './report-groups.ts';
@@ -58,6 +59,7 @@ export interface Report {
   /** What prices elsewhere are compared with; null with tags, since idle, fixed charges and hardware carry none. */
   readonly ours: Ours | null;
   readonly carbon: Carbon | null;
+  readonly basis: Basis;
 }
 
 export interface Group {
@@ -119,6 +121,7 @@ export function reportOf(input: ReportInput): Report {
     comparison: total.pictures === 0 ? [] : comparisonOf(total.pictures, ours, (c) => exchange.rateOf(c)),
     ours,
     carbon: carbonOf(total, settings),
+    basis: basisOf(pieces),
   };
 }
 

@@ -93,6 +93,21 @@ describe('kilnwatt report', () => {
     );
   });
 
+  it('says of its rows what they were booked with, and not what is set by now', async () => {
+    await book([entryOf({ at: NOW - DAY, method: 'assumed' }), onCard()]);
+    const dear = 'energy: { cpu_watts: 45 }\n';
+    const text = (await office.run('report', dear)).io.written.join(' ').replaceAll(/\s+/g, ' ');
+    expect(text).toMatch(
+      /~ energy of what no meter told is time × watts: 360 W in the mean of these rows; energy.cpu_watts/,
+    );
+    expect(text).toContain('Electricity is 0.300 EUR per kWh in the mean of these rows');
+    expect(text).not.toContain('45 W');
+    expect((await json()).booked_with).toEqual({
+      assumed_watts: 360,
+      prices: [{ currency: 'EUR', per_kwh: expect.closeTo(0.3, 6), assumed: null }],
+    });
+  });
+
   it('says how to set what it does not know', async () => {
     await book([entryOf({ at: NOW - DAY })]);
     const { io } = await office.run('report');
