@@ -3,13 +3,15 @@ import { chargeOf } from '../cost/charge.ts';
 import { checkedCharges, doubtOf } from '../cost/charge-known.ts';
 import { decimalText } from '../cost/decimal.ts';
 import { calendarOf } from '../cost/local-days.ts';
+import { wallClock } from '../cost/local-time.ts';
 import { InputError } from '../errors.ts';
 import type { Charge } from '../ports.ts';
 import { nanoOf } from '../units.ts';
 import type { App } from './app.ts';
 import { EXIT } from './exit.ts';
-import { bookedIn } from './ledger-rows.ts';
+import { bookedIn, futureNote } from './ledger-rows.ts';
 import { timeIn } from './report-period.ts';
+import { parseMoment } from './tariff-time.ts';
 
 export interface LogCostOptions {
   readonly currency?: string;
@@ -62,8 +64,17 @@ export async function logCost(app: App, words: LogCostWords, options: LogCostOpt
   };
   const [checked = charge] = await checkedCharges([said], bookedIn(store));
   const booked = (await store.charge([checked])) === 1;
+  for (const note of timeNotes(app, at, checked)) app.io.err(`! ${note}`);
   tell(app, checked, booked, options.json === true);
   return EXIT.done;
+}
+
+/** What a clock shows twice or never, and what no report has yet. */
+function timeNotes({ loaded, clock }: App, at: string | undefined, charge: Charge): readonly string[] {
+  if (at === undefined) return [];
+  const now = clock.now();
+  const { note } = parseMoment(at, wallClock(loaded.config.tariff.timezone), now, '--at');
+  return [...(note === null ? [] : [note]), ...futureNote([charge], now)];
 }
 
 function tell({ io }: App, charge: Charge, booked: boolean, json: boolean): void {

@@ -1,5 +1,6 @@
 import type { Config, LoadedConfig } from '../config.ts';
 import type { Ours } from '../cost/comparison.ts';
+import { monthsAfter } from '../cost/local-days.ts';
 import type { Report } from '../cost/report.ts';
 import type { Energy, EnergySource } from '../cost/report-energy.ts';
 import { hostText } from '../cost/wall.ts';
@@ -138,15 +139,28 @@ function standingNotes({ total, tags, days, currency }: Report, { report, tariff
   const monthly = `${amountText(nanoOf(tariff.fixedPerMonth))} ${tariff.currency}`;
   const fixed = tariff.fixedPerMonth === 0 ? [] : [`Fixed charges are those of today, ${monthly} a month.`];
   const none = 'Full cost has no hardware in it';
-  if (hardware === null) return [...fixed, `${none}; set report: { hardware: { price: 1600, bought: 2026-03-01 } }.`];
-  const { bought, months } = hardware;
-  if (total.amortisation.entries > 0 && total.amortisation.nano !== null)
-    return [...fixed, `Hardware is as configured today, written off evenly over ${months} months from ${bought}.`];
-  const paid = hardware.currency ?? tariff.currency;
-  if (paid !== currency && rates[paid] === undefined) return [...fixed, `${none}: there is no rate for ${paid}.`];
-  if (hardware.price === hardware.resale) return [...fixed, `${none}: its price is its resale.`];
-  const why = bought > days.last ? `it was bought later, on ${bought}` : `its ${months} months from ${bought} are over`;
-  return [...fixed, `${none}: ${why}.`];
+  if (hardware.length === 0)
+    return [...fixed, `${none}; set report: { hardware: [{ price: 1600, bought: 2026-03-01 }] }.`];
+  const all = hardware.map((one) => {
+    const paid = one.currency ?? tariff.currency;
+    const noRate = paid !== currency && rates[paid] === undefined;
+    return { ...one, why: noRate ? `there is no rate for ${paid}` : notInIt(one, days) };
+  });
+  const inIt = all.filter(({ why }) => why === null).map(({ months, bought }) => `${months} months from ${bought}`);
+  const left = all.flatMap(({ why }) => (why === null ? [] : [why])).join('; ');
+  if (inIt.length === 0) return [...fixed, `${none}: ${left}.`];
+  const without = left === '' ? '' : `, without what is not in it: ${left}`;
+  return [...fixed, `Hardware is as configured today, written off evenly over ${inIt.join(' and ')}${without}.`];
+}
+
+/** Why nothing of it falls into these days; null: something does. */
+function notInIt(
+  { price, resale, bought, months }: Config['report']['hardware'][number],
+  { first, last }: Report['days'],
+): string | null {
+  if (price === resale) return 'its price is its resale';
+  if (bought > last) return `it was bought later, on ${bought}`;
+  return monthsAfter(bought, months) <= first ? `its ${months} months from ${bought} are over` : null;
 }
 
 function tagNotes({ tags }: Report): readonly string[] {

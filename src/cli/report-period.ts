@@ -29,6 +29,11 @@ export function periodOf(flags: PeriodFlags, now: EpochMillis, calendar: Calenda
   return span;
 }
 
+/** Whether a later end than today's was asked for. */
+export function endsEarly({ to }: PeriodFlags, span: LedgerSpan, calendar: Calendar): boolean {
+  return to !== undefined && endOf(to, calendar) > span.to && !(isDay(to) && calendar.dayOf(span.to - 1) === to);
+}
+
 function monthOf(text: string, calendar: Calendar): LedgerSpan {
   const first = `${text}-01`;
   if (!isDay(first)) throw refused(`needs a month as 2026-11, not "${text}"`, '--month');

@@ -27,9 +27,10 @@ export function terminalLines(report: Report, { width, color, utf8, notes }: Ter
   ];
 }
 
-export function headingOf({ days, timezone, tags }: Report): string {
+export function headingOf({ days, minutes, timezone, tags }: Report): string {
   const said = Object.entries(tags).map(([name, value]) => `, ${name}=${value}`);
-  return `${days.first} to ${days.last} (${timezone})${said.join('')}`;
+  const { from, to } = minutes ?? { from: days.first, to: days.last };
+  return `${from} to ${to} (${timezone})${said.join('')}`;
 }
 
 export function picturesLine({ total: { pictures, perPicture, energy } }: Report): string {
@@ -74,6 +75,10 @@ function clip(text: string, width: number): string {
 }
 
 /** For whoever has nothing to see yet. */
-export function emptyLine(report: Report): string {
-  return `The ledger has nothing from ${report.days.first} to ${report.days.last}: pictures, idle time and charges are booked as they come.`;
+export function emptyLine({ days, minutes, tags }: Report): string {
+  const { from, to } = minutes ?? { from: days.first, to: days.last };
+  const said = Object.entries(tags).map(([name, value]) => `${name}=${value}`);
+  const what = said.length === 0 ? 'nothing' : `nothing tagged ${said.join(', ')}`;
+  const how = said.length === 0 ? ': pictures, idle time and charges are booked as they come' : '';
+  return `The ledger has ${what} from ${from} to ${to}${how}.`;
 }

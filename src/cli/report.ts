@@ -11,7 +11,7 @@ import { reportCsv } from './report-csv.ts';
 import { reportHtml } from './report-html.ts';
 import { reportJson } from './report-json.ts';
 import { notesOf } from './report-notes.ts';
-import { type PeriodFlags, periodOf } from './report-period.ts';
+import { endsEarly, type PeriodFlags, periodOf } from './report-period.ts';
 import { reportSettings } from './report-settings.ts';
 import { emptyLine, terminalLines } from './report-terminal.ts';
 import { writeWhole } from './write-whole.ts';
@@ -34,6 +34,10 @@ export async function report(app: App, options: ReportOptions): Promise<number> 
   const by = options.by === undefined ? null : groupingOf(options.by);
   const calendar = calendarOf(loaded.config.tariff.timezone);
   const period = { span: periodOf(options, clock.now(), calendar), calendar };
+  if (endsEarly(options, period.span, calendar))
+    io.err(
+      `! --to ${options.to} is later than now: the report ends with what is booked by ${calendar.minuteOf(clock.now())}.`,
+    );
   if (options.audit === true) {
     refuseBeside(options);
     return reportAudit(app, period, options.json === true);

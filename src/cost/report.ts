@@ -42,6 +42,8 @@ export interface ReportInput {
 export interface Report {
   readonly span: LedgerSpan;
   readonly timezone: string;
+  /** By the same clock, to the minute, where it does not begin and end with a day; null where it does. */
+  readonly minutes: { readonly from: string; readonly to: string } | null;
   /** The first local day and the last one that it reaches into. */
   readonly days: { readonly first: string; readonly last: string };
   readonly currency: string;
@@ -108,6 +110,7 @@ export function reportOf(input: ReportInput): Report {
   return {
     span,
     timezone: calendar.timezone,
+    minutes: minutesOf(span, calendar),
     days: { first: calendar.dayOf(span.from), last: calendar.dayOf(span.to - 1) },
     currency: settings.currency,
     tags,
@@ -123,6 +126,11 @@ export function reportOf(input: ReportInput): Report {
     carbon: carbonOf(total, settings),
     basis: basisOf(pieces),
   };
+}
+
+function minutesOf({ from, to }: LedgerSpan, calendar: Calendar): Report['minutes'] {
+  const whole = [from, to].every((at) => calendar.startOf(calendar.dayOf(at)) === at);
+  return whole ? null : { from: calendar.minuteOf(from), to: calendar.minuteOf(to) };
 }
 
 function slotPieces({ slots, tags, settings }: ReportInput): readonly Piece[] {

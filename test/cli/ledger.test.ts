@@ -252,6 +252,30 @@ describe('kilnwatt ledger', () => {
     ]);
   });
 
+  it('names the lines that it takes for booked, also where another file had them', async () => {
+    const lines = ['at,service,type,quantity,unit_cost', '2026-11-03,a,b,1,1', '2026-11-04,a,b,1,1', ''];
+    await office.run(['ledger', 'import', written(lines.toSpliced(1, 1).join('\n'))]);
+    const { io } = await office.run(['ledger', 'import', written(lines.join('\n'))]);
+    expect(io.written).toEqual(['1 charge booked, 1 booked before.']);
+    expect(io.errors).toEqual([expect.stringMatching(/:3: was booked before as [0-9a-f]{32}, and is not again\.$/)]);
+  });
+
+  it('warns of what is dated later than now, which no report has yet', async () => {
+    const file = written('at,service,type,quantity,unit_cost\n2026-11-03,a,b,1,1\n2030-01-01,a,b,1,1\n');
+    const imported = (await office.run(['ledger', 'import', file])).io.errors;
+    expect(imported).toEqual([expect.stringMatching(/^! 1 charge of these is dated later than now: /)]);
+    const logged = (await office.run(['log-cost', 'a', 'b', '1', '1', '--at', '2030-01-01'])).io.errors;
+    expect(logged).toEqual([expect.stringMatching(/^! It is dated later than now: /)]);
+  });
+
+  it.each([
+    ['2026-03-29T02:30', /skipped on the clock of Europe\/Berlin/],
+    ['2026-10-25T02:30', /comes twice on the clock of Europe\/Berlin/],
+  ])('says what it takes for %s, which a clock shows never or twice', async (at, sentence) => {
+    const { code, io } = await office.run(['log-cost', 'a', 'b', '1', '1', '--at', at]);
+    expect([code, io.errors]).toEqual([0, [expect.stringMatching(sentence)]]);
+  });
+
   it.each([
     ['without ids', ''],
     ['with ids', 'mine'],

@@ -13,7 +13,7 @@ afterEach(() => office.close());
 const DAY = 86_400_000;
 const ALL = `report:
   rates: { USD: { rate: 0.92, date: 2026-11-02, source: ECB } }
-  hardware: { price: 1600, bought: 2026-03-01, resale: 700 }
+  hardware: [{ price: 1600, bought: 2026-03-01, resale: 700 }]
 energy: { supply_efficiency: 0.9, host_watts: 60 }
 carbon: { grams_per_kwh: 381 }
 `;
@@ -22,7 +22,9 @@ describe('kilnwatt report', () => {
   it('says in a sentence that there is nothing yet', async () => {
     const { code, io } = await office.run('report');
     expect(code).toBe(0);
-    expect(io.written).toEqual([expect.stringMatching(/^The ledger has nothing from 2026-10-31 to 2026-11-30: /)]);
+    expect(io.written).toEqual([
+      expect.stringMatching(/^The ledger has nothing from 2026-10-31 12:15 to 2026-11-30 12:15: /),
+    ]);
   });
 
   it('is of the last 30 days: what is older is not in it', async () => {
@@ -45,6 +47,27 @@ describe('kilnwatt report', () => {
     await book([entryOf({ at: NOW - 2 * DAY })]);
     expect(await json('--from', '2026-11-28', '--to', '2026-11-28')).toMatchObject({ pictures: 1 });
     expect(await json('--from', '2026-11-20', '--to', '2026-11-28T00:00')).toMatchObject({ pictures: 0 });
+  });
+
+  it('says the time that it is of: to the minute where that is no whole days, and where it ends before --to', async () => {
+    await book([entryOf({ at: NOW - DAY })]);
+    const heading = async (...flags: string[]) => {
+      const { io } = await office.run(['report', ...flags]);
+      return [io.written[0], ...io.errors];
+    };
+    expect(await heading('--from', '2026-11-29T11:45', '--to', '2026-11-29T12:15')).toEqual([
+      '2026-11-29 11:45 to 2026-11-29 12:15 (Europe/Berlin)',
+    ]);
+    expect(await heading('--from', '2026-11-20', '--to', '2026-11-29')).toEqual([
+      '2026-11-20 to 2026-11-29 (Europe/Berlin)',
+    ]);
+    expect(await heading('--from', '2026-11-20', '--to', '2026-11-30')).toHaveLength(1);
+    expect(await heading('--from', '2026-11-20', '--to', '2030-01-01')).toEqual([
+      '2026-11-20 00:00 to 2026-11-30 12:15 (Europe/Berlin)',
+      '! --to 2030-01-01 is later than now: the report ends with what is booked by 2026-11-30 12:00.',
+    ]);
+    const none = await heading('--tag', 'client=nobody');
+    expect(none).toEqual(['The ledger has nothing tagged client=nobody from 2026-10-31 12:15 to 2026-11-30 12:15.']);
   });
 
   it.each([
@@ -118,16 +141,33 @@ describe('kilnwatt report', () => {
 
   it.each([
     ['', 'has no hardware in it; set report:'],
-    ['report: { hardware: { price: 9, currency: USD, bought: 2026-03-01 } }\n', 'there is no rate for USD.'],
-    ['report: { hardware: { price: 9, bought: 2027-03-01 } }\n', 'it was bought later, on 2027-03-01.'],
-    ['report: { hardware: { price: 9, bought: 2020-03-01 } }\n', 'its 36 months from 2020-03-01 are over.'],
-    ['report: { hardware: { price: 9, bought: 2020-03-01, resale: 9 } }\n', 'its price is its resale.'],
-    ['report: { hardware: { price: 9, bought: 2026-03-01 } }\n', 'Hardware is as configured today, written off evenly'],
+    ['report: { hardware: [{ price: 9, currency: USD, bought: 2026-03-01 }] }\n', 'there is no rate for USD.'],
+    ['report: { hardware: [{ price: 9, bought: 2027-03-01 }] }\n', 'it was bought later, on 2027-03-01.'],
+    ['report: { hardware: [{ price: 9, bought: 2020-03-01 }] }\n', 'its 36 months from 2020-03-01 are over.'],
+    ['report: { hardware: [{ price: 9, bought: 2020-03-01, resale: 9 }] }\n', 'its price is its resale.'],
+    [
+      'report: { hardware: [{ price: 9, bought: 2026-03-01 }] }\n',
+      'Hardware is as configured today, written off evenly',
+    ],
+    [
+      'report: { hardware: [{ price: 9, bought: 2026-03-01 }, { price: 9, bought: 2026-05-01, months: 12 }, { price: 9, bought: 2020-03-01 }] }\n',
+      'over 36 months from 2026-03-01 and 12 months from 2026-05-01, without what is not in it: its 36 months from 2020-03-01',
+    ],
   ])('says why full cost has no hardware in it, or since when it has: %j', async (yaml, sentence) => {
     await book([entryOf({ at: NOW - DAY })]);
     const text = (await office.run('report', yaml)).io.written.join(' ');
     expect(text.replaceAll(/\s+/g, ' ')).toContain(sentence);
     expect(text.match(/hardware in it|Hardware is/g)).toHaveLength(1);
+  });
+
+  it.each([
+    [
+      '[{ price: 9, bought: 2026-03-01, resale: 10 }]',
+      'report.hardware[0].resale cannot be 10: expected at most the price',
+    ],
+    ['{ price: 9, bought: 2026-03-01 }', 'expected a list, as [{ price: 1600, bought: 2026-03-01 }]'],
+  ])('takes no hardware as %s', async (hardware, sentence) => {
+    await expect(office.run('report', `report: { hardware: ${hardware} }\n`)).rejects.toThrow(sentence);
   });
 
   it('says that fixed charges are those of today', async () => {

@@ -83,7 +83,7 @@ describe('the comparison', () => {
 
   it('is with what pictures cost here, and not with what was logged', () => {
     const sums = [sumRow('active', { entries: 1000, nano: nanoOf(1) }), sumRow('idle', { nano: nanoOf(0.5) })];
-    const settings = settingsOf({ fixed: 1, hardware: HARDWARE });
+    const settings = settingsOf({ fixed: 1, hardware: [HARDWARE] });
     const logged = [sumRow('charge', { nano: nanoOf(30) }), sumRow('credit', { nano: nanoOf(-3) })];
     const { ours, comparison } = madeOf({ sums: [...sums, ...logged], settings });
     expect(ours).toMatchObject({ money: { nano: nanoOf(27.5) }, atLeast: false });
@@ -93,7 +93,7 @@ describe('the comparison', () => {
   it.each([
     ['a part of ours is unknown', [sumRow('active', { nano: null })], settingsOf({})],
     ['electricity has no rate', [sumRow('idle', { currency: 'GBP', nano: 1n })], settingsOf({})],
-    ['hardware has no rate', [], settingsOf({ hardware: { ...HARDWARE, currency: 'GBP' } })],
+    ['hardware has no rate', [], settingsOf({ hardware: [{ ...HARDWARE, currency: 'GBP' }] })],
   ])('says at most where %s, and nothing of prices that are the least', (_, more, settings) => {
     const { ours, comparison } = madeOf({ sums: [sumRow('active'), ...more], settings });
     expect(ours?.atLeast).toBe(true);
