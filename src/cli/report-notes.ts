@@ -5,7 +5,7 @@ import type { Report } from '../cost/report.ts';
 import type { Energy, EnergySource } from '../cost/report-energy.ts';
 import { hostText } from '../cost/wall.ts';
 import { nanoOf } from '../units.ts';
-import { counted, whole } from './figures.ts';
+import { counted, significant, whole } from './figures.ts';
 import { basisNotes } from './report-basis.ts';
 import { amountText, energyText, moneyText, percent, sourcesText } from './report-words.ts';
 
@@ -32,7 +32,8 @@ export function notesOf(report: Report, loaded: LoadedConfig, left = 0): readonl
 function spreadNotes({ total, currency }: Report): readonly string[] {
   const spread = total.perPicture?.spread;
   if (!spread) return [];
-  const text = (amount: number) => amountText(BigInt(Math.round(amount * 1e9)));
+  const mark = total.electricity.active.method === 'measured' ? '' : '~';
+  const text = (amount: number) => `${mark}${amountText(BigInt(Math.round(amount * 1e9)))}`;
   const range = `from ${text(spread.least)} to ${text(spread.most)} ${currency}`;
   return [
     `A picture's own electricity is ${text(spread.mean)} ${currency} in the mean, ${range}, deviation ${text(spread.deviation)}.`,
@@ -105,8 +106,11 @@ const NAMES: Readonly<Record<EnergySource, string>> = {
 function carbonNotes({ carbon, sources }: Report): readonly string[] {
   if (carbon === null) return [];
   const how = carbon.unknowns > 0 ? 'At least' : 'About';
-  const amount = carbon.grams >= 1000 ? `${(carbon.grams / 1000).toFixed(1)} kg` : `${carbon.grams.toFixed(0)} g`;
-  const each = carbon.perPicture === null ? '' : `, ${carbon.perPicture.toPrecision(2)} g a picture`;
+  const amount =
+    carbon.grams >= 1000
+      ? `${(carbon.grams / 1000).toFixed(1)} kg`
+      : `${carbon.grams < 100 ? significant(carbon.grams) : carbon.grams.toFixed(0)} g`;
+  const each = carbon.perPicture === null ? '' : `, ${significant(carbon.perPicture)} g a picture`;
   const whose = carbon.atWall ? 'at the wall' : `energy${sourcesText(sources)}`;
   const of = `${whose}; ${carbon.source}${carbon.year === null ? '' : ` ${carbon.year}`}`;
   return [`${how} ${amount} of CO2${each} (${of}).`];
@@ -120,7 +124,7 @@ function comparisonNotes({ comparison, ours, currency }: Report, left: number): 
     'Elsewhere means the list price of that day for as many pictures, /MP as if each had one megapixel; not that they are as good.',
     ...(comparison.some(({ from }) => from) ? ['Of a price with > the list says "from".'] : []),
     oursNote(ours, currency),
-    `Those prices are by ${[...sources].join(', ')}.`,
+    `Those prices are by ${[...sources].join('; ')}.`,
     ...(left === 0 ? [] : [`${counted(left, 'price')} more: \`kilnwatt report --json\` has all.`]),
     ...(stranger === undefined ? [] : [`Prices in ${stranger.currency} stay so without a rate in report.rates.`]),
   ];

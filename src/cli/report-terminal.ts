@@ -15,7 +15,7 @@ export interface TerminalOptions {
   readonly notes: readonly string[];
 }
 
-/** Lines no wider than asked for, where that is 80 or more. */
+/** Lines no wider than asked for, where that is 80 or more; down to 60 what has the room is narrower. */
 export function terminalLines(report: Report, { width, color, utf8, notes }: TerminalOptions): readonly string[] {
   const paint = pc.createColors(color);
   return [

@@ -77,6 +77,7 @@ describe('kilnwatt report', () => {
     [['--from', '2026-11-05', '--to', '2026-11-02'], '--to: ends before it begins'],
     [['--from', '2026-02-30'], '--from: needs a date as 2026-11-30'],
     [['--from', '2026-11-30T10:07'], '--from: needs a day, or a time on a quarter of an hour'],
+    [['--json', '--csv'], '--json: is one of two forms of stdout'],
     [['--by', 'colour'], '--by: needs one of service'],
     [['--audit', '--by', 'day'], '--by: says nothing to --audit'],
   ])('refuses %j', async (flags, sentence) => {
@@ -129,6 +130,25 @@ describe('kilnwatt report', () => {
       assumed_watts: 360,
       prices: [{ currency: 'EUR', per_kwh: expect.closeTo(0.3, 6), assumed: null }],
     });
+  });
+
+  it('gives a group its whole name, and what has no rate a line below it', async () => {
+    const service = 'a-service-with-a-long-name';
+    for (const currency of ['USD', 'JPY'])
+      await office.store.charge([chargeSample(NOW - DAY, 3, { currency, service })]);
+    await book([entryOf({ at: NOW - DAY })]);
+    const { io } = await office.run(['report', '--by', 'service']);
+    const at = io.written.findIndex((line) => line.startsWith(service));
+    expect(io.written.slice(at + 1, at + 3)).toEqual(['  and 3.00 JPY', '  and 3.00 USD']);
+    expect(io.written.filter((line) => line.includes('of ours '))).toEqual([]);
+  });
+
+  it('marks what is assumed, and rounds no grams of CO2 to none', async () => {
+    await book([entryOf({ at: NOW - DAY, method: 'assumed' })]);
+    const { io } = await office.run('report', 'carbon: { grams_per_kwh: 381 }\n');
+    const text = io.written.join(' ').replaceAll(/\s+/g, ' ');
+    expect(text).toContain("A picture's own electricity is ~0.000300 EUR in the mean, from ~0.000300 to ~0.000300 EUR");
+    expect(text).toContain('About 0.381 g of CO2, 0.381 g a picture');
   });
 
   it('says how to set what it does not know', async () => {
@@ -187,7 +207,7 @@ describe('kilnwatt report', () => {
     });
     await book([entryOf({ at: NOW - DAY })]);
     const some = (await office.run('report', ALL)).io.written.join('\n').replaceAll(/\s+/g, ' ');
-    expect(some).toMatch(/At least \d+ g of CO2/);
+    expect(some).toMatch(/At least 0\.\d+ g of CO2/);
     expect(some).toMatch(/At the wall, derived, in EUR kWh marginal cash full pictures >~0\.\d+/);
     expect(some).toMatch(/replicate flux-schnell ~0\.003 USD 0\.00\d+ EUR <0\.\d+ x/);
   });
@@ -203,7 +223,7 @@ describe('kilnwatt report', () => {
   it('has no exponents in its CSV', async () => {
     await book([entryOf({ at: NOW - DAY, millijoules: 1 })]);
     const { io } = await office.run(['report', '--csv']);
-    expect(io.written[1]).toMatch(/^total,EUR,1,0\.000000000277/);
+    expect(io.written[1]).toMatch(/^total,,EUR,1,0\.000000000277/);
   });
 
   it('of a few pictures of one day is not mostly prices elsewhere, of which the page and JSON have all', async () => {
@@ -291,7 +311,8 @@ describe('kilnwatt report', () => {
     const [head = [], ...lines] = io.written.map((line) => line.split(','));
     const full = head.indexOf('full');
     const amounts = lines.map((line) => Math.round(Number(line[full]) * 1e9));
-    expect(lines.map(([name]) => name)).toEqual(['hardware', 'midjourney', 'electricity', 'local', 'runpod', 'total']);
+    expect(lines.map(([, name]) => name)).toEqual(['hardware', 'midjourney', 'electricity', 'local', 'runpod', '']);
+    expect(lines.map(([line]) => line)).toEqual([...Array(5).fill('group'), 'total']);
     expect(amounts.slice(0, -1).reduce((sum, amount) => sum + amount, 0)).toBe(amounts.at(-1));
   });
 
