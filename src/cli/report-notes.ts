@@ -148,10 +148,10 @@ function standingNotes({ total, tags, days, currency }: Report, { report, tariff
   const all = hardware.map((one) => {
     const paid = one.currency ?? tariff.currency;
     const noRate = paid !== currency && rates[paid] === undefined;
-    return { ...one, why: noRate ? `there is no rate for ${paid}` : notInIt(one, days) };
+    return { ...one, why: notInIt(one, days) ?? (noRate ? `there is no rate for ${paid}` : null) };
   });
   const inIt = all.filter(({ why }) => why === null).map(({ months, bought }) => `${months} months from ${bought}`);
-  const left = all.flatMap(({ why }) => (why === null ? [] : [why])).join('; ');
+  const left = [...new Set(all.flatMap(({ why }) => (why === null ? [] : [why])))].join('; ');
   if (inIt.length === 0) return [...fixed, `${none}: ${left}.`];
   const without = left === '' ? '' : `, without what is not in it: ${left}`;
   return [...fixed, `Hardware is as configured today, written off evenly over ${inIt.join(' and ')}${without}.`];

@@ -15,7 +15,7 @@ export interface TerminalOptions {
   readonly notes: readonly string[];
 }
 
-/** Lines no wider than asked for, where that is 80 or more; down to 60 what has the room is narrower. */
+/** Lines no wider than asked for, where that is 80 or more, and mostly so down to 60: names give way first. */
 export function terminalLines(report: Report, { width, color, utf8, notes }: TerminalOptions): readonly string[] {
   const paint = pc.createColors(color);
   return [
@@ -45,7 +45,9 @@ function spaced(lines: readonly string[]): readonly string[] {
   return lines.length === 0 ? [] : ['', ...lines];
 }
 
-const NARROWEST_LABEL = 12;
+const NARROWEST_LABEL = 10;
+/** Of words at the end of a line, which may go on below: a date. */
+const LEAST_WORDS = 10;
 
 /** Figures end at one line, words begin at one; the first column gives way, and then what does not fit goes on below. */
 function tableLines({ head, rows, words }: Table, width: number, dim: (text: string) => string): readonly string[] {
@@ -54,7 +56,8 @@ function tableLines({ head, rows, words }: Table, width: number, dim: (text: str
   const last = head.length - 1;
   const flows = words.includes(last) && last > 0;
   const fixed = widths.slice(1, flows ? last : undefined).reduce((sum, one) => sum + one + 2, 0);
-  const label = Math.min(widths[0] ?? 0, Math.max(NARROWEST_LABEL, width - fixed));
+  const kept = flows ? Math.min(widths[last] ?? 0, LEAST_WORDS) + 2 : 0;
+  const label = Math.min(widths[0] ?? 0, Math.max(NARROWEST_LABEL, width - fixed - kept));
   const cell = (text: string, at: number) => {
     if (at === 0) return clip(text, label).padEnd(label);
     return words.includes(at) ? text.padEnd(widths[at] ?? 0) : text.padStart(widths[at] ?? 0);
