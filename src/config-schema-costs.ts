@@ -121,6 +121,18 @@ export const carbonSettings = z
 
 export const rateSchema = z.strictObject({ rate: z.number().positive(), date, source: z.string().min(1) });
 
+const hardwareSchema = z
+  .strictObject({
+    price: price,
+    currency: currency.optional(),
+    bought: date,
+    months: z.int().positive().default(36),
+    resale: price.default(0),
+  })
+  .superRefine(({ price: paid, resale }, context) => {
+    if (resale > paid) context.addIssue({ code: 'custom', path: ['resale'], message: 'expected at most the price' });
+  });
+
 export const reportSettings = z
   .strictObject({
     currency: currency.nullable().default(null).describe('What reports sum in; not set: that of the tariff'),
@@ -130,16 +142,13 @@ export const reportSettings = z
       .default(null)
       .describe('What one unit of another currency is worth: { USD: { rate: 0.92, date: 2026-11-02, source: "ECB" } }'),
     hardware: z
-      .strictObject({
-        price: price,
-        currency: currency.optional(),
-        bought: date,
-        months: z.int().positive().default(36),
-        resale: price.default(0),
-      })
+      .array(hardwareSchema, { error: 'expected a list, as [{ price: 1600, bought: 2026-03-01 }]' })
       .nullable()
       .default(null)
-      .describe('What the host cost, for the full cost: { price: 1600, bought: 2026-03-01, months: 36, resale: 700 }'),
+      .describe(
+        'What host and cards cost, for the full cost: [{ price: 1600, bought: 2026-03-01, months: 36, resale: 700 }]; ' +
+          'without months it is 36, without resale nothing comes back',
+      ),
   })
   .prefault({})
   .describe('How reports are put together');

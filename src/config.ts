@@ -88,7 +88,7 @@ export interface TariffConfig {
 export interface ReportConfig {
   readonly currency: string;
   readonly rates: NonNullable<Settings['report']['rates']>;
-  readonly hardware: Settings['report']['hardware'];
+  readonly hardware: Readonly<NonNullable<Settings['report']['hardware']>>;
 }
 
 /** Null: what is sensible for the kind of device; for `jobSeconds`, no limit. */
@@ -274,7 +274,7 @@ function costConfig({
     report: Object.freeze({
       currency: report.currency ?? tariff.currency,
       rates: Object.freeze(report.rates ?? {}),
-      hardware: Object.freeze(report.hardware),
+      hardware: Object.freeze(report.hardware ?? []),
     }),
     when,
   };

@@ -1,14 +1,14 @@
 import { readFile } from 'node:fs/promises';
-import { checkedCharges } from '../cost/charge-known.ts';
+import { checkedCharges, type NewCharge } from '../cost/charge-known.ts';
 import { readCharges } from '../cost/ledger-import.ts';
 import { csvLine, LEDGER_COLUMNS, rowCsv, rowJson } from '../cost/ledger-text.ts';
 import { calendarOf } from '../cost/local-days.ts';
 import { InputError, sentenceOf } from '../errors.ts';
-import type { LedgerSpan } from '../ports.ts';
+import type { LedgerSpan, Store } from '../ports.ts';
 import type { App } from './app.ts';
 import { EXIT } from './exit.ts';
 import { counted } from './figures.ts';
-import { rowsOf } from './ledger-rows.ts';
+import { bookedIn, futureNote, rowsOf } from './ledger-rows.ts';
 import { type PeriodFlags, periodOf, timeIn } from './report-period.ts';
 import { writeWhole } from './write-whole.ts';
 
@@ -57,10 +57,14 @@ export async function ledgerImport(app: App, file: string, { json }: { readonly 
     timeOf: (text, place) => timeIn(text, place, calendar, (note) => app.io.err(note)),
   });
   const store = await app.store();
-  const checked = await checkedCharges(charges, (id) => store.ledgerRow(id));
+  const checked = await checkedCharges(charges, bookedIn(store));
+  const skipped = await knownLines(store, charges);
   const booked = checked.length === 0 ? 0 : await store.charge(checked);
   const before = charges.length - booked;
-  if (json === true) app.io.out(JSON.stringify({ booked, booked_before: before, energy_lines: energy }));
+  for (const note of futureNote(checked, app.clock.now())) app.io.err(`! ${note}`);
+  // A whole file a second time is no surprise.
+  if (booked > 0) for (const line of skippedLines(skipped)) app.io.err(line);
+  if (json === true) app.io.out(JSON.stringify({ booked, booked_before: before, energy_lines: energy, skipped }));
   else if (charges.length + energy === 0) app.io.out(`${file} has no line with a charge; nothing is booked.`);
   else {
     const parts = [
@@ -73,10 +77,47 @@ export async function ledgerImport(app: App, file: string, { json }: { readonly 
   return EXIT.done;
 }
 
+const SHOWN = 20;
+
+function skippedLines(skipped: readonly SkippedLine[]): readonly string[] {
+  const more = skipped.length - SHOWN;
+  return [
+    ...skipped.slice(0, SHOWN).map(({ line, id }) => `${line}: was booked before as ${id}, and is not again.`),
+    ...(more > 0 ? [`So were ${counted(more, 'more line')}; --json names all.`] : []),
+  ];
+}
+
+interface SkippedLine {
+  readonly line: string;
+  readonly id: string;
+}
+
+/** Lines whose charge is booked already, or stands above them, with the id that it has. */
+async function knownLines(
+  store: Pick<Store, 'ledgerRow'>,
+  charges: readonly NewCharge[],
+): Promise<readonly SkippedLine[]> {
+  const seen = new Set<string>();
+  const known: SkippedLine[] = [];
+  for (const { charge, places } of charges) {
+    if (seen.has(charge.id) || (await store.ledgerRow(charge.id)) !== undefined)
+      known.push({ line: places.id, id: charge.id });
+    seen.add(charge.id);
+  }
+  return known;
+}
+
+/** @throws InputError `file_missing`, `bad_encoding` */
 async function textOf(file: string): Promise<string> {
   try {
-    return await readFile(file, 'utf8');
+    return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(file));
   } catch (error) {
+    if (error instanceof TypeError)
+      throw new InputError('is not in UTF-8; a spreadsheet saves it so as "CSV UTF-8"', {
+        code: 'bad_encoding',
+        place: file,
+        cause: error,
+      });
     throw new InputError(`cannot be read: ${sentenceOf(error)}`, { code: 'file_missing', place: file, cause: error });
   }
 }

@@ -1,4 +1,7 @@
-import type { LedgerRow, LedgerSpan, Mark, Store } from '../ports.ts';
+import type { Booked } from '../cost/charge-known.ts';
+import type { Charge, LedgerRow, LedgerSpan, Mark, Store } from '../ports.ts';
+import type { EpochMillis } from '../units.ts';
+import { counted } from './figures.ts';
 
 /** Rows that are read at once. */
 const PAGE = 1000;
@@ -13,6 +16,22 @@ export async function* rowsOf(store: Pick<Store, 'ledger'>, span: LedgerSpan): A
     if (last === undefined || rows.length < PAGE) return;
     after = last.seq;
   }
+}
+
+/** Reports end now: what is dated later is in none yet. */
+export function futureNote(charges: readonly Pick<Charge, 'at'>[], now: EpochMillis): readonly string[] {
+  const later = charges.filter(({ at }) => at > now).length;
+  if (later === 0) return [];
+  const which = charges.length === 1 ? 'It is' : `${counted(later, 'charge')} of these ${later === 1 ? 'is' : 'are'}`;
+  return [`${which} dated later than now: reports have what is dated by the day that they are made, and no more.`];
+}
+
+/** What new charges are checked against. */
+export function bookedIn(store: Pick<Store, 'ledgerRow' | 'lastRows'>): Booked {
+  return {
+    row: (id) => store.ledgerRow(id),
+    charges: () => store.lastRows(1_000_000_000, 'charges'),
+  };
 }
 
 /** All marks of a card in a span, in the order of their times. */

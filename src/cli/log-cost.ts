@@ -8,6 +8,7 @@ import type { Charge } from '../ports.ts';
 import { nanoOf } from '../units.ts';
 import type { App } from './app.ts';
 import { EXIT } from './exit.ts';
+import { bookedIn, futureNote } from './ledger-rows.ts';
 import { timeIn } from './report-period.ts';
 
 export interface LogCostOptions {
@@ -62,8 +63,9 @@ export async function logCost(app: App, words: LogCostWords, options: LogCostOpt
     timeWithin: doubtOf(at),
     places: { corrects: '--correct', id: '--id' },
   };
-  const [checked = charge] = await checkedCharges([said], (row) => store.ledgerRow(row));
+  const [checked = charge] = await checkedCharges([said], bookedIn(store));
   const booked = (await store.charge([checked])) === 1;
+  for (const note of futureNote([checked], app.clock.now())) app.io.err(`! ${note}`);
   tell(app, checked, booked, options.json === true);
   return EXIT.done;
 }

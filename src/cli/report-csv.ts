@@ -4,6 +4,7 @@ import type { Report } from '../cost/report.ts';
 import type { Figures } from '../cost/report-figures.ts';
 
 const HEAD = [
+  'line',
   'group',
   'currency',
   'pictures',
@@ -30,13 +31,15 @@ const HEAD = [
   'without',
 ];
 
-/** A line for each group and one for all, `total`. What is unknown is empty. */
+/** A line for each group, and one for all, whose first cell is `total` and no group's. What is unknown is empty. */
 export function reportCsv(report: Report): readonly string[] {
   const { groups, total, currency } = report;
   return [
     csvLine(HEAD),
-    ...groups.map(({ name, label, figures }) => csvLine([name === null ? '' : label, ...cellsOf(figures, currency)])),
-    csvLine(['total', ...cellsOf(total, currency)]),
+    ...groups.map(({ name, label, figures }) =>
+      csvLine(['group', name === null ? '' : label, ...cellsOf(figures, currency)]),
+    ),
+    csvLine(['total', '', ...cellsOf(total, currency)]),
   ];
 }
 

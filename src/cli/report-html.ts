@@ -26,7 +26,7 @@ export function reportHtml(report: Report, notes: readonly string[], software: s
 ${trendSvg(report.trend)}
 ${tablesOf(report).map(table).join('\n')}
 <section><h2>Notes</h2><ul>${notes.map((note) => `<li>${escaped(note)}</li>`).join('')}</ul>
-<p class="key">~ not measured, but derived or assumed. &gt; or "at least": what is unknown is not in it. ? nothing is known.</p></section>
+<p class="key">~ not measured, but derived or assumed. &gt; or "at least": what is unknown is not in it. * a part has no rate of exchange and is not in it. ? nothing is known.</p></section>
 <footer>${escaped(software)}</footer>
 </body>
 </html>`;

@@ -1,13 +1,14 @@
 import type { Compared } from '../cost/comparison.ts';
 import type { Report } from '../cost/report.ts';
-import { addedEnergy, type Energy, type EnergyByCause } from '../cost/report-energy.ts';
+import type { Energy, EnergyByCause } from '../cost/report-energy.ts';
 import type { Figures, PerPicture } from '../cost/report-figures.ts';
 import type { Money } from '../cost/report-money.ts';
-import { decimalOf, type Method } from '../units.ts';
+import { decimalOf } from '../units.ts';
 
-/** A report as JSON: amounts are decimals of `currency`, energies kilowatt-hours, what is unknown is null. */
+/** A report as JSON: amounts are decimals of `currency`, energies kilowatt-hours, what is unknown is null. `apart` counts rows without a rate. */
 export function reportJson(report: Report) {
-  const { span, timezone, currency, tags, by, entries, total, groups, trend, conversions, comparison, carbon } = report;
+  const { span, timezone, currency, tags, by, entries, total, groups, trend, conversions, comparison, carbon, basis } =
+    report;
   return {
     period: { from: new Date(span.from).toISOString(), to: new Date(span.to).toISOString(), timezone },
     currency,
@@ -26,6 +27,10 @@ export function reportJson(report: Report) {
     }),
     comparison: comparison.map(compared),
     compared_with: report.ours && { ...money(report.ours.money), at_least: report.ours.atLeast },
+    booked_with: {
+      assumed_watts: basis.assumedWatts,
+      prices: basis.prices.map(({ currency: of, perKwh, assumed }) => ({ currency: of, per_kwh: perKwh, assumed })),
+    },
     carbon: carbon && {
       grams: carbon.grams,
       per_picture: carbon.perPicture,
@@ -36,11 +41,6 @@ export function reportJson(report: Report) {
       year: carbon.year,
     },
   };
-}
-
-/** The weakest of all that is ours. */
-export function energyMethodOf({ total: { energy } }: Report): Method {
-  return addedEnergy([energy.active, energy.overhead, energy.idle]).method;
 }
 
 function figuresJson(figures: Figures) {
@@ -100,8 +100,8 @@ function plainEnergy({ millijoules, bound, method, unknowns, entries, seconds, u
   };
 }
 
-function money({ nano, method, unknowns }: Money) {
-  return { amount: orNull(nano, decimalOf), method, unknowns };
+function money({ nano, method, unknowns, apart }: Money) {
+  return { amount: orNull(nano, decimalOf), method, unknowns, apart };
 }
 
 function compared({ nano, home, timesIs, ...row }: Compared) {

@@ -1,12 +1,12 @@
 import type { Config, LoadedConfig } from '../config.ts';
 import type { Ours } from '../cost/comparison.ts';
+import { monthsAfter } from '../cost/local-days.ts';
 import type { Report } from '../cost/report.ts';
 import { addedEnergy, type Energy, type EnergySource } from '../cost/report-energy.ts';
 import { hostText } from '../cost/wall.ts';
 import { nanoOf } from '../units.ts';
-import { counted, whole } from './figures.ts';
-import { energyAssumption, priceAssumption } from './prices.ts';
-import { energyMethodOf } from './report-json.ts';
+import { counted, significant, whole } from './figures.ts';
+import { basisNotes } from './report-basis.ts';
 import { amountText, energyText, foreignText, moneyText, percent, sourcesText } from './report-words.ts';
 
 /**
@@ -25,17 +25,15 @@ export function notesOf(report: Report, loaded: LoadedConfig, left = 0): readonl
     ...comparisonNotes(report, left),
     ...tagNotes(report),
     ...standingNotes(report, loaded.config),
-    ...priceAssumption(loaded),
-    ...(energyMethodOf(report) === 'assumed'
-      ? [energyAssumption(loaded.config, report.sources.length > 1 ? ' of what no meter told' : '')]
-      : []),
+    ...basisNotes(report, loaded),
   ];
 }
 
 function spreadNotes({ total, currency }: Report): readonly string[] {
   const spread = total.perPicture?.spread;
   if (!spread) return [];
-  const text = (amount: number) => amountText(BigInt(Math.round(amount * 1e9)));
+  const mark = total.electricity.active.method === 'measured' ? '' : '~';
+  const text = (amount: number) => `${mark}${amountText(BigInt(Math.round(amount * 1e9)))}`;
   const range = `from ${text(spread.least)} to ${text(spread.most)} ${currency}`;
   return [
     `A picture's own electricity is ${text(spread.mean)} ${currency} in the mean, ${range}, deviation ${text(spread.deviation)}.`,
@@ -43,6 +41,9 @@ function spreadNotes({ total, currency }: Report): readonly string[] {
 }
 
 function idleNotes({ total }: Report): readonly string[] {
+  const { active, overhead, idle } = total.energy;
+  if (idle.millijoules === null && idle.entries === 0 && active.entries + overhead.entries > 0)
+    return ['No meter follows this host while it waits: its idle is not known, and in no cost.'];
   return total.idlePart === null || total.idlePart === 0
     ? []
     : [`Idle is ${percent(total.idlePart)} of the energy of pictures, overhead and idle.`];
@@ -87,7 +88,7 @@ function currencyNotes({ total, conversions, currency }: Report): readonly strin
       return `${amountText(nano)} ${from} are in it as ${amountText(home)} ${currency}, at ${rate} (${source}, ${date}).`;
     }),
     ...total.apart.map(({ currency: from, nano }) => {
-      return `All costs are without ${amountText(nano)} ${from}: there is no rate; set report: { rates: { ${from}: { rate: 1.1, date: 2026-11-02, source: "ECB" } } }.`;
+      return `* marks costs that lack ${amountText(nano)} ${from}, and ? those of which nothing else is known: there is no rate; set report: { rates: { ${from}: { rate: 1.1, date: 2026-11-02, source: "ECB" } } }.`;
     }),
   ];
 }
@@ -115,8 +116,11 @@ const NAMES: Readonly<Record<EnergySource, string>> = {
 function carbonNotes({ carbon, sources }: Report): readonly string[] {
   if (carbon === null) return [];
   const how = carbon.unknowns > 0 ? 'At least' : 'About';
-  const amount = carbon.grams >= 1000 ? `${(carbon.grams / 1000).toFixed(1)} kg` : `${carbon.grams.toFixed(0)} g`;
-  const each = carbon.perPicture === null ? '' : `, ${carbon.perPicture.toPrecision(2)} g a picture`;
+  const amount =
+    carbon.grams >= 1000
+      ? `${(carbon.grams / 1000).toFixed(1)} kg`
+      : `${carbon.grams < 100 ? significant(carbon.grams) : carbon.grams.toFixed(0)} g`;
+  const each = carbon.perPicture === null ? '' : `, ${significant(carbon.perPicture)} g a picture`;
   const whose = carbon.atWall ? 'at the wall' : `energy${sourcesText(sources)}`;
   const of = `${whose}; ${carbon.source}${carbon.year === null ? '' : ` ${carbon.year}`}`;
   return [`${how} ${amount} of CO2${each} (${of}).`];
@@ -130,7 +134,7 @@ function comparisonNotes({ comparison, ours, currency }: Report, left: number): 
     'Elsewhere means the list price of that day for as many pictures, /MP as if each had one megapixel; not that they are as good.',
     ...(comparison.some(({ from }) => from) ? ['Of a price with > the list says "from".'] : []),
     oursNote(ours, currency),
-    `Those prices are by ${[...sources].join(', ')}.`,
+    `Those prices are by ${[...sources].join('; ')}.`,
     ...(left === 0 ? [] : [`${counted(left, 'price')} more: \`kilnwatt report --json\` has all.`]),
     ...(stranger === undefined ? [] : [`Prices in ${stranger.currency} stay so without a rate in report.rates.`]),
   ];
@@ -138,9 +142,8 @@ function comparisonNotes({ comparison, ours, currency }: Report, left: number): 
 
 function oursNote(ours: Ours | null, currency: string): string {
   if (ours === null) return 'There is no ratio to what is tagged, as idle, fixed charges and hardware carry no tag.';
-  const money = { ...ours.money, unknowns: ours.atLeast ? Math.max(1, ours.money.unknowns) : 0 };
   const most = ours.atLeast ? '; a ratio with < is at most that' : '';
-  return `Ours is electricity with idle, fixed charges and hardware, without what was logged: ${moneyText(money, currency)}${most}.`;
+  return `Ours is electricity with idle, fixed charges and hardware, without what was logged: ${moneyText(ours.money, currency)}${most}.`;
 }
 
 /** What costs money by the month is not booked: it is taken from the configuration, for past months too. */
@@ -150,15 +153,28 @@ function standingNotes({ total, tags, days, currency }: Report, { report, tariff
   const monthly = `${amountText(nanoOf(tariff.fixedPerMonth))} ${tariff.currency}`;
   const fixed = tariff.fixedPerMonth === 0 ? [] : [`Fixed charges are those of today, ${monthly} a month.`];
   const none = 'Full cost has no hardware in it';
-  if (hardware === null) return [...fixed, `${none}; set report: { hardware: { price: 1600, bought: 2026-03-01 } }.`];
-  const { bought, months } = hardware;
-  if (total.amortisation.entries > 0)
-    return [...fixed, `Hardware is as configured today, written off evenly over ${months} months from ${bought}.`];
-  const paid = hardware.currency ?? tariff.currency;
-  if (paid !== currency && rates[paid] === undefined) return [...fixed, `${none}: there is no rate for ${paid}.`];
-  if (hardware.price === hardware.resale) return [...fixed, `${none}: its price is its resale.`];
-  const why = bought > days.last ? `it was bought later, on ${bought}` : `its ${months} months from ${bought} are over`;
-  return [...fixed, `${none}: ${why}.`];
+  if (hardware.length === 0)
+    return [...fixed, `${none}; set report: { hardware: [{ price: 1600, bought: 2026-03-01 }] }.`];
+  const all = hardware.map((one) => {
+    const paid = one.currency ?? tariff.currency;
+    const noRate = paid !== currency && rates[paid] === undefined;
+    return { ...one, why: notInIt(one, days) ?? (noRate ? `there is no rate for ${paid}` : null) };
+  });
+  const inIt = all.filter(({ why }) => why === null).map(({ months, bought }) => `${months} months from ${bought}`);
+  const left = [...new Set(all.flatMap(({ why }) => (why === null ? [] : [why])))].join('; ');
+  if (inIt.length === 0) return [...fixed, `${none}: ${left}.`];
+  const without = left === '' ? '' : `, without what is not in it: ${left}`;
+  return [...fixed, `Hardware is as configured today, written off evenly over ${inIt.join(' and ')}${without}.`];
+}
+
+/** Why nothing of it falls into these days; null: something does. */
+function notInIt(
+  { price, resale, bought, months }: Config['report']['hardware'][number],
+  { first, last }: Report['days'],
+): string | null {
+  if (price === resale) return 'its price is its resale';
+  if (bought > last) return `it was bought later, on ${bought}`;
+  return monthsAfter(bought, months) <= first ? `its ${months} months from ${bought} are over` : null;
 }
 
 function tagNotes({ tags }: Report): readonly string[] {

@@ -36,6 +36,8 @@ export function periodOf(flags: PeriodFlags, now: EpochMillis, calendar: Calenda
   };
   const asked = flags.month === undefined ? spanOf(flags) : monthOf(flags.month, calendar);
   const span = { from: asked.from, to: Math.min(asked.to, latest) };
+  if (flags.to !== undefined && asked.to > latest && calendar.dayOf(now) !== flags.to)
+    onNote(`--to ${flags.to} is later than now: the report ends with what is booked by ${calendar.minuteOf(now)}.`);
   if (span.from >= latest) throw refused('begins in the future', flags.month === undefined ? '--from' : '--month');
   if (span.from >= span.to) throw refused('ends before it begins', '--to');
   return span;

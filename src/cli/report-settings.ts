@@ -11,7 +11,7 @@ export function reportSettings({ report, tariff, energy, carbon }: Config): Repo
     rates: report.rates,
     standing: {
       fixed: { perMonth: tariff.fixedPerMonth, currency: tariff.currency, method: 'measured' },
-      hardware: hardware && { ...hardware, currency: hardware.currency ?? tariff.currency },
+      hardware: hardware.map((one) => ({ ...one, currency: one.currency ?? tariff.currency })),
     },
     wall: efficiency === null ? null : { efficiency, hostWatts },
     grams: (millijoules) => gramsOf(millijoules, carbon),

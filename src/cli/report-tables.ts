@@ -137,11 +137,16 @@ function groupTable({ groups, by, currency, total }: Report): Table {
     title: `By ${by?.kind === 'tag' && by.name !== null ? `tag ${by.name}` : by?.kind}, in ${currency}`,
     head: ['', 'pictures', 'kWh', 'marginal', 'cash', 'full'],
     rows: [
-      ...groups.map(({ label, figures }) => row(`${label}${withoutText(figures.apart, ' and')}`, figures)),
+      ...groups.flatMap(({ label, figures }) => [row(label, figures), ...figures.apart.map(apartRow)]),
       row('in all', total),
     ],
     words: [0],
   };
+}
+
+/** Below its group: a name and an amount would not have room for each other. */
+function apartRow({ currency, nano }: Figures['apart'][number]): readonly string[] {
+  return [`  and ${amountText(nano)} ${currency}`];
 }
 
 /** What no rate takes home, after a word; nothing where all is at home. */
@@ -153,16 +158,17 @@ function withoutText(apart: Figures['apart'], word: string): string {
 const TIMES_ARE = { even: '', at_least: '>', at_most: '<' } as const;
 
 function comparisonTable({ comparison, total, currency }: Report): Table {
+  const ratios = comparison.some(({ times }) => times !== null);
   return {
     title: `${counted(total.pictures, 'such picture')} elsewhere, by list price`,
-    head: ['', 'price', 'in all', 'of ours', 'as of'],
+    head: ['', 'price', 'in all', ...(ratios ? ['of ours'] : []), 'as of'],
     rows: comparison.map((row) => [
       `${row.provider} ${row.model}`,
       `${row.from ? '>' : ''}${row.weak ? '~' : ''}${row.price} ${row.currency}${row.unit === 'megapixel' ? '/MP' : ''}`,
       `${row.from ? '>' : ''}${row.home === null ? `${amountText(row.nano)} ${row.currency}` : `${amountText(row.home)} ${currency}`}`,
-      row.times === null ? '' : `${TIMES_ARE[row.timesIs]}${significant(row.times)} x`,
+      ...(ratios ? [row.times === null ? '' : `${TIMES_ARE[row.timesIs]}${significant(row.times)} x`] : []),
       row.date,
     ]),
-    words: [0, 4],
+    words: [0, ratios ? 4 : 3],
   };
 }

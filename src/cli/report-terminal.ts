@@ -15,7 +15,7 @@ export interface TerminalOptions {
   readonly notes: readonly string[];
 }
 
-/** Lines no wider than asked for, where that is 80 or more. */
+/** Lines no wider than asked for, where that is 80 or more, and mostly so down to 60: names give way first. */
 export function terminalLines(report: Report, { width, color, utf8, notes }: TerminalOptions): readonly string[] {
   const paint = pc.createColors(color);
   return [
@@ -27,9 +27,10 @@ export function terminalLines(report: Report, { width, color, utf8, notes }: Ter
   ];
 }
 
-export function headingOf({ days, timezone, tags }: Report): string {
+export function headingOf({ days, minutes, timezone, tags }: Report): string {
   const said = Object.entries(tags).map(([name, value]) => `, ${name}=${value}`);
-  return `${days.first} to ${days.last} (${timezone})${said.join('')}`;
+  const { from, to } = minutes ?? { from: days.first, to: days.last };
+  return `${from} to ${to} (${timezone})${said.join('')}`;
 }
 
 export function picturesLine({ total: { pictures, perPicture, energy } }: Report): string {
@@ -44,7 +45,9 @@ function spaced(lines: readonly string[]): readonly string[] {
   return lines.length === 0 ? [] : ['', ...lines];
 }
 
-const NARROWEST_LABEL = 12;
+const NARROWEST_LABEL = 10;
+/** Of words at the end of a line, which may go on below: a date. */
+const LEAST_WORDS = 10;
 
 /** Figures end at one line, words begin at one; the first column gives way, and then what does not fit goes on below. */
 function tableLines({ head, rows, words }: Table, width: number, dim: (text: string) => string): readonly string[] {
@@ -53,7 +56,8 @@ function tableLines({ head, rows, words }: Table, width: number, dim: (text: str
   const last = head.length - 1;
   const flows = words.includes(last) && last > 0;
   const fixed = widths.slice(1, flows ? last : undefined).reduce((sum, one) => sum + one + 2, 0);
-  const label = Math.min(widths[0] ?? 0, Math.max(NARROWEST_LABEL, width - fixed));
+  const kept = flows ? Math.min(widths[last] ?? 0, LEAST_WORDS) + 2 : 0;
+  const label = Math.min(widths[0] ?? 0, Math.max(NARROWEST_LABEL, width - fixed - kept));
   const cell = (text: string, at: number) => {
     if (at === 0) return clip(text, label).padEnd(label);
     return words.includes(at) ? text.padEnd(widths[at] ?? 0) : text.padStart(widths[at] ?? 0);
@@ -74,6 +78,10 @@ function clip(text: string, width: number): string {
 }
 
 /** For whoever has nothing to see yet. */
-export function emptyLine(report: Report): string {
-  return `The ledger has nothing from ${report.days.first} to ${report.days.last}: pictures, idle time and charges are booked as they come.`;
+export function emptyLine({ days, minutes, tags }: Report): string {
+  const { from, to } = minutes ?? { from: days.first, to: days.last };
+  const said = Object.entries(tags).map(([name, value]) => `${name}=${value}`);
+  const what = said.length === 0 ? 'nothing' : `nothing tagged ${said.join(', ')}`;
+  const how = said.length === 0 ? ': pictures, idle time and charges are booked as they come' : '';
+  return `The ledger has ${what} from ${from} to ${to}${how}.`;
 }

@@ -4,17 +4,21 @@ import type { Money } from '../cost/report-money.ts';
 import { decimalOf, type Method, type Millijoules } from '../units.ts';
 import { significant } from './figures.ts';
 
-/** Figures of a report as people read them: `~` is not measured, "at least" lacks what is unknown, `?` is not known at all. */
+/**
+ * Figures of a report as people read them: `~` is not measured, "at least" lacks what is unknown, `*` what no rate takes
+ * home, and `?` is not known at all.
+ */
 
 export function moneyText(money: Money, currency: string): string {
   if (money.nano === null) return '?';
-  return `${money.unknowns > 0 ? 'at least ' : ''}${mark(money.method)}${amountText(money.nano)} ${currency}`;
+  const figure = `${mark(money.method)}${amountText(money.nano)} ${currency}`;
+  return `${money.unknowns > 0 ? 'at least ' : ''}${money.apart > 0 ? '*' : ''}${figure}`;
 }
 
 /** Where there is little room: `>` for "at least", and no currency. */
 export function shortMoney(money: Money): string {
   if (money.nano === null) return '?';
-  return `${money.unknowns > 0 ? '>' : ''}${mark(money.method)}${amountText(money.nano)}`;
+  return `${money.unknowns > 0 ? '>' : ''}${money.apart > 0 ? '*' : ''}${mark(money.method)}${amountText(money.nano)}`;
 }
 
 /** An amount that belongs to a sum, with the sum's marks. */

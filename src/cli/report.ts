@@ -26,11 +26,17 @@ export interface ReportOptions extends PeriodFlags {
   readonly audit?: boolean;
 }
 
-const NARROWEST = 80;
+const USUAL = 80;
+const NARROWEST = 60;
 
 /** @returns the exit code */
 export async function report(app: App, options: ReportOptions): Promise<number> {
   const { loaded, io, clock } = app;
+  if (options.json === true && options.csv === true)
+    throw new InputError('is one of two forms of stdout; give --csv a file, or leave one out', {
+      code: 'bad_flag',
+      place: '--json',
+    });
   const by = options.by === undefined ? null : groupingOf(options.by);
   const calendar = calendarOf(loaded.config.tariff.timezone);
   const period = { span: periodOf(options, clock.now(), calendar, (note) => io.err(note)), calendar };
@@ -47,7 +53,7 @@ export async function report(app: App, options: ReportOptions): Promise<number> 
   else if (options.csv === true) for (const line of reportCsv(made)) io.out(line);
   else if (made.entries === 0) io.out(emptyLine(made));
   else if (options.csv === undefined && options.html === undefined) {
-    const width = io.isTTY ? Math.max(NARROWEST, io.columns) : NARROWEST;
+    const width = io.isTTY ? Math.max(NARROWEST, io.columns) : USUAL;
     for (const line of linesOf(made, app, width)) io.out(line);
   }
   return EXIT.done;

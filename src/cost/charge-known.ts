@@ -18,8 +18,12 @@ export interface NewCharge {
   readonly places: { readonly corrects: string; readonly id: string };
 }
 
-/** What is known of a row of the ledger by its id. */
-export type RowOf = (id: string) => Promise<LedgerRow | undefined>;
+/** What is booked already. */
+export interface Booked {
+  row(id: string): Promise<LedgerRow | undefined>;
+  /** All charges, credits and corrections. Asked once, and only where there is something to correct. */
+  charges(): Promise<readonly LedgerRow[]>;
+}
 
 /** How far apart two readings of a time can be, as it was written; undefined: it was not. */
 export function doubtOf(time: string | undefined): Millis {
@@ -35,23 +39,65 @@ const WIDEST_ZONES_MS: Millis = 26 * 3_600_000;
  * currency and the tags of what it corrects, so that it is in the same sums; an id that is known stands for the same charge.
  * @throws InputError `row_missing`, `bad_charge`
  */
-export async function checkedCharges(news: readonly NewCharge[], rowOf: RowOf): Promise<readonly Charge[]> {
+export async function checkedCharges(news: readonly NewCharge[], booked: Booked): Promise<readonly Charge[]> {
   const before = new Map<string, Charge>();
+  const corrected = news.some(({ charge }) => charge.corrects !== null) ? correctedSums(await booked.charges()) : null;
   for (const one of news) {
     const { corrects, id } = one.charge;
-    const target = corrects === null ? undefined : (before.get(corrects) ?? (await rowOf(corrects)));
+    const target = corrects === null ? undefined : (before.get(corrects) ?? targetOf(await booked.row(corrects)));
     const charge = corrects === null ? one.charge : correcting(one, target, corrects);
-    const row = one.idSaid && !before.has(id) ? await rowOf(id) : undefined;
-    const known = before.get(id) ?? (row && toldBy(row));
+    const same = one.idSaid && !before.has(id) ? await booked.row(id) : undefined;
+    const known = before.get(id) ?? (same && toldBy(same));
     if (one.idSaid && known !== undefined) requireSame(charge, known, one);
+    if (target !== undefined) corrected?.require(charge, target, one.places.corrects);
     before.set(id, charge);
   }
   return [...before.values()];
 }
 
-type Target = Pick<LedgerRow, 'kind' | 'currency' | 'tags'>;
+type Target = Pick<LedgerRow, 'kind' | 'currency' | 'tags' | 'service' | 'at'> & Pick<Charge, 'amount'>;
 
-function correcting({ charge, currencySaid, places }: NewCharge, target: Target | undefined, id: string): Charge {
+function targetOf(row: LedgerRow | undefined): Target | undefined {
+  return row && { ...row, amount: row.total_cost ?? 0 };
+}
+
+/** What corrections leave of what they correct: not less than nothing, which would be money that came back. */
+function correctedSums(rows: readonly LedgerRow[]) {
+  const parts = new Map<string, Map<string, bigint>>();
+  const partsOf = (id: string) => {
+    const found = parts.get(id) ?? new Map<string, bigint>();
+    parts.set(id, found);
+    return found;
+  };
+  for (const { id, corrects, total_cost } of rows)
+    if (corrects !== null) partsOf(corrects).set(id, nanoOf(total_cost ?? 0));
+  return {
+    /** @throws InputError `bad_charge` */
+    require({ id, corrects, amount, currency }: Charge, target: Target, place: string): void {
+      if (corrects === null) return;
+      const all = partsOf(corrects);
+      // By id: a correction that is booked already is not added a second time.
+      all.set(id, nanoOf(amount));
+      const left = [...all.values()].reduce((sum, part) => sum + part, nanoOf(target.amount));
+      if (target.kind === 'charge' && left < 0n)
+        throw refused(
+          `leaves ${decimalText(left)} ${currency} of ${corrects}; what came back beyond its cost is a credit`,
+          place,
+        );
+      if (target.kind === 'credit' && left > 0n)
+        throw refused(
+          `makes a cost of ${decimalText(left)} ${currency} of the credit ${corrects}; book a charge`,
+          place,
+        );
+    },
+  };
+}
+
+function correcting(
+  { charge, currencySaid, timeWithin, places }: NewCharge,
+  target: Target | undefined,
+  id: string,
+): Charge {
   const place = places.corrects;
   if (target === undefined)
     throw new InputError(`there is no such row; \`kilnwatt ledger ls --charges\` lists them: ${id}`, {
@@ -62,6 +108,13 @@ function correcting({ charge, currencySaid, places }: NewCharge, target: Target 
     throw refused(`${id} is of energy; only charges are corrected by hand`, place);
   if (currencySaid && charge.currency !== target.currency)
     throw refused(`${id} is in ${target.currency}, and so is its correction, not in ${charge.currency}`, place);
+  if (charge.service !== target.service)
+    throw refused(`${id} is of ${target.service}, and so is its correction, not of ${charge.service}`, place);
+  if (charge.at + timeWithin < target.at)
+    throw refused(
+      `${id} is of ${new Date(target.at).toISOString()}, and its correction cannot be of before that`,
+      place,
+    );
   const [said, own] = [withoutNote(charge.tags), withoutNote(target.tags)];
   if (tagsText(said) !== '' && tagsText(said) !== tagsText(own))
     throw refused(

@@ -31,18 +31,20 @@ export interface SaidCharge {
 export function chargeOf(said: SaidCharge, place: string): Charge {
   const { kind, corrects, note, method = 'measured', meter = 'invoice', tags } = said;
   const [service, resourceType] = [said.service.trim(), said.resourceType.trim()];
+  requirePlain({ id: said.id, service, type: resourceType, tags: Object.entries(tags).flat().join(''), note }, place);
   if (service === '' || resourceType === '') throw refused('needs a service and a type, which say what it was', place);
   const currency = said.currency.trim().toUpperCase();
   if (!/^[A-Z]{3}$/.test(currency))
     throw refused(`needs a currency of three letters as EUR, not "${said.currency}"`, place);
   if ((kind === 'correction') !== (corrects !== null))
     throw refused('names what it corrects if and only if it is a correction', place);
-  const [quantity, unitCost] = [nanoIn(said.quantity, place), nanoIn(said.unitCost, place)];
+  const quantity = nanoIn(said.quantity, `${place}, quantity`);
+  const unitCost = nanoIn(said.unitCost, `${place}, unit cost`);
   const product = productOf(quantity, unitCost, place);
   if ((quantity < 0n || unitCost < 0n) && kind !== 'correction')
     throw refused(
-      `is negative; money that came back is a credit (--credit, or the kind "credit"), with a positive quantity and unit cost`,
-      place,
+      'is negative; money that came back is a credit (--credit, or the kind "credit"), with a positive quantity and unit cost',
+      `${place}, ${quantity < 0n ? 'quantity' : 'unit cost'}`,
     );
   return {
     id: said.id,
@@ -60,6 +62,19 @@ export function chargeOf(said: SaidCharge, place: string): Charge {
     corrects,
   };
 }
+
+/** What is shown on a terminal and in a page must be no more than text there. */
+function requirePlain(texts: Readonly<Record<string, string | undefined>>, place: string): void {
+  for (const [name, text] of Object.entries(texts)) {
+    const [found] = CONTROL.exec(text ?? '') ?? [];
+    if (found === undefined) continue;
+    const code = (found.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0');
+    throw refused(`has a control character or the end of a line in it (U+${code}); leave it out`, `${place}, ${name}`);
+  }
+}
+
+/** With the ends of lines and what turns the direction of writing about. */
+const CONTROL = /[\p{Cc}\u2028\u2029\u200E\u200F\u202A-\u202E\u2066-\u2069]/u;
 
 function refused(what: string, place: string): InputError {
   return new InputError(what, { code: 'bad_charge', place });

@@ -1,7 +1,7 @@
 import { nanoOf } from '../units.ts';
 import table from './api-prices.json' with { type: 'json' };
 import type { Figures } from './report-figures.ts';
-import { type Amount, addedMoney, type Money } from './report-money.ts';
+import { addedMoney, type Money } from './report-money.ts';
 import { dividedBy } from './tariff.ts';
 
 /** What the same number of pictures would have cost elsewhere. That they would be as good is not said. */
@@ -35,15 +35,14 @@ export interface Ours {
   readonly atLeast: boolean;
 }
 
-/** @param apart whether some of the electricity is in none of these figures */
-export function oursOf(
-  { marginal, electricity, fixed, amortisation }: Pick<Figures, 'marginal' | 'electricity' | 'fixed' | 'amortisation'>,
-  apart: boolean,
-  besides: Readonly<Record<'fixed' | 'amortisation', readonly Amount[]>>,
-): Ours {
+export function oursOf({
+  marginal,
+  electricity,
+  fixed,
+  amortisation,
+}: Pick<Figures, 'marginal' | 'electricity' | 'fixed' | 'amortisation'>): Ours {
   const money = addedMoney([marginal, electricity.idle, fixed, amortisation]);
-  const left = apart || besides.fixed.length + besides.amortisation.length > 0;
-  return { money, atLeast: left || money.unknowns > 0 };
+  return { money, atLeast: money.apart + money.unknowns > 0 };
 }
 
 /**

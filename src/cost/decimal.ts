@@ -10,7 +10,12 @@ const BILLION = 1_000_000_000n;
  */
 export function nanoIn(text: string, place: string): bigint {
   const [, sign, whole, rest = ''] = /^([+-]?)(\d+)(?:\.(\d*))?$/.exec(text.trim()) ?? [];
-  if (whole === undefined) throw refused(`needs a plain decimal number as 12.50, not "${text}"`, place);
+  if (whole === undefined) {
+    const comma = /^[+-]?[\d.]+,\d+$/.test(text.trim())
+      ? ': decimals come after a point, and thousands are not parted'
+      : '';
+    throw refused(`needs a plain decimal number as 12.50, not "${text}"${comma}`, place);
+  }
   const digits = rest.replace(/0+$/, '');
   if (digits.length > 9) throw refused(`${text} has more than nine decimals`, place);
   const nano = BigInt(whole) * BILLION + BigInt(digits.padEnd(9, '0'));

@@ -84,7 +84,7 @@ function lineOf(cells: Cells, place: string, { currency, timeOf }: ImportOptions
   const charge = chargeOf(
     {
       id: cells.id ?? '',
-      at: timeOf(required('at'), place),
+      at: timeOf(required('at'), `${place}, at`),
       kind: oneOf(KINDS, cells.kind || 'charge', 'kind', place),
       service: required('service'),
       resourceType: required('resource_type'),

@@ -43,6 +43,23 @@ export function energiesOf(pieces: readonly Piece[]): Readonly<Record<EnergyKind
   };
 }
 
+/**
+ * Where work was done and no card was there, nobody watched what happens between: no rows of it then mean that it is not
+ * known, and not that it was none.
+ */
+export function unwatched(
+  energy: Readonly<Record<EnergyKind, EnergyByCause>>,
+  pieces: readonly Piece[],
+): Readonly<Record<EnergyKind, EnergyByCause>> {
+  const sources = sourcesOf(pieces);
+  if (energy.active.entries + energy.overhead.entries === 0 || sources.includes('cards')) return energy;
+  if (pieces.some(({ gpu }) => gpu !== null)) return energy;
+  const told = (one: EnergyByCause) => (one.entries > 0 ? one : { ...one, millijoules: null, method: UNKNOWN });
+  return { ...energy, idle: told(energy.idle), foreign: told(energy.foreign), unknown: told(energy.unknown) };
+}
+
+const UNKNOWN: Method = 'unknown';
+
 /** What energies are of: what cards or processors metered, or what was assumed where nothing did. */
 export const ENERGY_SOURCES = ['cards', 'processors', 'assumed'] as const;
 export type EnergySource = (typeof ENERGY_SOURCES)[number];

@@ -1,6 +1,23 @@
 import type { Millijoules } from '../units.ts';
-import { addedEnergy, ENERGY_KINDS, type EnergyByCause, type EnergyKind, energiesOf } from './report-energy.ts';
-import { type Amount, addedMoney, type Money, moneyOf, type Piece, perPicture, sumOf } from './report-money.ts';
+import {
+  addedEnergy,
+  ENERGY_KINDS,
+  type Energy,
+  type EnergyByCause,
+  type EnergyKind,
+  energiesOf,
+  unwatched,
+} from './report-energy.ts';
+import {
+  type Amount,
+  addedMoney,
+  type Money,
+  moneyOf,
+  NOTHING,
+  type Piece,
+  perPicture,
+  sumOf,
+} from './report-money.ts';
 import { type Wall, type WallSettings, wallOf } from './wall.ts';
 
 /** What a report says of all rows, and of each group of them. */
@@ -72,9 +89,9 @@ export interface FigureSettings {
 
 export function figuresOf(pieces: readonly Piece[], beside: Beside, { wall, cards }: FigureSettings): Figures {
   const of = (...kinds: readonly Piece['kind'][]) => pieces.filter(({ kind }) => kinds.includes(kind));
-  const energy = energiesOf(pieces);
+  const energy = unwatched(energiesOf(pieces), pieces);
   const electricity = Object.fromEntries(
-    ENERGY_KINDS.map((kind) => [kind, moneyOf(of(kind))]),
+    ENERGY_KINDS.map((kind) => [kind, electricityOf(of(kind), energy[kind])]),
   ) as Figures['electricity'];
   const { active, overhead, idle } = electricity;
   const { fixed, amortisation } = beside;
@@ -100,6 +117,10 @@ export function figuresOf(pieces: readonly Piece[], beside: Beside, { wall, card
     wall: wall && wallOf(wall, energy, { active, overhead, idle, beside: notElectric, amortisation }, cards),
     apart: apartOf(pieces, beside.apart),
   };
+}
+
+function electricityOf(pieces: readonly Piece[], { entries, method }: Energy): Money {
+  return entries === 0 && method === 'unknown' ? { ...NOTHING, nano: null, method } : moneyOf(pieces);
 }
 
 function perPictureOf(

@@ -20,12 +20,14 @@ export interface Piece extends LedgerSum {
 }
 
 export interface Money {
-  /** Sum of the known amounts; null where there are none although something was booked. */
+  /** Sum of the amounts known at home; null where there are none although something was booked. */
   readonly nano: bigint | null;
   readonly method: Method;
   /** Rows of unknown amount; with any, read the sum as "at least". */
   readonly unknowns: number;
-  /** Rows that it is made of, unknown ones included. */
+  /** Rows in a currency that no rate takes home; with any, read the sum as "without" them. */
+  readonly apart: number;
+  /** Rows that it is made of, unknown ones and those apart included. */
   readonly entries: number;
 }
 
@@ -58,8 +60,8 @@ export class Exchange {
   /** @param part of the bill, as `idle.resident` */
   homeOf(part: string, nano: bigint, currency: string): bigint | null {
     const rate = this.rateOf(currency);
+    if (currency === this.home || nano === 0n) return nano;
     if (rate === null) return null;
-    if (currency === this.home) return nano;
     const key = `${part} ${currency}`;
     const before = this.#soFar.get(key) ?? 0n;
     this.#soFar.set(key, before + nano);
@@ -82,26 +84,26 @@ function atRate(nano: bigint, rate: number): bigint {
   return dividedBy(nano * nanoOf(rate), BILLION);
 }
 
-export const NOTHING: Money = { nano: 0n, method: 'measured', unknowns: 0, entries: 0 };
+export const NOTHING: Money = { nano: 0n, method: 'measured', unknowns: 0, apart: 0, entries: 0 };
 
-/** Of rows; those in a currency without a rate are no part of it. */
+/** Of rows. */
 export function moneyOf(pieces: readonly Piece[]): Money {
   return addedMoney(
-    pieces
-      .filter(({ apart }) => !apart)
-      .map(({ home: nano, costMethod: method, entries }) => {
-        return { nano, method, unknowns: nano === null ? entries : 0, entries };
-      }),
+    pieces.map(({ home: nano, costMethod: method, apart, entries }) => {
+      const unknowns = nano === null && !apart ? entries : 0;
+      return { nano, method, unknowns, apart: apart ? entries : 0, entries };
+    }),
   );
 }
 
-/** What never was weakens nothing; the sum of unknowns is unknown. */
+/** What never was weakens nothing; the sum of what is unknown or apart is none. */
 export function addedMoney(parts: readonly Money[]): Money {
   const present = parts.filter(({ entries }) => entries > 0);
   const known = present.filter(({ nano }) => nano !== null);
   const total = {
     unknowns: sumOf(present.map((part) => part.unknowns)),
-    entries: sumOf(present.map((p) => p.entries)),
+    apart: sumOf(present.map((part) => part.apart)),
+    entries: sumOf(present.map((part) => part.entries)),
   };
   if (present.length > 0 && known.length === 0) return { ...total, nano: null, method: 'unknown' };
   const nano = known.reduce((sum, part) => sum + (part.nano ?? 0n), 0n);

@@ -1,14 +1,14 @@
 import type { LedgerSpan } from '../ports.ts';
 import { type EpochMillis, type Method, nanoOf } from '../units.ts';
 import { type Calendar, monthsAfter } from './local-days.ts';
-import { type Amount, type Exchange, type Money, NOTHING } from './report-money.ts';
+import { type Amount, addedMoney, type Exchange, type Money, NOTHING } from './report-money.ts';
 import { dividedBy } from './tariff.ts';
 
 /** What costs money by the month, used or not. */
 export interface Standing {
   /** Per calendar month, with tax. */
   readonly fixed: { readonly perMonth: number; readonly currency: string; readonly method: Method };
-  readonly hardware: Hardware | null;
+  readonly hardware: readonly Hardware[];
 }
 
 export interface Hardware {
@@ -38,28 +38,35 @@ export function standingCosts(
 ): StandingCosts {
   const ofMonth = monthOf(calendar.dayOf(span.from));
   const connection = monthly(nanoOf(fixed.perMonth), null, ofMonth, calendar);
-  const machine =
-    hardware === null
-      ? () => 0n
-      : monthly(nanoOf(hardware.price) - nanoOf(hardware.resale), hardware.months, hardware.bought, calendar);
-  const parts = {
-    fixed: { upTo: connection, currency: fixed.currency, method: fixed.method },
-    amortisation: { upTo: machine, currency: hardware?.currency ?? fixed.currency, method: 'assumed' as const },
-  };
-  const abroad = Object.values(parts).flatMap((part) => {
-    const nano = amountOf(part, span);
-    if (nano === 0n || part.currency === exchange.home) return [];
-    return [{ currency: part.currency, nano, home: costOf(part, exchange)(span).nano }];
+  const machines = hardware.map(({ price, resale, months, bought, currency }): Part => {
+    const lost = nanoOf(price) - nanoOf(resale);
+    return { upTo: monthly(lost, months, bought, calendar), currency, method: 'assumed' };
   });
-  const apart = (part: Part, time: LedgerSpan): readonly Amount[] => {
-    const nano = exchange.rateOf(part.currency) === null ? amountOf(part, time) : 0n;
-    return nano === 0n ? [] : [{ currency: part.currency, nano }];
+  const parts: Readonly<Record<'fixed' | 'amortisation', readonly Part[]>> = {
+    fixed: [{ upTo: connection, currency: fixed.currency, method: fixed.method }],
+    amortisation: machines,
+  };
+  const abroad = Object.values(parts)
+    .flat()
+    .flatMap((part) => {
+      const nano = amountOf(part, span);
+      if (nano === 0n || part.currency === exchange.home) return [];
+      return [{ currency: part.currency, nano, home: costOf(part, exchange)(span).nano }];
+    });
+  const apart = (all: readonly Part[], time: LedgerSpan): readonly Amount[] =>
+    all.flatMap((part) => {
+      const nano = exchange.rateOf(part.currency) === null ? amountOf(part, time) : 0n;
+      return nano === 0n ? [] : [{ currency: part.currency, nano }];
+    });
+  const cost = (all: readonly Part[]) => {
+    const costs = all.map((part) => costOf(part, exchange));
+    return (time: LedgerSpan) => addedMoney(costs.map((of) => of(time)));
   };
   return {
-    fixed: costOf(parts.fixed, exchange),
-    amortisation: costOf(parts.amortisation, exchange),
+    fixed: cost(parts.fixed),
+    amortisation: cost(parts.amortisation),
     apart: (time) => ({ fixed: apart(parts.fixed, time), amortisation: apart(parts.amortisation, time) }),
-    abroad: abroad.map((one) => (exchange.rateOf(one.currency) === null ? { ...one, home: null } : one)),
+    abroad,
   };
 }
 
@@ -84,11 +91,14 @@ function costOf({ upTo, currency, method }: Part, exchange: Exchange): (part: Le
   const rate = exchange.rateOf(currency);
   return ({ from, to }) => {
     const nano = rate === null ? 0n : upTo(to, nanoOf(rate)) - upTo(from, nanoOf(rate));
+    if (rate === null && amountOf({ upTo, currency, method }, { from, to }) !== 0n)
+      return { nano: null, method: 'unknown', unknowns: 0, apart: 1, entries: 1 };
     if (nano === 0n) return NOTHING;
     return {
       nano,
       method: currency === exchange.home || method !== 'measured' ? method : 'derived',
       unknowns: 0,
+      apart: 0,
       entries: 1,
     };
   };

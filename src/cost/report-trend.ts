@@ -1,7 +1,7 @@
 import type { LedgerSpan } from '../ports.ts';
 import type { Millijoules } from '../units.ts';
 import type { Calendar } from './local-days.ts';
-import { addedEnergy, energiesOf } from './report-energy.ts';
+import { addedEnergy, type Energy, type EnergyKind, energiesOf } from './report-energy.ts';
 import { tiles } from './report-groups.ts';
 import { addedMoney, type Money, moneyOf, type Piece, sumOf } from './report-money.ts';
 
@@ -24,26 +24,34 @@ export interface TrendStep {
 /** More would be narrower than a letter, or than a bar that can be seen. */
 const MOST_STEPS = 62;
 
-/** @param pieces by quarter of an hour */
-export function trendOf(pieces: readonly Piece[], span: LedgerSpan, calendar: Calendar): readonly TrendStep[] {
+/**
+ * @param pieces by quarter of an hour
+ * @param whole of all of them: what is not known of the whole is known of no day
+ */
+export function trendOf(
+  pieces: readonly Piece[],
+  span: LedgerSpan,
+  calendar: Calendar,
+  whole: Readonly<Record<EnergyKind, Energy>>,
+): readonly TrendStep[] {
   const days = tiles('day', span, calendar);
   const together = Math.max(1, Math.ceil(days.length / MOST_STEPS));
   const byDay = Map.groupBy(pieces, ({ slot }) => calendar.dayOf(slot ?? 0));
   return Array.from({ length: Math.ceil(days.length / together) }, (_, step) => {
     const covered = days.slice(step * together, (step + 1) * together);
     const rows = covered.flatMap(({ name }) => byDay.get(name) ?? []);
-    return { day: covered[0]?.name ?? '', days: covered.length, ...stepOf(rows) };
+    return { day: covered[0]?.name ?? '', days: covered.length, ...stepOf(rows, whole) };
   });
 }
 
-function stepOf(rows: readonly Piece[]): Omit<TrendStep, 'day' | 'days'> {
+function stepOf(rows: readonly Piece[], whole: Readonly<Record<EnergyKind, Energy>>): Omit<TrendStep, 'day' | 'days'> {
   const of = (...kinds: readonly Piece['kind'][]) => rows.filter(({ kind }) => kinds.includes(kind));
   const { active, overhead, idle, foreign } = energiesOf(rows);
   return {
     pictures: sumOf(of('active').map(({ entries }) => entries)),
     work: addedEnergy([active, overhead]).millijoules,
-    idle: idle.millijoules,
-    foreign: foreign.millijoules,
+    idle: whole.idle.millijoules === null ? null : idle.millijoules,
+    foreign: whole.foreign.millijoules === null ? null : foreign.millijoules,
     unknowns: addedEnergy([active, overhead, idle, foreign]).unknowns,
     cost: addedMoney([moneyOf(of('active', 'overhead')), moneyOf(of('idle'))]),
   };

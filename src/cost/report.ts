@@ -2,6 +2,7 @@ import type { LedgerSpan, LedgerSum } from '../ports.ts';
 import type { Method, Millijoules } from '../units.ts';
 import { type Compared, comparisonOf, type Ours, oursOf } from './comparison.ts';
 import type { Calendar } from './local-days.ts';
+import { type Basis, basisOf } from './report-basis.ts';
 import { addedEnergy, type EnergySource, sourcesOf } from './report-energy.ts';
 import { type Beside, type Figures, figuresOf } from './report-figures.ts';
 import { type Grouping, groupOf, tagsOf, tiles } from './report-groups.ts';
@@ -41,6 +42,8 @@ export interface ReportInput {
 export interface Report {
   readonly span: LedgerSpan;
   readonly timezone: string;
+  /** By the same clock, to the minute, where it does not begin and end with a day; null where it does. */
+  readonly minutes: { readonly from: string; readonly to: string } | null;
   /** The first local day and the last one that it reaches into. */
   readonly days: { readonly first: string; readonly last: string };
   readonly currency: string;
@@ -58,6 +61,7 @@ export interface Report {
   /** What prices elsewhere are compared with; null with tags, since idle, fixed charges and hardware carry none. */
   readonly ours: Ours | null;
   readonly carbon: Carbon | null;
+  readonly basis: Basis;
 }
 
 export interface Group {
@@ -102,10 +106,11 @@ export function reportOf(input: ReportInput): Report {
     return { name, label, figures: figures(rows, beside) };
   };
   const total = figures(pieces, wholeOf(standing, span));
-  const ours = Object.keys(tags).length > 0 ? null : oursOf(total, apartElectricity(pieces), standing.apart(span));
+  const ours = Object.keys(tags).length > 0 ? null : oursOf(total);
   return {
     span,
     timezone: calendar.timezone,
+    minutes: minutesOf(span, calendar),
     days: { first: calendar.dayOf(span.from), last: calendar.dayOf(span.to - 1) },
     currency: settings.currency,
     tags,
@@ -114,12 +119,18 @@ export function reportOf(input: ReportInput): Report {
     total,
     sources: sourcesOf(pieces),
     groups: by === null ? [] : groupsOf(pieces, standing, { ...input, by }).map(labelled),
-    trend: trendOf(input.slots === input.sums ? pieces : slotPieces(input), span, calendar),
+    trend: trendOf(input.slots === input.sums ? pieces : slotPieces(input), span, calendar, total.energy),
     conversions: conversionsOf(pieces, standing.abroad, exchange),
     comparison: total.pictures === 0 ? [] : comparisonOf(total.pictures, ours, (c) => exchange.rateOf(c)),
     ours,
     carbon: carbonOf(total, settings),
+    basis: basisOf(pieces),
   };
+}
+
+function minutesOf({ from, to }: LedgerSpan, calendar: Calendar): Report['minutes'] {
+  const whole = [from, to].every((at) => calendar.startOf(calendar.dayOf(at)) === at);
+  return whole ? null : { from: calendar.minuteOf(from), to: calendar.minuteOf(to) };
 }
 
 function slotPieces({ slots, tags, settings }: ReportInput): readonly Piece[] {
@@ -170,7 +181,7 @@ function groupsOf(
     return tiles(by.kind, span, calendar).flatMap(({ name, ...part }) => {
       const beside = wholeOf(standing, part);
       const found = rows.get(name) ?? [];
-      const stands = beside.fixed.entries + beside.amortisation.entries + beside.apart.length > 0;
+      const stands = beside.fixed.entries + beside.amortisation.entries > 0;
       return found.length === 0 && by.kind === 'hour' && !stands ? [] : [{ name, pieces: found, beside }];
     });
   }
@@ -178,8 +189,8 @@ function groupsOf(
   const [fixed, amortisation] = [standing.fixed(span), standing.amortisation(span)];
   const apart = standing.apart(span);
   const names = new Set<string | null>(rows.keys());
-  if (fixed.entries > 0 || apart.fixed.length > 0) names.add(owners.fixed);
-  if (amortisation.entries > 0 || apart.amortisation.length > 0) names.add(owners.machine);
+  if (fixed.entries > 0) names.add(owners.fixed);
+  if (amortisation.entries > 0) names.add(owners.machine);
   const gathered = [...names].map((name): Gathered => {
     const beside = {
       fixed: name === owners.fixed ? fixed : NOTHING,
@@ -203,11 +214,6 @@ function costOf({ pieces, beside }: Gathered): bigint {
 
 function order(a: Gathered, b: Gathered): number {
   return (a.name ?? '￿') < (b.name ?? '￿') ? -1 : 1;
-}
-
-/** Whether a part of our electricity is in no cost, as nothing takes its currency home. */
-function apartElectricity(pieces: readonly Piece[]): boolean {
-  return pieces.some(({ apart, kind }) => apart && (kind === 'active' || kind === 'overhead' || kind === 'idle'));
 }
 
 function conversionsOf(

@@ -83,7 +83,7 @@ export function wallOf(
 function scaled(money: Money, from: Millijoules | null, to: Millijoules | null): Money {
   if (money.entries === 0 || (from === 0 && to === 0)) return money;
   if (money.nano === null || from === null || to === null || from === 0)
-    return { ...money, nano: null, method: 'unknown', unknowns: money.entries };
+    return { ...money, nano: null, method: 'unknown', unknowns: money.entries - money.apart };
   const nano = dividedBy(money.nano * BigInt(to), BigInt(from));
   return { ...money, nano, method: money.method === 'measured' ? 'derived' : money.method };
 }

@@ -68,7 +68,17 @@ describe('kilnwatt log-cost', () => {
     [['a', 'b', '1', '98765432.123456789'], 'too large to be kept to nine decimals'],
     [['a', 'b', '-1', '1'], 'is negative'],
     [['a', 'b', '-1', '-30'], 'is negative'],
-    [['a', 'b', '-1', '-30', '--credit'], 'is negative'],
+    [['a', 'b', '-1', '-30', '--credit'], 'log-cost, quantity: is negative'],
+    [['a', 'b', '1', '-30'], 'log-cost, unit cost: is negative'],
+    [
+      ['a', 'b', '1.000,5', '1'],
+      'log-cost, quantity: needs a plain decimal number as 12.50, not "1.000,5": decimals come',
+    ],
+    [['a\u001b[2J', 'b', '1', '1'], 'log-cost, service: has a control character or the end of a line in it (U+001B)'],
+    [['a', 'b\nc', '1', '1'], 'log-cost, type: has a control character or the end of a line in it (U+000A)'],
+    [['a', 'b', '1', '1', '--note', 'x\u202ey'], 'log-cost, note: has a control character'],
+    [['a', 'b', '1', '1', '--tag', 'client=a\tb'], 'log-cost, tags: has a control character'],
+    [['a', 'b', '1', '1', '--id', 'x\u0007'], 'log-cost, id: has a control character'],
     [[' ', 'b', '1', '1'], 'needs a service and a type'],
     [['a', 'b', '1', '1', '--currency', 'euros'], 'needs a currency of three letters'],
     [['a', 'b', '1', '1', '--at', 'today'], '--at: needs a date'],
@@ -95,10 +105,10 @@ describe('a correction', () => {
 
   it('has the currency and the tags of what it corrects, and not its note', async () => {
     await office.run([...wrong, '--tag', 'client=acme', '--note', 'by hand']);
-    await office.run(['log-cost', 'midjourney', 'subscription', '-1', '30', '--correct', 'm', '--note', 'was none']);
-    await office.run(['ledger', 'import', written(`${header}2026-11-03,midjourney,x,-1,2,,correction,,m,n\n`)]);
+    await office.run(['log-cost', 'midjourney', 'subscription', '-1', '20', '--correct', 'm', '--note', 'was none']);
+    await office.run(['ledger', 'import', written(`${header}2026-11-30,midjourney,x,-1,2,,correction,,m,n\n`)]);
     expect((await charged()).slice(1)).toMatchObject([
-      { currency: 'USD', total_cost: -30, tags: { client: 'acme', note: 'was none' } },
+      { currency: 'USD', total_cost: -20, tags: { client: 'acme', note: 'was none' } },
       { currency: 'USD', total_cost: -2, tags: { client: 'acme' } },
     ]);
   });
@@ -124,6 +134,33 @@ describe('a correction', () => {
     const { code, io } = await office.run(['ledger', 'import', written(header + lines)]);
     expect([code, io.errors.join()]).toEqual([2, expect.stringContaining(sentence)]);
     expect(await charged()).toEqual([]);
+  });
+
+  it.each([
+    [['other', 'x', '-1', '30'], '--correct: m is of midjourney, and so is its correction, not of other'],
+    [['midjourney', 'x', '-1', '30', '--at', '2026-11-01'], '--correct: m is of 2026-11-03T23:00:00.000Z'],
+    [
+      ['midjourney', 'x', '-1', '30.01'],
+      '--correct: leaves -0.01 USD of m; what came back beyond its cost is a credit',
+    ],
+  ])('is refused as %j', async (words, sentence) => {
+    await office.run([...wrong, '--at', '2026-11-04']);
+    const { code, io } = await office.run(['log-cost', ...words, '--correct', 'm']);
+    expect([code, io.errors.join()]).toEqual([2, expect.stringContaining(sentence)]);
+    expect(await charged()).toHaveLength(1);
+  });
+
+  it('counts with those before it, and itself once', async () => {
+    await office.run(wrong);
+    const first = ['log-cost', 'midjourney', 'x', '-1', '20', '--correct', 'm', '--id', 'first'];
+    expect((await office.run(first)).code).toBe(0);
+    expect((await office.run(first)).io.written.join()).toMatch(/^Was booked before/);
+    const second = await office.run(['log-cost', 'midjourney', 'x', '-1', '11', '--correct', 'm']);
+    expect([second.code, second.io.errors.join()]).toEqual([2, expect.stringContaining('leaves -1 USD of m')]);
+    const lines = `2026-11-30,midjourney,x,-1,6,,correction,,m,\n`;
+    const file = await office.run(['ledger', 'import', written(header + lines.repeat(2))]);
+    expect([file.code, file.io.errors.join()]).toEqual([2, expect.stringContaining(':3: leaves -2 USD of m')]);
+    expect(await charged()).toHaveLength(2);
   });
 
   it('may be of a line above in the same file', async () => {
@@ -222,6 +259,30 @@ describe('kilnwatt ledger', () => {
     ]);
   });
 
+  it('names the lines that it takes for booked, also where another file had them', async () => {
+    const lines = ['at,service,type,quantity,unit_cost', '2026-11-03,a,b,1,1', '2026-11-04,a,b,1,1', ''];
+    await office.run(['ledger', 'import', written(lines.toSpliced(1, 1).join('\n'))]);
+    const { io } = await office.run(['ledger', 'import', written(lines.join('\n'))]);
+    expect(io.written).toEqual(['1 charge booked, 1 booked before.']);
+    expect(io.errors).toEqual([expect.stringMatching(/:3: was booked before as [0-9a-f]{32}, and is not again\.$/)]);
+  });
+
+  it('warns of what is dated later than now, which no report has yet', async () => {
+    const file = written('at,service,type,quantity,unit_cost\n2026-11-03,a,b,1,1\n2030-01-01,a,b,1,1\n');
+    const imported = (await office.run(['ledger', 'import', file])).io.errors;
+    expect(imported).toEqual([expect.stringMatching(/^! 1 charge of these is dated later than now: /)]);
+    const logged = (await office.run(['log-cost', 'a', 'b', '1', '1', '--at', '2030-01-01'])).io.errors;
+    expect(logged).toEqual([expect.stringMatching(/^! It is dated later than now: /)]);
+  });
+
+  it.each([
+    ['2026-03-29T02:30', /skipped on the clock of Europe\/Berlin/],
+    ['2026-10-25T02:30', /comes twice on the clock of Europe\/Berlin/],
+  ])('says what it takes for %s, which a clock shows never or twice', async (at, sentence) => {
+    const { code, io } = await office.run(['log-cost', 'a', 'b', '1', '1', '--at', at]);
+    expect([code, io.errors]).toEqual([0, [expect.stringMatching(sentence)]]);
+  });
+
   it.each([
     ['without ids', ''],
     ['with ids', 'mine'],
@@ -234,6 +295,32 @@ describe('kilnwatt ledger', () => {
     });
     expect([code, io.errors, io.written]).toEqual([0, [], ['0 charges booked, 1 booked before.']]);
     expect(await charged()).toMatchObject([{ currency: 'EUR', at: Date.parse('2026-11-03T10:00+01:00') }]);
+  });
+
+  it('refuses what is not in UTF-8, of which it would book other letters', async () => {
+    const file = written('');
+    writeFileSync(file, Buffer.from('at,service,type,quantity,unit_cost\n2026-11-03,Caf\u00e9,b,1,1\n', 'latin1'));
+    const { code, io } = await office.run(['ledger', 'import', file]);
+    expect([code, io.errors.join()]).toEqual([2, expect.stringContaining(': is not in UTF-8')]);
+    expect(await charged()).toEqual([]);
+  });
+
+  it.each([
+    ['03.11.2026;a;b;1;1', ':2, at: needs a date as 2026-11-30'],
+    [
+      '2026-11-03;a;b;2,5;1',
+      ':2, quantity: needs a plain decimal number as 12.50, not "2,5": decimals come after a point',
+    ],
+    ['2026-11-03;a;b;1;0,79', ':2, unit cost: needs a plain decimal number'],
+    ['2026-11-03;a;"b\nc";1;1', ':2, type: has a control character'],
+  ])('says by its column what a spreadsheet wrote its own way: %j', async (line, sentence) => {
+    const { code, io } = await office.run([
+      'ledger',
+      'import',
+      written(`at;service;type;quantity;unit_cost\n${line}\n`),
+    ]);
+    expect([code, io.errors.join()]).toEqual([2, expect.stringContaining(sentence)]);
+    expect(await charged()).toEqual([]);
   });
 
   it("takes the seed's table, with its floats", async () => {
@@ -259,12 +346,12 @@ describe('kilnwatt ledger', () => {
     [
       'a date that is none',
       'at,service,type,quantity,unit_cost\n03.11.2026,a,b,1,1\n',
-      ':2: needs a date as 2026-11-30',
+      ':2, at: needs a date as 2026-11-30',
     ],
     [
       'a number with a comma',
       'at,service,type,quantity,unit_cost\n2026-11-03,a,b,1,"1,5"\n',
-      ':2: needs a plain decimal number',
+      ':2, unit cost: needs a plain decimal number',
     ],
     [
       'too many cells',

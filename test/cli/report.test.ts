@@ -13,7 +13,7 @@ afterEach(() => office.close());
 const DAY = 86_400_000;
 const ALL = `report:
   rates: { USD: { rate: 0.92, date: 2026-11-02, source: ECB } }
-  hardware: { price: 1600, bought: 2026-03-01, resale: 700 }
+  hardware: [{ price: 1600, bought: 2026-03-01, resale: 700 }]
 energy: { supply_efficiency: 0.9, host_watts: 60 }
 carbon: { grams_per_kwh: 381 }
 `;
@@ -22,7 +22,9 @@ describe('kilnwatt report', () => {
   it('says in a sentence that there is nothing yet', async () => {
     const { code, io } = await office.run('report');
     expect(code).toBe(0);
-    expect(io.written).toEqual([expect.stringMatching(/^The ledger has nothing from 2026-10-31 to 2026-11-30: /)]);
+    expect(io.written).toEqual([
+      expect.stringMatching(/^The ledger has nothing from 2026-10-31 12:15 to 2026-11-30 12:15: /),
+    ]);
   });
 
   it('is of the last 30 days: what is older is not in it', async () => {
@@ -47,6 +49,27 @@ describe('kilnwatt report', () => {
     expect(await json('--from', '2026-11-20', '--to', '2026-11-28T00:00')).toMatchObject({ pictures: 0 });
   });
 
+  it('says the time that it is of: to the minute where that is no whole days, and where it ends before --to', async () => {
+    await book([entryOf({ at: NOW - DAY })]);
+    const heading = async (...flags: string[]) => {
+      const { io } = await office.run(['report', ...flags]);
+      return [io.written[0], ...io.errors];
+    };
+    expect(await heading('--from', '2026-11-29T11:45', '--to', '2026-11-29T12:15')).toEqual([
+      '2026-11-29 11:45 to 2026-11-29 12:15 (Europe/Berlin)',
+    ]);
+    expect(await heading('--from', '2026-11-20', '--to', '2026-11-29')).toEqual([
+      '2026-11-20 to 2026-11-29 (Europe/Berlin)',
+    ]);
+    expect(await heading('--from', '2026-11-20', '--to', '2026-11-30')).toHaveLength(1);
+    expect(await heading('--from', '2026-11-20', '--to', '2030-01-01')).toEqual([
+      '2026-11-20 00:00 to 2026-11-30 12:15 (Europe/Berlin)',
+      '--to 2030-01-01 is later than now: the report ends with what is booked by 2026-11-30 12:00.',
+    ]);
+    const none = await heading('--tag', 'client=nobody');
+    expect(none).toEqual(['The ledger has nothing tagged client=nobody from 2026-10-31 12:15 to 2026-11-30 12:15.']);
+  });
+
   it.each([
     [['--month', '2026-13'], '--month: needs a month as 2026-11'],
     [['--month', '2027-01'], '--month: begins in the future'],
@@ -54,6 +77,7 @@ describe('kilnwatt report', () => {
     [['--from', '2026-11-05', '--to', '2026-11-02'], '--to: ends before it begins'],
     [['--from', '2026-02-30'], '--from: needs a date as 2026-11-30'],
     [['--from', '2026-11-30T10:07'], '--from: needs a day, or a time on a quarter of an hour'],
+    [['--json', '--csv'], '--json: is one of two forms of stdout'],
     [['--by', 'colour'], '--by: needs one of service'],
     [['--audit', '--by', 'day'], '--by: says nothing to --audit'],
   ])('refuses %j', async (flags, sentence) => {
@@ -75,7 +99,7 @@ describe('kilnwatt report', () => {
     const { io } = await office.run('report', ALL);
     const text = io.written.join('\n').replaceAll(/\s+/g, ' ');
     expect(text).toContain('Cost in EUR, without 5.00 GBP');
-    expect(text).toMatch(/marginal >0\.\d+ .* cash >~\d+\.\d+ .* hardware ~24\.99 full >~\d+\.\d+/);
+    expect(text).toMatch(/marginal >0\.\d+ .* cash >\*~\d+\.\d+ .* hardware ~24\.99 full >\*~\d+\.\d+/);
     expect(text).toContain('10.00 USD are in it as 9.20 EUR, at 0.92 (ECB, 2026-11-02).');
     expect(text).toContain('Other programs burnt 2.00 kWh (0.60 EUR) on these cards; that is in none of these costs.');
     expect(text).toContain('At the wall is (cards and host) / 0.9, with 60 W of host.');
@@ -100,6 +124,51 @@ describe('kilnwatt report', () => {
     expect(beside).toContain('Other programs burnt at least 2.00 kWh');
   });
 
+  it('has no figure, and no zero, for what no rate takes home', async () => {
+    await book([entryOf({ at: NOW - DAY })]);
+    await office.store.charge([chargeSample(NOW - DAY, 3, { currency: 'USD' })]);
+    const { io } = await office.run('report', 'report: { currency: USD }\n');
+    const text = io.written.join('\n').replaceAll(/\s+/g, ' ');
+    expect(text).toMatch(/marginal \? \? \? idle electricity 0.00 charges 3.00 cash \*3.00/);
+    expect(text).toMatch(
+      /\* marks costs that lack 0.0003\d* EUR, and \? those of which nothing else is known: there is no rate/,
+    );
+  });
+
+  it('says of its rows what they were booked with, and not what is set by now', async () => {
+    await book([entryOf({ at: NOW - DAY, method: 'assumed' }), onCard()]);
+    const dear = 'energy: { cpu_watts: 45 }\n';
+    const text = (await office.run('report', dear)).io.written.join(' ').replaceAll(/\s+/g, ' ');
+    expect(text).toMatch(
+      /~ energy of what no meter told is time × watts: 360 W in the mean of these rows; energy.cpu_watts/,
+    );
+    expect(text).toContain('Electricity is 0.300 EUR per kWh in the mean of these rows');
+    expect(text).not.toContain('45 W');
+    expect((await json()).booked_with).toEqual({
+      assumed_watts: 360,
+      prices: [{ currency: 'EUR', per_kwh: expect.closeTo(0.3, 6), assumed: null }],
+    });
+  });
+
+  it('gives a group its whole name, and what has no rate a line below it', async () => {
+    const service = 'a-service-with-a-long-name';
+    for (const currency of ['USD', 'JPY'])
+      await office.store.charge([chargeSample(NOW - DAY, 3, { currency, service })]);
+    await book([entryOf({ at: NOW - DAY })]);
+    const { io } = await office.run(['report', '--by', 'service']);
+    const at = io.written.findIndex((line) => line.startsWith(service));
+    expect(io.written.slice(at + 1, at + 3)).toEqual(['  and 3.00 JPY', '  and 3.00 USD']);
+    expect(io.written.filter((line) => line.includes('of ours '))).toEqual([]);
+  });
+
+  it('marks what is assumed, and rounds no grams of CO2 to none', async () => {
+    await book([entryOf({ at: NOW - DAY, method: 'assumed' })]);
+    const { io } = await office.run('report', 'carbon: { grams_per_kwh: 381 }\n');
+    const text = io.written.join(' ').replaceAll(/\s+/g, ' ');
+    expect(text).toContain("A picture's own electricity is ~0.000300 EUR in the mean, from ~0.000300 to ~0.000300 EUR");
+    expect(text).toContain('About 0.381 g of CO2, 0.381 g a picture');
+  });
+
   it('says how to set what it does not know', async () => {
     await book([entryOf({ at: NOW - DAY })]);
     const { io } = await office.run('report');
@@ -110,16 +179,33 @@ describe('kilnwatt report', () => {
 
   it.each([
     ['', 'has no hardware in it; set report:'],
-    ['report: { hardware: { price: 9, currency: USD, bought: 2026-03-01 } }\n', 'there is no rate for USD.'],
-    ['report: { hardware: { price: 9, bought: 2027-03-01 } }\n', 'it was bought later, on 2027-03-01.'],
-    ['report: { hardware: { price: 9, bought: 2020-03-01 } }\n', 'its 36 months from 2020-03-01 are over.'],
-    ['report: { hardware: { price: 9, bought: 2020-03-01, resale: 9 } }\n', 'its price is its resale.'],
-    ['report: { hardware: { price: 9, bought: 2026-03-01 } }\n', 'Hardware is as configured today, written off evenly'],
+    ['report: { hardware: [{ price: 9, currency: USD, bought: 2026-03-01 }] }\n', 'there is no rate for USD.'],
+    ['report: { hardware: [{ price: 9, bought: 2027-03-01 }] }\n', 'it was bought later, on 2027-03-01.'],
+    ['report: { hardware: [{ price: 9, bought: 2020-03-01 }] }\n', 'its 36 months from 2020-03-01 are over.'],
+    ['report: { hardware: [{ price: 9, bought: 2020-03-01, resale: 9 }] }\n', 'its price is its resale.'],
+    [
+      'report: { hardware: [{ price: 9, bought: 2026-03-01 }] }\n',
+      'Hardware is as configured today, written off evenly',
+    ],
+    [
+      'report: { hardware: [{ price: 9, bought: 2026-03-01 }, { price: 9, bought: 2026-05-01, months: 12 }, { price: 9, bought: 2020-03-01 }] }\n',
+      'over 36 months from 2026-03-01 and 12 months from 2026-05-01, without what is not in it: its 36 months from 2020-03-01',
+    ],
   ])('says why full cost has no hardware in it, or since when it has: %j', async (yaml, sentence) => {
     await book([entryOf({ at: NOW - DAY })]);
     const text = (await office.run('report', yaml)).io.written.join(' ');
     expect(text.replaceAll(/\s+/g, ' ')).toContain(sentence);
     expect(text.match(/hardware in it|Hardware is/g)).toHaveLength(1);
+  });
+
+  it.each([
+    [
+      '[{ price: 9, bought: 2026-03-01, resale: 10 }]',
+      'report.hardware[0].resale cannot be 10: expected at most the price',
+    ],
+    ['{ price: 9, bought: 2026-03-01 }', 'expected a list, as [{ price: 1600, bought: 2026-03-01 }]'],
+  ])('takes no hardware as %s', async (hardware, sentence) => {
+    await expect(office.run('report', `report: { hardware: ${hardware} }\n`)).rejects.toThrow(sentence);
   });
 
   it('says that fixed charges are those of today', async () => {
@@ -139,7 +225,7 @@ describe('kilnwatt report', () => {
     });
     await book([entryOf({ at: NOW - DAY })]);
     const some = (await office.run('report', ALL)).io.written.join('\n').replaceAll(/\s+/g, ' ');
-    expect(some).toMatch(/At least \d+ g of CO2/);
+    expect(some).toMatch(/At least 0\.\d+ g of CO2/);
     expect(some).toMatch(/At the wall, derived, in EUR kWh marginal cash full pictures >~0\.\d+/);
     expect(some).toMatch(/replicate flux-schnell ~0\.003 USD 0\.00\d+ EUR <0\.\d+ x/);
   });
@@ -155,7 +241,7 @@ describe('kilnwatt report', () => {
   it('has no exponents in its CSV', async () => {
     await book([entryOf({ at: NOW - DAY, millijoules: 1 })]);
     const { io } = await office.run(['report', '--csv']);
-    expect(io.written[1]).toMatch(/^total,EUR,1,0\.000000000277/);
+    expect(io.written[1]).toMatch(/^total,,EUR,1,0\.000000000277/);
   });
 
   it('of a few pictures of one day is not mostly prices elsewhere, of which the page and JSON have all', async () => {
@@ -243,7 +329,8 @@ describe('kilnwatt report', () => {
     const [head = [], ...lines] = io.written.map((line) => line.split(','));
     const full = head.indexOf('full');
     const amounts = lines.map((line) => Math.round(Number(line[full]) * 1e9));
-    expect(lines.map(([name]) => name)).toEqual(['hardware', 'midjourney', 'electricity', 'local', 'runpod', 'total']);
+    expect(lines.map(([, name]) => name)).toEqual(['hardware', 'midjourney', 'electricity', 'local', 'runpod', '']);
+    expect(lines.map(([line]) => line)).toEqual([...Array(5).fill('group'), 'total']);
     expect(amounts.slice(0, -1).reduce((sum, amount) => sum + amount, 0)).toBe(amounts.at(-1));
   });
 

@@ -9,12 +9,12 @@ export const HARDWARE = { price: 1600, currency: 'EUR', bought: '2026-03-01', mo
 interface Setting {
   readonly fixed?: number;
   readonly fixedCurrency?: string;
-  readonly hardware?: typeof HARDWARE | null;
+  readonly hardware?: readonly (typeof HARDWARE)[];
   readonly wall?: ReportInput['settings']['wall'];
   readonly rate?: number;
 }
 
-export function settingsOf({ fixed = 0, fixedCurrency = 'EUR', hardware = null, wall = null, rate = 0.92 }: Setting) {
+export function settingsOf({ fixed = 0, fixedCurrency = 'EUR', hardware = [], wall = null, rate = 0.92 }: Setting) {
   return {
     currency: 'EUR',
     rates: { USD: { rate, date: '2026-11-02', source: 'ECB' } },

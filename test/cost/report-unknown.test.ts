@@ -42,6 +42,17 @@ describe('what is not known', () => {
     expect(madeOf({ sums: [idle], settings }).carbon).toMatchObject({ unknowns: 0 });
   });
 
+  it('is what a processor drew while it waited, and no zero', () => {
+    const made = sumRow('active', { gpu: null, energyMethod: 'assumed', costMethod: 'assumed', slot: NOVEMBER.from });
+    const { total, trend } = madeOf({ sums: [made] });
+    expect(total.energy.idle).toMatchObject({ millijoules: null, method: 'unknown', entries: 0 });
+    expect(total.electricity.idle).toMatchObject({ nano: null, method: 'unknown', unknowns: 0 });
+    expect([total.cash, total.idlePart, trend[0]?.idle]).toEqual([total.marginal, null, null]);
+    const onCard = madeOf({ sums: [made, sumRow('active')] }).total.energy;
+    expect([onCard.idle, onCard.foreign]).toMatchObject([{ millijoules: 0 }, { millijoules: 0 }]);
+    expect(madeOf({ sums: [sumRow('charge', { gpu: null })] }).total.energy.idle.millijoules).toBe(0);
+  });
+
   it('of bounds leaves that of the sum unknown', () => {
     const assumed = sumRow('active', { bound: null, energyMethod: 'assumed' });
     const of = (...sums: LedgerSum[]) => madeOf({ sums }).total.energy.active.bound;
@@ -72,7 +83,7 @@ describe('the comparison', () => {
 
   it('is with what pictures cost here, and not with what was logged', () => {
     const sums = [sumRow('active', { entries: 1000, nano: nanoOf(1) }), sumRow('idle', { nano: nanoOf(0.5) })];
-    const settings = settingsOf({ fixed: 1, hardware: HARDWARE });
+    const settings = settingsOf({ fixed: 1, hardware: [HARDWARE] });
     const logged = [sumRow('charge', { nano: nanoOf(30) }), sumRow('credit', { nano: nanoOf(-3) })];
     const { ours, comparison } = madeOf({ sums: [...sums, ...logged], settings });
     expect(ours).toMatchObject({ money: { nano: nanoOf(27.5) }, atLeast: false });
@@ -82,7 +93,7 @@ describe('the comparison', () => {
   it.each([
     ['a part of ours is unknown', [sumRow('active', { nano: null })], settingsOf({})],
     ['electricity has no rate', [sumRow('idle', { currency: 'GBP', nano: 1n })], settingsOf({})],
-    ['hardware has no rate', [], settingsOf({ hardware: { ...HARDWARE, currency: 'GBP' } })],
+    ['hardware has no rate', [], settingsOf({ hardware: [{ ...HARDWARE, currency: 'GBP' }] })],
   ])('says at most where %s, and nothing of prices that are the least', (_, more, settings) => {
     const { ours, comparison } = madeOf({ sums: [sumRow('active'), ...more], settings });
     expect(ours?.atLeast).toBe(true);

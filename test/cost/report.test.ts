@@ -23,7 +23,7 @@ describe('three costs', () => {
   ];
 
   it('are electricity of ours; what left the account; and that with hardware', () => {
-    const { total } = madeOf({ sums, settings: settingsOf({ fixed: 12, hardware: HARDWARE }) });
+    const { total } = madeOf({ sums, settings: settingsOf({ fixed: 12, hardware: [HARDWARE] }) });
     expect(total.marginal.nano).toBe(1_200_000n);
     expect(total.cash.nano).toBe(1_200_000n + 3_000_000n + nanoOf(12 + 10 - 4 - 1));
     expect(total.full.nano).toBe((total.cash.nano ?? 0n) + nanoOf(25));
@@ -48,13 +48,14 @@ describe('three costs', () => {
   it('of nothing are nothing, and have no picture to divide by', () => {
     const { total, entries } = madeOf({ sums: [] });
     expect(entries).toBe(0);
-    expect(total.full).toEqual({ nano: 0n, method: 'measured', unknowns: 0, entries: 0 });
+    expect(total.full).toEqual({ nano: 0n, method: 'measured', unknowns: 0, apart: 0, entries: 0 });
     expect([total.perPicture, total.idlePart]).toEqual([null, null]);
   });
 
   it('write hardware off between its purchase and its last month only', () => {
     const of = (bought: string, months: number) =>
-      madeOf({ sums: [], settings: settingsOf({ hardware: { ...HARDWARE, bought, months } }) }).total.amortisation.nano;
+      madeOf({ sums: [], settings: settingsOf({ hardware: [{ ...HARDWARE, bought, months }] }) }).total.amortisation
+        .nano;
     expect(of('2026-12-01', 36)).toBe(0n);
     expect(of('2023-11-01', 36)).toBe(0n);
     expect(of('2026-11-16', 1)).toBe(nanoOf(450));
@@ -83,6 +84,21 @@ describe('the spread of a picture', () => {
   });
 });
 
+const NONE = settingsOf({}).standing;
+
+describe('hardware', () => {
+  it('of several kinds is written off each by its own dates, and what has no rate stays apart', () => {
+    const hardware = [HARDWARE, { ...HARDWARE, price: 820, bought: '2026-11-16', months: 12 }];
+    const both = madeOf({ sums: [], settings: settingsOf({ hardware }) }).total;
+    // 25 a month, and half of 10.
+    expect(both.amortisation).toMatchObject({ nano: nanoOf(30), apart: 0 });
+    const abroad = { ...HARDWARE, currency: 'GBP' };
+    const some = madeOf({ sums: [], settings: settingsOf({ hardware: [HARDWARE, abroad] }) }).total;
+    expect(some.amortisation).toMatchObject({ nano: nanoOf(25), apart: 1 });
+    expect(some.apart).toEqual([{ currency: 'GBP', nano: nanoOf(25) }]);
+  });
+});
+
 describe('currencies', () => {
   const sums = [
     sumRow('active', { nano: 5n }),
@@ -104,8 +120,20 @@ describe('currencies', () => {
     expect(total.cash.nano).toBe(5n + nanoOf(9.2));
   });
 
+  it('without a rate are no zero: what holds nothing else is not told, and a sum with others counts them', () => {
+    const settings = { ...settingsOf({ fixed: 9, hardware: [{ ...HARDWARE, currency: 'USD' }] }), currency: 'USD' };
+    const { total, ours } = madeOf({ sums: [sumRow('active', { entries: 2 })], settings });
+    for (const name of ['marginal', 'fixed', 'cash'] as const) expect(total[name].nano).toBeNull();
+    expect(total.marginal).toMatchObject({ method: 'unknown', unknowns: 0, apart: 2 });
+    expect(total.perPicture).toMatchObject({ marginal: null, cash: null, spread: null });
+    expect(total.full).toMatchObject({ nano: nanoOf(25), apart: 3 });
+    expect(ours).toMatchObject({ atLeast: true });
+    const nothing = madeOf({ sums: [sumRow('active', { nano: 0n })], settings: { ...settings, standing: NONE } }).total;
+    expect(nothing.full).toMatchObject({ nano: 0n, apart: 0 });
+  });
+
   it('of hardware and fixed charges come home likewise', () => {
-    const settings = settingsOf({ fixed: 10, fixedCurrency: 'GBP', hardware: { ...HARDWARE, currency: 'USD' } });
+    const settings = settingsOf({ fixed: 10, fixedCurrency: 'GBP', hardware: [{ ...HARDWARE, currency: 'USD' }] });
     const { total, conversions } = madeOf({ sums: [], settings });
     expect(total.apart).toEqual([{ currency: 'GBP', nano: nanoOf(10) }]);
     expect(total.full.nano).toBe(nanoOf(23));
@@ -131,7 +159,7 @@ describe('groups', () => {
 
   it.each(by)('by %s add up to the total to the billionth, with rates that never come out even', (text) => {
     const sums = randomSums(11);
-    const settings = settingsOf({ fixed: 9.99, hardware: HARDWARE, rate: 0.923456789 });
+    const settings = settingsOf({ fixed: 9.99, hardware: [HARDWARE], rate: 0.923456789 });
     const { groups, total } = madeOf({ sums, by: groupingOf(text), settings });
     expect(groups.length).toBeGreaterThan(1);
     for (const name of ['marginal', 'cash', 'full', 'fixed', 'amortisation', 'charges', 'credits'] as const)
@@ -146,7 +174,7 @@ describe('groups', () => {
   });
 
   it.each(by)('by %s each have their part of what no rate takes home', (text) => {
-    const hardware = { ...HARDWARE, currency: 'JPY' };
+    const hardware = [{ ...HARDWARE, currency: 'JPY' }];
     const settings = settingsOf({ fixed: 9.99, fixedCurrency: 'CHF', hardware });
     const { groups, total } = madeOf({ sums: randomSums(13), by: groupingOf(text), settings });
     expect(total.apart.map(({ currency }) => currency)).toEqual(['CHF', 'GBP', 'JPY']);
@@ -213,7 +241,7 @@ describe('a tag', () => {
       sumRow('active', { tags: '{"client":"other"}', nano: 7n }),
       sumRow('idle', { nano: 9n }),
     ];
-    const settings = settingsOf({ fixed: 10, hardware: HARDWARE });
+    const settings = settingsOf({ fixed: 10, hardware: [HARDWARE] });
     expect(madeOf({ sums, tags: { client: 'acme' }, settings }).total).toMatchObject({
       pictures: 1,
       full: { nano: 5n },
