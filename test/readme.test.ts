@@ -73,7 +73,7 @@ describe('the README', () => {
     const shown = await Promise.all(blocks.map(async (yaml, at) => shownFor(yaml, at)));
     expect(shown.map(({ code }) => code)).toEqual(blocks.map(() => 0));
     const text = shown.map((one) => one.text).join('\n');
-    expect(text).toMatch(/tariff\.price_per_kwh +0\.32 .*kilnwatt\.yaml:1/);
+    expect(text).toMatch(/tariff\.price_per_kwh +0\.34 .*kilnwatt\.yaml:2/);
     expect(text).toMatch(/hours +22:00-07:00 .*kilnwatt\.yaml:1/);
   });
 

@@ -352,7 +352,7 @@ def test_a_batch_that_does_not_fit_into_memory_is_told_by_its_code_and_a_tiled_v
     model: Callable[[str], Path], tmp_path: Path
 ) -> None:
     command = [sys.executable, "-m", "tests.little_memory", str(model("sd")), str(tmp_path)]
-    environment = {**os.environ, "KW_MEMORY_LIMIT_BYTES": str(140 * 1024 * 1024)}
+    environment = {**os.environ, "KW_MEMORY_LIMIT_BYTES": str(100 * 1024 * 1024)}
     ended = subprocess.run(command, env=environment, cwd=PACKAGE_ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     tiled, lacking = (json.loads(line) for line in ended.stdout.splitlines()[-2:])
