@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { v7 as uuidv7 } from 'uuid';
 import { hoursOf, strangersIn } from './batch/hours.ts';
 import { Timetable } from './batch/timetable.ts';
-import { Bookkeeper } from './bookkeeper.ts';
+import type { Bookkeeper } from './bookkeeper.ts';
 import type { App } from './cli/app.ts';
 import type { Part } from './cli/doctor.ts';
 import { hostParts, pauseChecks } from './cli/doctor-checks.ts';
@@ -145,6 +145,8 @@ export class LocalApp implements App {
 
   readonly books = once(async (): Promise<Bookkeeper | null> => {
     const [store, provider] = [await this.store(), await this.provider()];
+    if (provider.devices.every(({ uuid }) => uuid === null)) return null;
+    const { Bookkeeper } = await import('./bookkeeper.ts');
     const { tariff } = pricesOf(this.#config);
     const log = (line: string) => this.#log(line);
     const { clock, telemetry, launch } = this;

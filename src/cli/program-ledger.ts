@@ -1,18 +1,18 @@
 import { type Command, Option } from 'commander';
 import type { App } from './app.ts';
-import { type ExportOptions, ledgerExport, ledgerImport } from './ledger-files.ts';
-import { type LedgerLsOptions, ledgerLs } from './ledger-ls.ts';
-import { type LogCostOptions, type LogCostWords, logCost } from './log-cost.ts';
+import type { ExportOptions } from './ledger-files.ts';
+import type { LedgerLsOptions } from './ledger-ls.ts';
+import type { LogCostOptions, LogCostWords } from './log-cost.ts';
 import { addPlaces, type PlaceFlags } from './program-places.ts';
 import { countOf, tagOf } from './program-run.ts';
-import { type ReportOptions, report } from './report.ts';
+import type { ReportOptions } from './report.ts';
 
 type WithApp = (flags: PlaceFlags, use: (app: App) => Promise<number>) => Promise<void>;
 
 const FROM = ['--from <date>', 'as 2026-11-01, or 2026-11-01T14:00, by the clock of the tariff'] as const;
 const TO = ['--to <date>', 'a day, which is included, or a time'] as const;
 
-/** What an accountant asks for, and tells. */
+/** What an accountant asks for, and tells. Each is loaded when it is asked for: a night of pictures needs none of them. */
 export function addLedger(program: Command, withApp: WithApp): void {
   addReport(program, withApp);
   addLogCost(program, withApp);
@@ -22,7 +22,9 @@ export function addLedger(program: Command, withApp: WithApp): void {
     .summary('the last rows')
     .option('--limit <count>', 'at most so many', countOf('--limit'))
     .option('--charges', 'only what was booked by log-cost or import');
-  addPlaces(ls).action((flags: PlaceFlags & LedgerLsOptions) => withApp(flags, (app) => ledgerLs(app, flags)));
+  addPlaces(ls).action((flags: PlaceFlags & LedgerLsOptions) =>
+    withApp(flags, async (app) => (await import('./ledger-ls.ts')).ledgerLs(app, flags)),
+  );
   const exporting = ledger
     .command('export')
     .summary('all columns of all rows, as CSV or, with --json, as JSON lines')
@@ -31,7 +33,7 @@ export function addLedger(program: Command, withApp: WithApp): void {
     .option(...TO)
     .option('--csv', 'the default');
   addPlaces(exporting).action((file: string | undefined, flags: PlaceFlags & ExportOptions) =>
-    withApp(flags, (app) => ledgerExport(app, file, flags)),
+    withApp(flags, async (app) => (await import('./ledger-files.ts')).ledgerExport(app, file, flags)),
   );
   const importing = ledger
     .command('import')
@@ -42,7 +44,7 @@ export function addLedger(program: Command, withApp: WithApp): void {
     )
     .argument('<FILE>');
   addPlaces(importing).action((file: string, flags: PlaceFlags) =>
-    withApp(flags, (app) => ledgerImport(app, file, flags)),
+    withApp(flags, async (app) => (await import('./ledger-files.ts')).ledgerImport(app, file, flags)),
   );
 }
 
@@ -58,7 +60,9 @@ function addReport(program: Command, withApp: WithApp): void {
     .option('--csv [file]', 'a line a group, to a file or to stdout')
     .option('--html <file>', 'one page, with nothing from elsewhere')
     .option('--audit', 'check that all rows of each card add up to its counter; exit code 1 and the hours where not');
-  addPlaces(command).action((flags: PlaceFlags & ReportOptions) => withApp(flags, (app) => report(app, flags)));
+  addPlaces(command).action((flags: PlaceFlags & ReportOptions) =>
+    withApp(flags, async (app) => (await import('./report.ts')).report(app, flags)),
+  );
 }
 
 function addLogCost(program: Command, withApp: WithApp): void {
@@ -78,7 +82,9 @@ function addLogCost(program: Command, withApp: WithApp): void {
     .option('--id <id>', 'so that a second call with it books nothing');
   addPlaces(command).action(
     (...[service, type, quantity, unitCost, flags]: [...LogCostWords, PlaceFlags & LogCostOptions]) =>
-      withApp(flags, (app) => logCost(app, [service, type, quantity, unitCost], flags)),
+      withApp(flags, async (app) =>
+        (await import('./log-cost.ts')).logCost(app, [service, type, quantity, unitCost], flags),
+      ),
   );
 }
 

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import type { App } from './app.ts';
-import { type PresetsOptions, presetsLs, presetsShow } from './presets.ts';
-import { type ExplainOptions, presetsExplain } from './presets-explain.ts';
+import type { PresetsOptions } from './presets.ts';
+import type { ExplainOptions } from './presets-explain.ts';
 import { addPlaces, type PlaceFlags } from './program-places.ts';
 
 type WithApp = (flags: ExplainFlags, use: (app: App) => Promise<number>) => Promise<void>;
@@ -17,10 +17,12 @@ export function addPresets(program: Command, withApp: WithApp): void {
     .summary('what can be asked for with --preset, and is made for the devices here')
     .option('--all', 'those for other devices too')
     .option(...DEVICES);
-  addPlaces(ls).action((flags: PlaceFlags & PresetsOptions) => withApp(flags, (app) => presetsLs(app, flags)));
+  addPlaces(ls).action((flags: PlaceFlags & PresetsOptions) =>
+    withApp(flags, async (app) => (await import('./presets.ts')).presetsLs(app, flags)),
+  );
   const show = presets.command('show').summary('what a preset sets, and why').argument('<NAME>');
   addPlaces(show).action((name: string, flags: PlaceFlags & PresetsOptions) =>
-    withApp(flags, (app) => presetsShow(app, name, flags)),
+    withApp(flags, async (app) => (await import('./presets.ts')).presetsShow(app, name, flags)),
   );
   const explain = presets
     .command('explain')
@@ -37,6 +39,6 @@ export function addPresets(program: Command, withApp: WithApp): void {
     )
     .option(...DEVICES);
   addPlaces(explain).action((model: string | undefined, flags: ExplainFlags) =>
-    withApp(flags, (app) => presetsExplain(app, model, flags)),
+    withApp(flags, async (app) => (await import('./presets-explain.ts')).presetsExplain(app, model, flags)),
   );
 }

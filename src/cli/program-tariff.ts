@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import type { App } from './app.ts';
 import { addPlaces, type PlaceFlags } from './program-places.ts';
-import { type TariffShowOptions, tariffShow } from './tariff-show.ts';
-import { type TariffTestOptions, tariffTest } from './tariff-test.ts';
+import type { TariffShowOptions } from './tariff-show.ts';
+import type { TariffTestOptions } from './tariff-test.ts';
 
 type WithApp = (flags: PlaceFlags, use: (app: App) => Promise<number>) => Promise<void>;
 
@@ -14,7 +14,7 @@ export function addTariff(program: Command, withApp: WithApp): void {
     .summary('prices of today and tomorrow, and what they are made of')
     .option('--date <date>', 'that day and the next: 2026-03-29');
   addPlaces(show).action((flags: PlaceFlags & TariffShowOptions) =>
-    withApp(flags, async (app) => tariffShow(app, flags)),
+    withApp(flags, async (app) => (await import('./tariff-show.ts')).tariffShow(app, flags)),
   );
   const test = tariff
     .command('test')
@@ -24,6 +24,6 @@ export function addTariff(program: Command, withApp: WithApp): void {
     .option('--to <time>', 'end of it')
     .option('--kwh <amount>', 'kilowatt-hours that are burnt, evenly over a span; 1 where that is left out');
   addPlaces(test).action((flags: PlaceFlags & TariffTestOptions) =>
-    withApp(flags, async (app) => tariffTest(app, flags)),
+    withApp(flags, async (app) => (await import('./tariff-test.ts')).tariffTest(app, flags)),
   );
 }

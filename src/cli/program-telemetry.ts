@@ -1,10 +1,6 @@
 import type { Command } from 'commander';
 import type { App, Interrupts } from './app.ts';
 import { addPlaces, type PlaceFlags } from './program-places.ts';
-import { telemetryCalibrate } from './telemetry-calibrate.ts';
-import { telemetryRecord } from './telemetry-record.ts';
-import { telemetryReplay } from './telemetry-replay.ts';
-import { telemetryWatch } from './telemetry-watch.ts';
 
 export interface TelemetryOptions {
   readonly interrupts: Interrupts;
@@ -24,14 +20,20 @@ export function addTelemetry(program: Command, { withApp, interrupts }: Telemetr
     .option('--for <span>', 'how long: 30s, 5m, 1h; otherwise until Ctrl-C');
   addPlaces(watch)
     .addHelpText('after', WATCH_HELP)
-    .action((flags: SpanFlags) => withApp(flags, (app) => telemetryWatch(app, { ...flags, interrupts })));
+    .action((flags: SpanFlags) =>
+      withApp(flags, async (app) =>
+        (await import('./telemetry-watch.ts')).telemetryWatch(app, { ...flags, interrupts }),
+      ),
+    );
   const record = telemetry
     .command('record')
     .summary('write what the meters say into a new file')
     .argument('<FILE>', 'must not be there yet; NDJSON, as it came')
     .option('--for <span>', 'how long: 30s, 5m, 1h; otherwise until Ctrl-C, which ends it whole');
   addPlaces(record).action((file: string, flags: SpanFlags) =>
-    withApp(flags, (app) => telemetryRecord(app, file, { ...flags, interrupts })),
+    withApp(flags, async (app) =>
+      (await import('./telemetry-record.ts')).telemetryRecord(app, file, { ...flags, interrupts }),
+    ),
   );
   const replay = telemetry
     .command('replay')
@@ -39,7 +41,9 @@ export function addTelemetry(program: Command, { withApp, interrupts }: Telemetr
     .argument('<FILE>', 'by `telemetry record`');
   addPlaces(replay)
     .addHelpText('after', REPLAY_HELP)
-    .action((file: string, flags: PlaceFlags) => withApp(flags, (app) => telemetryReplay(app, file, flags)));
+    .action((file: string, flags: PlaceFlags) =>
+      withApp(flags, async (app) => (await import('./telemetry-replay.ts')).telemetryReplay(app, file, flags)),
+    );
   const calibrating = telemetry
     .command('calibrate')
     .summary('what the power supply loses and the rest of the host draws, by a smart plug')
@@ -48,7 +52,9 @@ export function addTelemetry(program: Command, { withApp, interrupts }: Telemetr
   addPlaces(calibrating)
     .addHelpText('after', CALIBRATE_HELP)
     .action((file: string | undefined, flags: SpanFlags) =>
-      withApp(flags, (app) => telemetryCalibrate(app, file, { ...flags, interrupts })),
+      withApp(flags, async (app) =>
+        (await import('./telemetry-calibrate.ts')).telemetryCalibrate(app, file, { ...flags, interrupts }),
+      ),
     );
 }
 
