@@ -43,11 +43,22 @@ export interface Stretch {
   readonly to: EpochMillis;
   readonly kind: 'overhead' | 'idle' | 'foreign' | 'unknown';
   /**
-   * `lost`: a batch that was never settled. Idle: with a model resident, with no worker, or between two windows of a batch.
+   * `lost`: a batch that was never settled; `compile`, `warmup`: what the first step of a batch took over the others. Idle: with a model resident, with no worker, or between two windows of a batch.
    * Foreign: another `process`, or `load` while ours rested, or beside ours (`shared`). Unknown: nobody watched (`off`), the
    * meters were silent (`unread`), or others worked beside ours and their part cannot be told (`shared`).
    */
-  readonly cause: 'lost' | 'resident' | 'no_context' | 'between' | 'process' | 'load' | 'shared' | 'off' | 'unread';
+  readonly cause:
+    | 'lost'
+    | 'compile'
+    | 'warmup'
+    | 'resident'
+    | 'no_context'
+    | 'between'
+    | 'process'
+    | 'load'
+    | 'shared'
+    | 'off'
+    | 'unread';
   readonly batchId: string | null;
   /** Negative in a correction of one that was booked before. */
   readonly millijoules: Millijoules | null;

@@ -5,8 +5,9 @@ import { MarkLine, type Seen, type State } from './mark-line.ts';
 import { type Circumstances, type Piece, piecesOf } from './pieces.ts';
 import { PowerSamples } from './power-samples.ts';
 import { recovered } from './recovered.ts';
-import { flagged, Stretches, type StretchesOptions } from './stretches.ts';
+import { flagged, Stretches, type StretchesOptions, stretchOf } from './stretches.ts';
 import { AFTERGLOW, type CardReading, type Tick, Ticks } from './ticks.ts';
+import { withoutWarmUp } from './warm-up.ts';
 import { counterIn, endMarks, noWindow, shareIn } from './window-marks.ts';
 import { inBookTime, type Moment, type ToldWindow, windowsOf } from './windows.ts';
 
@@ -125,7 +126,9 @@ export class CardBooks {
     const pairs = this.#rewrite(work, marked);
     const booking = { marks: this.#marks.splice(0), stretches: this.#stretches.take() };
     this.#ended = { booking, windows: pairs };
-    return { result, meter: booking };
+    const { result: warm, piece } = withoutWarmUp(result, work.batchId);
+    const first = piece === null ? [] : [stretchOf(piece, this.#options)];
+    return { result: warm, meter: { ...booking, stretches: [...booking.stretches, ...first] } };
   }
 
   /** The ledger has taken what the last batch left behind. */

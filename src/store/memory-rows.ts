@@ -63,7 +63,8 @@ export function rowOfStretch(stretch: Stretch, seq: number): LedgerRow {
     model: null,
     preset: null,
     // The time of a correction is that of what it corrects, and counts once.
-    seconds: corrects === null ? (to - from) / 1000 : 0,
+    // The time of a warm-up is in the entries of its batch.
+    seconds: corrects === null && cause !== 'compile' && cause !== 'warmup' ? (to - from) / 1000 : 0,
     tags: {},
     corrects,
   };

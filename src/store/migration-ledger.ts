@@ -61,7 +61,8 @@ const SUMMED = {
     untold: UNTOLD,
     untold_mj: `coalesce(energy_mj, 0) * ${UNTOLD}`,
     cost_nano: 'cost_nano',
-    seconds: 'CASE WHEN corrects IS NULL THEN (to_at - from_at) / 1000.0 ELSE 0.0 END',
+    seconds:
+      "CASE WHEN corrects IS NULL AND cause NOT IN ('compile', 'warmup') THEN (to_at - from_at) / 1000.0 ELSE 0.0 END",
   },
   charges: {
     slot: `at - at % ${QUARTER}`,
@@ -216,7 +217,7 @@ const TABLES = `
     corrects TEXT,
     CHECK (from_at <= to_at),
     CHECK (
-      (kind = 'overhead' AND cause = 'lost') OR
+      (kind = 'overhead' AND cause IN ('lost', 'compile', 'warmup')) OR
       (kind = 'idle' AND cause IN ('resident', 'no_context', 'between')) OR
       (kind = 'foreign' AND cause IN ('process', 'load', 'shared')) OR
       (kind = 'unknown' AND cause IN ('off', 'unread', 'shared'))),

@@ -107,6 +107,8 @@ function stretchOf(row: Row): Stretch {
 const KINDS = ['overhead', 'idle', 'foreign', 'unknown'] as const satisfies readonly Stretch['kind'][];
 const CAUSES = [
   'lost',
+  'compile',
+  'warmup',
   'resident',
   'no_context',
   'between',

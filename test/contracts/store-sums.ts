@@ -75,6 +75,17 @@ export function sumPromises(open: () => StoreBench): void {
       ]);
     });
 
+    it('count the time of a warm-up in the entries of its batch alone', async () => {
+      const warm = { kind: 'overhead', batchId: 'b-1' } as const;
+      await stretched(
+        stretchOf(0, 2_000, { ...warm, cause: 'compile' }),
+        stretchOf(2_000, 3_000, { ...warm, cause: 'warmup' }),
+        stretchOf(3_000, 4_000, { ...warm, cause: 'lost' }),
+      );
+      const seen = (await store.sums(EVER, [])).map(({ cause, seconds }) => `${cause} ${seconds}`);
+      expect(seen.sort()).toEqual(['compile 0', 'lost 1', 'warmup 0']);
+    });
+
     it('have no bound where any of their rows has none', async () => {
       await stretched(stretchOf(0, 2_000), stretchOf(2_000, 3_000, { bound: null }), stretchOf(900_000, 901_000));
       const seen = await store.sums(EVER, ['slot']);

@@ -93,14 +93,28 @@ export class CardBench {
   }
 
   /** @param energy null: its worker died */
-  end(id: string, energy: EnergyReading | null, loads: readonly EnergyReading[] = []): BatchResult {
+  end(
+    id: string,
+    energy: EnergyReading | null,
+    loads: readonly EnergyReading[] = [],
+    shared: Partial<BatchResult['shared']> = {},
+  ): BatchResult {
     const batch = nextBatch(id, 'cuda:0', 2);
-    const ended = this.books.end(resultWith(batch, loads, energy), this.ours);
+    const told = resultWith(batch, loads, energy);
+    const ended = this.books.end({ ...told, shared: { ...told.shared, ...shared } }, this.ours);
     const fate = energy === null ? 'failed' : 'made';
     this.ledger.settle(settlementWith(batch, ended, [fate, fate], BEGIN + this.now * 1_000));
     this.books.settled();
     this.#write();
     return ended.result;
+  }
+
+  /** As {@link end}, and the ledger does not take it. */
+  endUnsettled(id: string, energy: EnergyReading, shared: Partial<BatchResult['shared']> = {}): void {
+    const told = resultWith(nextBatch(id, 'cuda:0', 2), [], energy);
+    this.books.end({ ...told, shared: { ...told.shared, ...shared } }, this.ours);
+    this.books.gaveUp();
+    this.#write();
   }
 
   stop(): void {
