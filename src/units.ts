@@ -16,6 +16,11 @@ export type Millijoules = Unit<'mJ'>;
 export type Watts = Unit<'W'>;
 export type Bytes = Unit<'B'>;
 
+/** Kilowatt-hours. */
+export function kwhOf(millijoules: Millijoules): number {
+  return millijoules / 3.6e9;
+}
+
 /** How a figure was obtained, best first. A sum takes the weakest method of its parts. */
 export const METHODS = ['measured', 'derived', 'assumed', 'unknown'] as const;
 export type Method = (typeof METHODS)[number];

@@ -2,7 +2,7 @@ import { decimalText } from '../cost/decimal.ts';
 import { rowJson } from '../cost/ledger-text.ts';
 import { type Calendar, calendarOf } from '../cost/local-days.ts';
 import type { LedgerRow } from '../ports.ts';
-import { nanoOf } from '../units.ts';
+import { kwhOf, nanoOf } from '../units.ts';
 import type { App } from './app.ts';
 import { EXIT } from './exit.ts';
 import { significant } from './figures.ts';
@@ -36,7 +36,7 @@ function cellsOf(row: LedgerRow, calendar: Calendar): readonly string[] {
     calendar.minuteOf(at),
     cause === null ? kind : `${kind} ${cause}`,
     service,
-    isCharge ? type : energy === null ? '?' : `${significant(energy / 3.6e9)} kWh`,
+    isCharge ? type : energy === null ? '?' : `${significant(kwhOf(energy))} kWh`,
     cost === null ? '?' : `${isCharge ? decimalText(nanoOf(cost)) : significant(cost)} ${currency}`,
     id,
   ];

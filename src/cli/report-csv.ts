@@ -2,6 +2,7 @@ import { decimalText } from '../cost/decimal.ts';
 import { csvLine, plain } from '../cost/ledger-text.ts';
 import type { Report } from '../cost/report.ts';
 import type { Figures } from '../cost/report-figures.ts';
+import { kwhOf } from '../units.ts';
 
 const HEAD = [
   'line',
@@ -45,7 +46,7 @@ export function reportCsv(report: Report): readonly string[] {
 
 function cellsOf(figures: Figures, currency: string): readonly string[] {
   const { pictures, energy, electricity, marginal, fixed, charges, credits, cash, amortisation, full } = figures;
-  const kwh = (millijoules: number | null | undefined) => (millijoules == null ? '' : plain(millijoules / 3.6e9));
+  const kwh = (millijoules: number | null | undefined) => (millijoules == null ? '' : plain(kwhOf(millijoules)));
   const amount = (nano: bigint | null | undefined) => (nano == null ? '' : decimalText(nano));
   const energies = [energy.active, energy.overhead, energy.idle, energy.foreign, energy.unknown];
   return [

@@ -3,7 +3,7 @@ import type { Report } from '../cost/report.ts';
 import type { Energy, EnergyByCause } from '../cost/report-energy.ts';
 import type { Figures, PerPicture } from '../cost/report-figures.ts';
 import type { Money } from '../cost/report-money.ts';
-import { decimalOf } from '../units.ts';
+import { decimalOf, kwhOf } from '../units.ts';
 
 /** A report as JSON: amounts are decimals of `currency`, energies kilowatt-hours, what is unknown is null. `apart` counts rows without a rate. */
 export function reportJson(report: Report) {
@@ -19,7 +19,11 @@ export function reportJson(report: Report) {
     ...figuresJson(total),
     groups: groups.map(({ name, label, figures }) => ({ name, label, ...figuresJson(figures) })),
     trend: trend.map(({ day, days, pictures, work, idle, foreign, unknowns, cost }) => {
-      const energy = { work_kwh: orNull(work, kwh), idle_kwh: orNull(idle, kwh), foreign_kwh: orNull(foreign, kwh) };
+      const energy = {
+        work_kwh: orNull(work, kwhOf),
+        idle_kwh: orNull(idle, kwhOf),
+        foreign_kwh: orNull(foreign, kwhOf),
+      };
       return { day, days, pictures, ...energy, unknowns, electricity: money(cost) };
     }),
     conversions: conversions.map(({ currency: from, nano, home, rate, date, source }) => {
@@ -65,9 +69,9 @@ function figuresJson(figures: Figures) {
       method: 'derived',
       supply_efficiency: wall.efficiency,
       host_watts: wall.hostWatts,
-      kwh: orNull(wall.millijoules, kwh),
+      kwh: orNull(wall.millijoules, kwhOf),
       unknowns: wall.unknowns,
-      energy: mapped(wall.energy, (value) => orNull(value, kwh)),
+      energy: mapped(wall.energy, (value) => orNull(value, kwhOf)),
       costs: { marginal: money(wall.marginal), cash: money(wall.cash), full: money(wall.full) },
     },
   };
@@ -88,10 +92,10 @@ function energyJson({ causes, ...energy }: EnergyByCause) {
 }
 
 function plainEnergy({ millijoules, bound, method, unknowns, entries, seconds, untold, untoldMillijoules }: Energy) {
-  const shared = { untold, untold_kwh: kwh(untoldMillijoules) };
+  const shared = { untold, untold_kwh: kwhOf(untoldMillijoules) };
   return {
-    kwh: orNull(millijoules, kwh),
-    bound_kwh: orNull(bound, kwh),
+    kwh: orNull(millijoules, kwhOf),
+    bound_kwh: orNull(bound, kwhOf),
     method,
     unknowns,
     entries,
@@ -106,10 +110,6 @@ function money({ nano, method, unknowns, apart }: Money) {
 
 function compared({ nano, home, timesIs, ...row }: Compared) {
   return { ...row, times_is: timesIs, amount: decimalOf(nano), home: orNull(home, decimalOf) };
-}
-
-function kwh(millijoules: number): number {
-  return millijoules / 3.6e9;
 }
 
 function orNull<From, To>(value: From | null, of: (value: From) => To): To | null {

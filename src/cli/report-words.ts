@@ -1,7 +1,7 @@
 import { addedEnergy, type Energy, type EnergySource } from '../cost/report-energy.ts';
 import type { Figures } from '../cost/report-figures.ts';
 import type { Money } from '../cost/report-money.ts';
-import { decimalOf, type Method, type Millijoules } from '../units.ts';
+import { decimalOf, kwhOf, type Method, type Millijoules } from '../units.ts';
 import { significant } from './figures.ts';
 
 /**
@@ -52,7 +52,7 @@ export function shortEnergy(energy: Energy): string {
 }
 
 export function kwhText(millijoules: Millijoules): string {
-  const kwh = millijoules / 3.6e9;
+  const kwh = kwhOf(millijoules);
   return Math.abs(kwh) >= 100 ? kwh.toLocaleString('en-US', { maximumFractionDigits: 1 }) : significant(kwh);
 }
 

@@ -1,4 +1,4 @@
-import type { Method, Millijoules } from '../units.ts';
+import { kwhOf, type Method, type Millijoules } from '../units.ts';
 import table from './carbon.json' with { type: 'json' };
 
 /** What is known of the electricity: a number of the user's goes before the table's for a country. */
@@ -21,7 +21,7 @@ export interface Carbon {
 
 /** Null where neither a number nor a country is set. */
 export function gramsOf(millijoules: Millijoules, { gramsPerKwh, country }: CarbonTerms): Carbon | null {
-  const kwh = millijoules / MILLIJOULES_A_KWH;
+  const kwh = kwhOf(millijoules);
   if (gramsPerKwh !== null) return { grams: kwh * gramsPerKwh, method: 'derived', source: 'config', year: null };
   const mean = country === null ? undefined : MEANS.get(country.toLowerCase());
   if (mean === undefined) return null;
@@ -34,5 +34,4 @@ export function countryFault(country: string): string | undefined {
   return `expected one of ${Object.keys(table.grams_per_kwh).join(', ')}; for another set carbon.grams_per_kwh`;
 }
 
-const MILLIJOULES_A_KWH = 3_600_000_000;
 const MEANS = new Map(Object.entries(table.grams_per_kwh).map(([country, grams]) => [country.toLowerCase(), grams]));

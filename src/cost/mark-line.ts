@@ -2,6 +2,7 @@ import type { Doing, NewMark } from '../ports.ts';
 import type { Millijoules, Millis, Watts } from '../units.ts';
 import type { BookMoment } from './book-time.ts';
 import { SILENCE, STUCK } from './chain.ts';
+import { QUARTER_MS } from './local-days.ts';
 import type { PowerSamples } from './power-samples.ts';
 import type { Look } from './strangers.ts';
 import { Beside, type Tick } from './ticks.ts';
@@ -37,7 +38,6 @@ export interface LineOptions {
   onQuarter(): void;
 }
 
-const QUARTER: Millis = 900_000;
 /** Ticks in a row that see the same of others before it is believed: a desktop flickers. */
 const BELIEVED = 2;
 /** Without a limit told: more than any card draws. */
@@ -246,5 +246,5 @@ function exceeds(rise: Millijoules, time: Millis, limit: Watts | null): boolean 
 }
 
 function quarterOf(at: number): number {
-  return Math.floor(at / QUARTER);
+  return Math.floor(at / QUARTER_MS);
 }

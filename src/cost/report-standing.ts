@@ -1,6 +1,7 @@
 import type { LedgerSpan } from '../ports.ts';
 import { type EpochMillis, type Method, nanoOf } from '../units.ts';
 import { type Calendar, monthsAfter } from './local-days.ts';
+import { DAY_MS, MINUTE_MS } from './local-time.ts';
 import { type Amount, addedMoney, type Exchange, type Money, NOTHING } from './report-money.ts';
 import { dividedBy } from './tariff.ts';
 
@@ -128,7 +129,7 @@ function monthly(nano: bigint, months: number | null, first: string, calendar: C
   };
 }
 
-const LONGEST_MONTH_MS = 31 * 86_400_000 + 3_600_000;
+const LONGEST_MONTH_MS = 31 * DAY_MS + 60 * MINUTE_MS;
 
 /** Its first day. */
 function monthOf(day: string): string {

@@ -1,5 +1,5 @@
 import type { Charge, Entry, LedgerRow, Stretch } from '../ports.ts';
-import { type EpochMillis, type MoneyFigure, nanoOf } from '../units.ts';
+import { type EpochMillis, kwhOf, type MoneyFigure, nanoOf } from '../units.ts';
 
 /** The last millisecond of a row's time: a stretch from 10:00 to 10:15 ended in the quarter of 10:00. */
 export function endOf({ at, from_at, to_at }: LedgerRow): EpochMillis {
@@ -107,7 +107,7 @@ export function rowOfCharge(charge: Charge, seq: number): LedgerRow {
 }
 
 function electricity(millijoules: number | null, { amount, currency, method }: MoneyFigure) {
-  const quantity = millijoules === null ? null : millijoules / 3.6e9;
+  const quantity = millijoules === null ? null : kwhOf(millijoules);
   const total_cost = amount === null ? null : Number(nanoOf(amount)) / 1e9;
   const unit_cost = quantity === null || quantity === 0 || total_cost === null ? null : total_cost / quantity;
   const money = { unit_cost, total_cost, currency, cost_method: method };

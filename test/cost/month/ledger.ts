@@ -10,6 +10,7 @@ import type {
   Store,
   Stretch,
 } from '../../../src/ports.ts';
+import { rowOfEntry, rowOfStretch } from '../../../src/store/memory-rows.ts';
 
 /** The part of a store that the books need, in memory: marks and rows, in the order of their writing. */
 export class Ledger {
@@ -74,50 +75,33 @@ export class Ledger {
 
   #stretch(stretch: Stretch): void {
     if (this.#ids.has(stretch.id)) return;
-    const { gpu, from, to, batchId, millijoules, corrects } = stretch;
+    const { gpu, to, batchId, millijoules, corrects } = stretch;
     if (corrects === null) this.#booked.set(gpu, Math.max(to, this.#booked.get(gpu) ?? 0));
     this.#book(
       batchId,
       { millijoules, adopted: 0, entries: 0 },
       stretch.cause === 'lost' && corrects === null ? stretch : null,
     );
-    const { id, kind, cause, bound, method, meter, flags, cost, price } = stretch;
-    this.#row({
-      ...{ id, at: to, kind, cause, service: 'electricity', cost_method: cost.method, total_cost: cost.amount },
-      ...{ energy_mj: millijoules, bound_mj: bound, energy_method: method, meter, flags, price, batch_id: batchId },
-      ...{ gpu, from_at: from, to_at: to, corrects, currency: cost.currency },
-    });
+    this.#row(rowOfStretch(stretch, this.rows.length + 1));
   }
 
-  #entry({ id, at, kind, cause, runId, jobId, batchId, receipt, span }: Entry): void {
-    if (this.#ids.has(id)) return;
-    const { energy, cost, price, device, model, preset, seconds } = receipt;
-    const millijoules = energy.joules === null ? null : Math.round(energy.joules * 1000);
+  #entry(entry: Entry): void {
+    if (this.#ids.has(entry.id)) return;
+    const { span, jobId, batchId } = entry;
+    const isTwice = entry.kind === 'active' && this.#made.has(jobId ?? '');
+    if (entry.kind === 'active') this.#made.add(jobId ?? '');
+    const booked: Entry = isTwice ? { ...entry, kind: 'overhead', cause: 'redone' } : entry;
+    const row = rowOfEntry({ ...booked, seq: this.rows.length + 1 });
     if (span?.gpu !== undefined && span.gpu !== null)
       this.#booked.set(span.gpu, Math.max(span.to, this.#booked.get(span.gpu) ?? 0));
-    const adopted = (span?.gpu ?? null) === null ? (millijoules ?? 0) : 0;
-    this.#book(batchId, { millijoules, adopted, entries: 1 }, null);
-    const isTwice = kind === 'active' && this.#made.has(jobId ?? '');
-    if (kind === 'active') this.#made.add(jobId ?? '');
-    this.#row({
-      ...{ id, at, kind: isTwice ? 'overhead' : kind, cause: isTwice ? 'redone' : cause, service: receipt.provider },
-      ...{ cost_method: cost.method, total_cost: cost.amount, currency: cost.currency, energy_mj: millijoules },
-      ...{
-        energy_method: energy.method,
-        meter: energy.meter,
-        flags: energy.flags,
-        price,
-        run_id: runId,
-        job_id: jobId,
-      },
-      ...{ batch_id: batchId, gpu: span?.gpu ?? null, from_at: span?.from ?? null, to_at: span?.to ?? null },
-      ...{ device, model, preset, seconds: seconds.share },
-    });
+    const adopted = row.gpu === null ? (row.energy_mj ?? 0) : 0;
+    this.#book(batchId, { millijoules: row.energy_mj, adopted, entries: 1 }, null);
+    this.#row(row);
   }
 
-  #row(row: Partial<LedgerRow> & Pick<LedgerRow, 'id' | 'at' | 'kind'>): void {
+  #row(row: LedgerRow): void {
     this.#ids.add(row.id);
-    this.rows.push({ ...EMPTY, ...row, seq: this.rows.length + 1 });
+    this.rows.push(row);
   }
 
   #book(
@@ -139,35 +123,6 @@ export class Ledger {
     return this.#batches.get(id) ?? { millijoules: 0, adopted: 0, entries: 0, lost: null };
   }
 }
-
-const EMPTY: Omit<LedgerRow, 'id' | 'at' | 'kind' | 'seq'> = {
-  cause: null,
-  service: 'local',
-  resource_type: 'energy',
-  quantity: null,
-  unit_cost: null,
-  total_cost: null,
-  currency: 'EUR',
-  cost_method: 'measured',
-  energy_mj: null,
-  bound_mj: null,
-  energy_method: 'unknown',
-  meter: 'none',
-  flags: [],
-  price: null,
-  run_id: null,
-  job_id: null,
-  batch_id: null,
-  gpu: null,
-  from_at: null,
-  to_at: null,
-  device: null,
-  model: null,
-  preset: null,
-  seconds: 0,
-  tags: {},
-  corrects: null,
-};
 
 export class LedgerHandle implements Pick<Store, 'meter' | 'chains' | 'bookedOf' | 'settle'> {
   readonly #ledger: Ledger;
